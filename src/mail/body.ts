@@ -1,0 +1,98 @@
+// Staging: a message's bytes held (in memory, or in a file when large) with exact size and key before any sink sees them.
+
+import { randomUUID } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { type FileHandle, mkdir, open, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { ioError } from "./errors.ts";
+import { type ContentKey, KeyHasher, type Shape } from "./key.ts";
+
+/** Bodies up to this many octets stay in memory while they are in flight. */
+export const MEMORY_LIMIT = 1 << 20;
+/** Enough for any header that a mail program writes; what lies beyond is not looked at. */
+export const HEADER_LIMIT = 1 << 20;
+/** One read of a staged file. */
+const FILE_CHUNK = 256 * 1024;
+
+export interface Body extends AsyncDisposable {
+  readonly shape: Shape;
+  readonly key: ContentKey;
+  /** The first octets: all of a body held in memory, else the first MEMORY_LIMIT of it. Enough for its header. */
+  readonly head: Uint8Array;
+  /** May be opened again, for a retry, until the body is disposed. */
+  open(): AsyncIterable<Uint8Array>;
+}
+
+/**
+ * Reads a content to its end. A body larger than MEMORY_LIMIT goes to a file (mode 0600) in `directory`, which is made when
+ * first needed and whose file is removed when the body is disposed. Throws what the content throws, and MailError io/quota
+ * when the file cannot be written; nothing stays behind in either case.
+ */
+export async function stage(content: AsyncIterable<Uint8Array>, directory: string): Promise<Body> {
+  const hasher = new KeyHasher();
+  const chunks: Uint8Array[] = [];
+  let held = 0;
+  let file: { handle: FileHandle; path: string; written: number } | undefined;
+  try {
+    for await (const chunk of content) {
+      if (chunk.length === 0) continue;
+      hasher.update(chunk);
+      if (file === undefined && held + chunk.length <= MEMORY_LIMIT) {
+        chunks.push(chunk);
+        held += chunk.length;
+        continue;
+      }
+      try {
+        if (file === undefined) {
+          await mkdir(directory, { recursive: true, mode: 0o700 });
+          const path = join(directory, `${randomUUID()}.part`);
+          file = { handle: await open(path, "wx", 0o600), path, written: 0 };
+          await writeAll(file, Buffer.concat(chunks));
+        }
+        await writeAll(file, chunk);
+      } catch (error) {
+        throw ioError(`cannot stage a message in ${directory}`, error);
+      }
+    }
+  } catch (error) {
+    if (file !== undefined) await discard(file);
+    throw error;
+  }
+  const { key, shape } = hasher.digest();
+  const head = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
+  if (file === undefined) {
+    return { shape, key, head, open: () => once(head), async [Symbol.asyncDispose]() {} };
+  }
+  const staged = file;
+  await staged.handle.close();
+  let gone = false;
+  return {
+    shape,
+    key,
+    head,
+    open: () => createReadStream(staged.path, { highWaterMark: FILE_CHUNK }),
+    async [Symbol.asyncDispose]() {
+      if (gone) return;
+      gone = true;
+      await unlink(staged.path).catch(() => undefined);
+    },
+  };
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  if (bytes.length > 0) yield bytes;
+}
+
+async function writeAll(file: { handle: FileHandle; written: number }, chunk: Uint8Array): Promise<void> {
+  let offset = 0;
+  while (offset < chunk.length) {
+    const { bytesWritten } = await file.handle.write(chunk, offset, chunk.length - offset, file.written);
+    offset += bytesWritten;
+    file.written += bytesWritten;
+  }
+}
+
+async function discard(file: { handle: FileHandle; path: string }): Promise<void> {
+  await file.handle.close().catch(() => undefined);
+  await unlink(file.path).catch(() => undefined);
+}

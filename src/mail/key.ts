@@ -1,0 +1,127 @@
+// The content key and the shape of a message, taken while its bytes stream by.
+
+import { createHash } from "node:crypto";
+
+/**
+ * SHA-256 (lower-case hex) of the bytes with every run of CR before LF folded to LF and a missing last newline added (never
+ * a trailing one removed): the same message has the same key in every store.
+ */
+export type ContentKey = string & { readonly ContentKey: unique symbol };
+
+/** What staging learned about the bytes; enough to compute every form that a store may give them without reading again. */
+export interface Shape {
+  /** Octets as they are. */
+  readonly size: number;
+  /** Every LF, whether or not a CR stands before it. */
+  readonly lines: number;
+  /** Those LFs that have a CR directly before them. */
+  readonly crlf: number;
+  /** CRs that are not directly before an LF (in `\r\r\n` the first one). */
+  readonly strayCr: number;
+  readonly hasNul: boolean;
+  /** Whether the last octet is an LF. */
+  readonly finalNewline: boolean;
+}
+
+/** True when storing with LF line ends can be undone exactly: every LF had its CR and no CR stood alone. */
+export function reversible(shape: Shape): boolean {
+  return shape.crlf === shape.lines && shape.strayCr === 0;
+}
+
+/** Octets when every bare LF is sent as CRLF, as IMAP and POP3 demand. */
+export function wireSize(shape: Shape): number {
+  return shape.size + shape.lines - shape.crlf;
+}
+
+/** The sizes that a store may report for a copy of these bytes, whatever it did to line ends. */
+export function plausibleSizes(shape: Shape): ReadonlySet<number> {
+  const { size, lines, crlf, strayCr, finalNewline } = shape;
+  const sizes = new Set<number>();
+  for (const base of [size, size + lines - crlf, size - crlf, size - strayCr, size + lines - crlf - strayCr]) {
+    sizes.add(base);
+    if (!finalNewline) sizes.add(base + 1).add(base + 2);
+  }
+  return sizes;
+}
+
+const CR = 13;
+const LF = 10;
+
+export class KeyHasher {
+  readonly #hash = createHash("sha256");
+  #size = 0;
+  #lines = 0;
+  #crlf = 0;
+  #strayCr = 0;
+  #hasNul = false;
+  #last = -1;
+  /** CRs at the end of what was seen: whether they fold is known only with the next octet. */
+  #pendingCr = 0;
+
+  update(chunk: Uint8Array): void {
+    if (chunk.length === 0) return;
+    const buffer = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    this.#size += buffer.length;
+    this.#last = buffer[buffer.length - 1] ?? -1;
+    if (!this.#hasNul && buffer.includes(0)) this.#hasNul = true;
+
+    let start = 0;
+    if (this.#pendingCr > 0) {
+      while (start < buffer.length && buffer[start] === CR) start++;
+      this.#pendingCr += start;
+      if (start === buffer.length) return;
+      if (buffer[start] === LF) {
+        this.#crlf++;
+        this.#strayCr += this.#pendingCr - 1;
+      } else {
+        this.#strayCr += this.#pendingCr;
+        this.#hash.update("\r".repeat(this.#pendingCr));
+      }
+      this.#pendingCr = 0;
+    }
+    let end = buffer.length;
+    while (end > start && buffer[end - 1] === CR) end--;
+    this.#pendingCr = buffer.length - end;
+
+    const body = buffer.subarray(start, end);
+    for (let at = body.indexOf(LF); at !== -1; at = body.indexOf(LF, at + 1)) this.#lines++;
+    if (!body.includes(CR)) {
+      this.#hash.update(body);
+      return;
+    }
+    const text = body.toString("latin1");
+    let folded = text.replaceAll("\r\n", "\n");
+    const pairs = text.length - folded.length;
+    this.#crlf += pairs;
+    if (folded.includes("\r")) {
+      for (let at = folded.indexOf("\r"); at !== -1; at = folded.indexOf("\r", at + 1)) this.#strayCr++;
+      folded = folded.replace(/\r+\n/g, "\n");
+    }
+    this.#hash.update(folded, "latin1");
+  }
+
+  /** Call once, after the last update. */
+  digest(): { key: ContentKey; shape: Shape } {
+    // A trailing run of CR stands before the newline that is added, and so folds into it.
+    this.#strayCr += this.#pendingCr;
+    if (this.#last !== LF) this.#hash.update("\n");
+    return {
+      key: this.#hash.digest("hex") as ContentKey,
+      shape: {
+        size: this.#size,
+        lines: this.#lines,
+        crlf: this.#crlf,
+        strayCr: this.#strayCr,
+        hasNul: this.#hasNul,
+        finalNewline: this.#last === LF,
+      },
+    };
+  }
+}
+
+/** Reads a whole content once. Throws what the iterable throws. */
+export async function keyOf(content: AsyncIterable<Uint8Array>): Promise<{ key: ContentKey; shape: Shape }> {
+  const hasher = new KeyHasher();
+  for await (const chunk of content) hasher.update(chunk);
+  return hasher.digest();
+}

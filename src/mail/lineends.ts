@@ -1,0 +1,60 @@
+// Line ends, changed only where a format forces it, as streams of chunks.
+
+import { reversible, type Shape } from "./key.ts";
+
+const CR = 13;
+const LF = 10;
+
+/** Every LF without a CR before it becomes CRLF; everything else stays (RFC 9051 2.2: literals carry CRLF lines). */
+export async function* toCrlf(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let last = -1;
+  for await (const chunk of content) {
+    if (chunk.length === 0) continue;
+    const buffer = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    let parts: Buffer[] | undefined;
+    let from = 0;
+    for (let at = buffer.indexOf(LF); at !== -1; at = buffer.indexOf(LF, at + 1)) {
+      const before = at === 0 ? last : buffer[at - 1];
+      if (before === CR) continue;
+      parts ??= [];
+      parts.push(buffer.subarray(from, at), CRLF);
+      from = at + 1;
+    }
+    last = buffer[buffer.length - 1] ?? last;
+    if (parts === undefined) yield buffer;
+    else {
+      parts.push(buffer.subarray(from));
+      yield Buffer.concat(parts);
+    }
+  }
+}
+
+const CRLF = Buffer.from("\r\n");
+
+/** Every CRLF becomes LF; use it only where `reversible(shape)` says that this can be undone. */
+export async function* toLf(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let heldCr = false;
+  for await (const chunk of content) {
+    if (chunk.length === 0) continue;
+    let buffer = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    if (heldCr) buffer = Buffer.concat([Buffer.from("\r"), buffer]);
+    heldCr = buffer[buffer.length - 1] === CR;
+    if (heldCr) buffer = buffer.subarray(0, buffer.length - 1);
+    if (buffer.length === 0) continue;
+    yield buffer.includes(CR) ? Buffer.from(buffer.toString("latin1").replaceAll("\r\n", "\n"), "latin1") : buffer;
+  }
+  if (heldCr) yield Buffer.from("\r");
+}
+
+/** How the bytes of a message lie on disk. */
+export type LineEndRule = "lf" | "as-is";
+
+/** The rule for storing bytes of this shape on disk: LF where that is reversible, else as they are. */
+export function diskRule(shape: Shape): LineEndRule {
+  return reversible(shape) ? "lf" : "as-is";
+}
+
+/** The bytes as a disk sink stores them. */
+export function toDisk(content: AsyncIterable<Uint8Array>, shape: Shape): AsyncIterable<Uint8Array> {
+  return diskRule(shape) === "lf" && shape.crlf > 0 ? toLf(content) : content;
+}

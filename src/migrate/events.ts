@@ -1,0 +1,80 @@
+// What a run says while it goes: every listed origin gets exactly one settled event.
+
+import type { MailError } from "../mail/errors.ts";
+import type { Loss } from "../mail/fidelity.ts";
+import type { Entry, Folder, FolderPath, Origin } from "../mail/model.ts";
+
+export const DISPOSITIONS = [
+  "copied",
+  "already-copied",
+  "adopted",
+  "filtered",
+  "altered",
+  "failed",
+  "vanished",
+  "planned",
+] as const;
+/** What became of one origin in one run. */
+export type Disposition = (typeof DISPOSITIONS)[number];
+
+export type Balance = Readonly<Record<Disposition, number>>;
+
+export interface FolderSummary {
+  readonly folder: FolderPath;
+  /** The folder's name in the target. */
+  readonly name: string;
+  readonly listed: number;
+  readonly balance: Balance;
+  readonly closes: boolean;
+}
+
+export interface RunSummary {
+  readonly outcome: "complete" | "partial" | "stopped";
+  /** Origins that the source listed; equals the sum of the balance when it closes. */
+  readonly listed: number;
+  readonly balance: Balance;
+  readonly closes: boolean;
+  /** Octets of the messages copied. */
+  readonly bytes: number;
+  readonly traitsUpdated: number;
+  readonly removed: number;
+  /** Origins that were to be removed and were not. */
+  readonly kept: number;
+  readonly losses: readonly { readonly loss: Loss; readonly messages: number }[];
+  readonly folders: readonly FolderSummary[];
+  readonly seconds: number;
+}
+
+export type MigrationEvent =
+  | { readonly type: "run-planned"; readonly folders: number; readonly messages: number; readonly bytes: number }
+  | {
+      readonly type: "folder-opened";
+      readonly folder: Folder;
+      readonly name: string;
+      readonly losses: readonly Loss[];
+      readonly created: boolean;
+    }
+  | {
+      readonly type: "message-settled";
+      readonly entry: Entry;
+      readonly as: Disposition;
+      readonly bytes: number;
+      readonly losses: readonly Loss[];
+      readonly error?: MailError;
+      /** For a failed or altered message: where its bytes were set aside. */
+      readonly quarantine?: string;
+      readonly note?: string;
+    }
+  /** A folder whose state has not moved since the last run: all its messages at once, without listing them. */
+  | { readonly type: "folder-unchanged"; readonly folder: Folder; readonly messages: number }
+  | { readonly type: "folder-finished"; readonly folder: Folder; readonly summary: FolderSummary }
+  | { readonly type: "traits-updated" | "message-removed"; readonly origin: Origin }
+  | {
+      readonly type: "retry-scheduled";
+      readonly what: string;
+      readonly attempt: number;
+      readonly delayMs: number;
+      readonly error: MailError;
+    }
+  | { readonly type: "notice"; readonly text: string; readonly folder?: FolderPath }
+  | { readonly type: "run-finished"; readonly summary: RunSummary };

@@ -1,0 +1,94 @@
+// The contract of the ledger: what was done, failed and removed, a record a message, for one (source, sink) pair.
+
+import type { ErrorCode } from "../mail/errors.ts";
+import type { ContentKey } from "../mail/key.ts";
+import type { FolderPath, Origin, Traits } from "../mail/model.ts";
+import type { Receipt } from "../sinks/sink.ts";
+
+export interface DoneRecord {
+  readonly state: "done" | "altered";
+  readonly origin: Origin;
+  /** Of the bytes as the source gave them. */
+  readonly key: ContentKey;
+  readonly size: number;
+  /** Absent: stored, but the sink could not name it. */
+  readonly receipt?: Receipt;
+  /** The source's own traits as they were last carried over. */
+  readonly traits: Traits;
+  /** Epoch seconds of the day this origin's copy was first recorded; `--leave-for` counts from here. */
+  readonly firstSeen: number;
+  /** The copy was read back and its key matched. */
+  readonly proved: boolean;
+}
+
+export type LedgerRecord =
+  | DoneRecord
+  | { readonly state: "removed"; readonly origin: Origin }
+  | { readonly state: "failed"; readonly origin: Origin; readonly code: ErrorCode };
+
+/** What the ledger holds of one origin, without reading it from disk. */
+export interface Known {
+  readonly state: LedgerRecord["state"];
+  /** Whether these are the traits that were last carried over. False for a record that has none. */
+  sameTraits(traits: Traits): boolean;
+  /** The done record behind it, also when the origin was removed since; undefined for a failed one. */
+  read(): Promise<DoneRecord | undefined>;
+}
+
+/** Where one source folder stood when a run over it last ended with nothing left open. */
+export interface Head {
+  /** Folder.state of the source before that run listed it. */
+  readonly sourceState?: string;
+  readonly generation: string;
+  readonly listed: number;
+}
+
+/** The ledger of one target folder; several source folders may lead to it. */
+export interface FolderLedger extends AsyncDisposable {
+  /** Records held (done or altered). */
+  readonly size: number;
+  /**
+   * True when the last run over this folder closed it: then every copy that we made has its record. False for a new ledger, and
+   * after a crash: then copies may exist that no record names.
+   */
+  readonly clean: boolean;
+  /** The sink folder's generation and position when it was last closed. */
+  readonly sinkGeneration?: string;
+  readonly sinkPosition?: string;
+  head(source: FolderPath): Head | undefined;
+
+  /** Durable when it resolves: from now on the ledger is not clean until `close`. Call before the first append. */
+  begin(sinkGeneration: string): Promise<void>;
+  /** Looks an origin up, and marks it as listed in this run. */
+  find(origin: Origin): Known | undefined;
+  /** Says that every origin that this source folder has now went through `find`. */
+  listedAll(source: FolderPath, generation: string): void;
+  /**
+   * Takes over a done record with this key whose own origin is no longer listed: it has another generation of the same folder
+   * (UIDVALIDITY changed, an mbox grew), or `listedAll` was said and `find` did not meet it (UIDLs changed). Each at most once.
+   * The record returned is written again under the new origin, durably.
+   */
+  adopt(origin: Origin, key: ContentKey): Promise<DoneRecord | undefined>;
+  /** True for the first to claim a receipt that no done record holds. Synchronous: no two tasks share one. */
+  claim(receipt: Receipt): boolean;
+  /** Durable when it resolves; records that come together share an fdatasync. A done record also claims its receipt. */
+  put(record: LedgerRecord): Promise<void>;
+  /** True the first time in this run that this origin is settled. Kept in memory alone. */
+  settle(origin: Origin): boolean;
+  /** Every done record of one source folder that is not removed, oldest first. */
+  records(source: FolderPath): AsyncIterable<DoneRecord>;
+  /** Forgets every record (a new generation of the sink folder, or --recheck), but for the days in `firstSeen`. */
+  forget(): Promise<void>;
+  /** What `firstSeen` was before `forget`, or in a record held. */
+  firstSeen(origin: Origin): number | undefined;
+  /** Closes it cleanly, durably: heads, position, and a compaction when more than half of the journal is stale. */
+  close(
+    position: string | undefined,
+    heads: readonly { readonly source: FolderPath; readonly head: Head }[],
+  ): Promise<void>;
+}
+
+export interface Ledger extends AsyncDisposable {
+  /** `name`: the target folder's name as its sink spells it. Calling it again for the same name gives the same object. */
+  folder(name: string): Promise<FolderLedger>;
+}

@@ -1,0 +1,87 @@
+// The contract of a sink: where mail goes.
+
+import type { Fidelity, Loss } from "../mail/fidelity.ts";
+import type { ContentKey } from "../mail/key.ts";
+import type { Message } from "../mail/message.ts";
+import type { Folder, FolderPath, TraitChange, Traits } from "../mail/model.ts";
+
+/** "uidvalidity:uid"; a Maildir name up to ":"; a zip entry and offset. Means something only with its folder's generation. */
+export interface Receipt {
+  readonly ref: string;
+}
+
+/** What became of an append that succeeded. */
+export interface Stored {
+  /** Absent = stored, name unknown (no UIDPLUS): to be resolved through `copies`. */
+  readonly receipt?: Receipt;
+  /** Set when the store is known to hold other bytes than it was given: how, in words. */
+  readonly altered?: string;
+  /** Traits that the store refused for this message although its folder was thought to keep them. */
+  readonly losses?: readonly Loss[];
+}
+
+/** One message as the sink holds it now. */
+export interface Copy {
+  readonly receipt: Receipt;
+  readonly traits: Traits;
+  /** Octets as the store counts them: on a disk those of the file, which may have LF line ends. */
+  readonly size: number;
+  /** With its angle brackets; absent where the store would have to read the message to know. */
+  readonly messageId?: string;
+  /** Present where the store knows it without reading the message. */
+  readonly key?: ContentKey;
+}
+
+export interface FolderPlan {
+  /** As the store spells it. */
+  readonly name: string;
+  /** As this store gives the path back when it is read as a source. Differs from the one asked for when a name could not be kept. */
+  readonly path: FolderPath;
+  readonly fidelity: Fidelity;
+}
+
+export interface SinkFolder extends FolderPlan {
+  /** A new one (UIDVALIDITY, a re-created folder) makes older receipts mean nothing. */
+  readonly generation: string;
+  /** True when `open` had to create it. */
+  readonly created: boolean;
+  /** Where the folder ends now, for a later `copies`; undefined where the store has no order. */
+  position(signal: AbortSignal): Promise<string | undefined>;
+  /**
+   * What the folder holds, in one streamed pass; only what came after `since` where the store has an order. Cheap: no message
+   * is read for it beyond what `Copy` says.
+   */
+  copies(since: string | undefined, signal: AbortSignal): AsyncIterable<Copy>;
+  /**
+   * Resolves when the copy would survive a power cut. A sink may gather concurrent calls into batches; each caller still gets
+   * its own fate, and no call waits for another that may never come. Fails with a MailError: scope "message" when this message
+   * alone was refused (give-up), else outcome "unknown" when it may have been stored all the same.
+   */
+  append(message: Message, signal: AbortSignal): Promise<Stored>;
+  /** The proof: the bytes as the sink holds them. MailError not-found when they are gone. Calls may run at once. */
+  reopen(receipt: Receipt, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Only where traits can change after the fact. Applies just this change. Calls may run at once, and are gathered. */
+  update?(receipt: Receipt, change: TraitChange, signal: AbortSignal): Promise<void>;
+}
+
+export interface Sink extends AsyncDisposable {
+  readonly kind: string;
+  /** Like Source.identity, and equal to it for the same endpoint. */
+  readonly identity: string;
+  readonly limits: {
+    /** Appends that may be in flight over all folders. */
+    readonly writes: number;
+    /** Folders that may be written at once. */
+    readonly folders: number;
+  };
+  /** An archive's own folder for ledger, quarantine and staging (`mailferry/`). Absent for accounts. Created by `open` at the latest. */
+  readonly home?: string;
+  /** Present when this target is already sealed by this very job (FILE.zip): nothing can be added, and nothing need be. */
+  readonly sealed?: { readonly messages: number };
+  /** Name and fidelity as they would be; changes nothing. */
+  describe(folder: Folder, signal: AbortSignal): Promise<FolderPlan>;
+  /** Creates what is missing; harmless when called again. */
+  open(folder: Folder, signal: AbortSignal): Promise<SinkFolder>;
+  /** After the last append: packs the zip, subscribes, fsyncs. Removal at the source starts only after it; `reopen` works after it. */
+  seal(signal: AbortSignal): Promise<void>;
+}

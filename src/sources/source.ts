@@ -1,0 +1,52 @@
+// The contract of a source: where mail comes from.
+
+import type { Fidelity } from "../mail/fidelity.ts";
+import type { Entry, Folder, Origin } from "../mail/model.ts";
+
+/** Mail that one session reads in order: POP3 has one slice, an mbox one, IMAP may cut a large folder by UID. */
+export interface Slice {
+  readonly folder: Folder;
+  readonly range?: string;
+}
+
+export interface Incoming {
+  readonly entry: Entry;
+  /**
+   * Read at most once, before the next pull; left unread, it is skipped. Fails with a MailError of scope "message" when this
+   * message alone cannot be had: "not-found" when it was listed and has since vanished, else with the store's own words.
+   */
+  readonly content: AsyncIterable<Uint8Array>;
+}
+
+export interface ReadOptions {
+  /** Asked exactly once for every entry of the slice, before its body is transferred (but see Origin). */
+  want(entry: Entry): boolean | Promise<boolean>;
+  /** Called once, between the last `want` and the first body; never called by a store that meets its entries as it reads. */
+  listed?(): void;
+  readonly signal: AbortSignal;
+}
+
+export interface Source extends AsyncDisposable {
+  readonly kind: string;
+  /** Stable across runs: scheme, user and host, or the archive's own id. Never a secret. */
+  readonly identity: string;
+  /** Slices that may be read at once. */
+  readonly limits: { readonly sessions: number };
+  /** The traits that this store can tell at all (POP3: none). Without them nothing can be missed when two ends are compared. */
+  readonly tells: Fidelity;
+  /** Each folder once. Fails with MailError auth, connection or config. */
+  folders(signal: AbortSignal): AsyncIterable<Folder>;
+  slices(folder: Folder, signal: AbortSignal): AsyncIterable<Slice>;
+  /**
+   * Every entry of the slice is offered to `want`, and every wanted one is yielded, a vanished or unreadable one too (see
+   * Incoming.content): nothing is left out in silence. Ends quietly between two messages on abort. Throws a MailError of scope
+   * folder or account when it cannot go on; the same slice may then, and always, be read again.
+   */
+  read(slice: Slice, options: ReadOptions): AsyncIterable<Incoming>;
+  /**
+   * Only where the store can delete. Runs after the folder's last read has ended; deletes exactly these, and yields only what
+   * the store confirmed gone (IMAP: UID EXPUNGE; POP3: after QUIT's +OK). All origins are of one folder. Throws MailError config
+   * when the store cannot delete single messages safely (no UIDPLUS).
+   */
+  remove?(origins: AsyncIterable<Origin>, signal: AbortSignal): AsyncIterable<Origin>;
+}
