@@ -1,0 +1,77 @@
+// A mail server as IMAP and POP3 clients are told of it, and its network errors in our words.
+
+import type { ConnectionOptions, PeerCertificate } from "node:tls";
+import { errno, MailError } from "../mail/errors.ts";
+
+/** How the wire is secured: TLS from the first octet, STARTTLS/STLS (mandatory, never skipped), or cleartext. */
+export type Security = "tls" | "starttls" | "none";
+
+export interface ServerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly security: Security;
+  readonly user: string;
+  /** Asked once a login; never stored. */
+  readonly password: () => Promise<string>;
+  /** PEM text of certificates to trust instead of the system's. */
+  readonly ca?: string;
+  /** SHA-256 of the server's own certificate, lower-case hex without colons: it alone is trusted, whoever signed it. */
+  readonly fingerprint?: string;
+  /** Connections to open at the most. */
+  readonly connections?: number;
+  /** COMPRESS=DEFLATE, for slow lines. Off by default. */
+  readonly compress?: boolean;
+  /** Both sides of the conversation, a line or a note of omitted octets a call, without secrets. */
+  readonly trace?: (connection: string, direction: "C" | "S", text: string) => void;
+}
+
+/** "imaps://user@host:port", the identity in ledgers and messages. Never a secret. */
+export function serverIdentity(protocol: "imap" | "pop3", server: ServerOptions): string {
+  const scheme = server.security === "tls" ? `${protocol}s` : protocol;
+  return `${scheme}://${encodeURIComponent(server.user)}@${server.host.toLowerCase()}:${server.port}`;
+}
+
+/** TLS as this project demands it: verified against the system or `ca`, TLS 1.2 or later, the host's name checked. */
+export function tlsOptions(server: ServerOptions): ConnectionOptions {
+  return {
+    servername: server.host,
+    minVersion: "TLSv1.2",
+    rejectUnauthorized: true,
+    ...(server.ca === undefined ? {} : { ca: server.ca }),
+  };
+}
+
+/** True when this is the pinned certificate. */
+export function matchesFingerprint(certificate: PeerCertificate, fingerprint: string): boolean {
+  return certificate.fingerprint256?.replaceAll(":", "").toLowerCase() === fingerprint;
+}
+
+const CERTIFICATE_ERRORS = /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME|EPROTO|ERR_SSL|ERR_TLS/;
+
+/** An error met while connecting or talking, as a MailError that names the server and the way out. */
+export function networkError(server: ServerOptions, error: unknown, outcome?: "none" | "unknown"): MailError {
+  if (error instanceof MailError) return error;
+  const place = `${server.host}:${server.port}`;
+  const code = errno(error) ?? "";
+  const text = error instanceof Error ? error.message : String(error);
+  const details = { scope: "account", cause: error, ...(outcome === undefined ? {} : { outcome }) } as const;
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN")
+    return new MailError("connection", `no server found at ${server.host}`, {
+      ...details,
+      remedy: code === "EAI_AGAIN" ? "retry" : "give-up",
+      hint: "Check the host name, and that this machine is on the network.",
+    });
+  if (code === "ECONNREFUSED")
+    return new MailError("connection", `${place} refuses connections`, {
+      ...details,
+      remedy: "retry",
+      hint: "Check the port, and that the server runs.",
+    });
+  if (CERTIFICATE_ERRORS.test(code))
+    return new MailError("config", `the certificate of ${place} is not trusted: ${text}`, {
+      ...details,
+      remedy: "give-up",
+      hint: "If it is yours, add ?ca=FILE with its authority, or ?fingerprint=sha256:… of the certificate itself.",
+    });
+  return new MailError("connection", `the connection to ${place} failed: ${text}`, { ...details, remedy: "retry" });
+}
