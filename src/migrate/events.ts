@@ -26,9 +26,12 @@ export interface FolderSummary {
   readonly listed: number;
   readonly balance: Balance;
   readonly closes: boolean;
+  /** Why this folder as a whole could not be carried. */
+  readonly error?: string;
 }
 
 export interface RunSummary {
+  /** partial: it went to its end, but messages or folders failed. stopped: it did not go to its end. */
   readonly outcome: "complete" | "partial" | "stopped";
   /** Origins that the source listed; equals the sum of the balance when it closes. */
   readonly listed: number;
@@ -43,6 +46,8 @@ export interface RunSummary {
   readonly losses: readonly { readonly loss: Loss; readonly messages: number }[];
   readonly folders: readonly FolderSummary[];
   readonly seconds: number;
+  /** What ended the run before its time. */
+  readonly error?: MailError;
 }
 
 export type MigrationEvent =

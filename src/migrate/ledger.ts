@@ -69,6 +69,8 @@ export interface FolderLedger extends AsyncDisposable {
    * The record returned is written again under the new origin, durably.
    */
   adopt(origin: Origin, key: ContentKey): Promise<DoneRecord | undefined>;
+  /** True when a done record names this receipt, or somebody claimed it in this run. */
+  holds(receipt: Receipt): boolean;
   /** True for the first to claim a receipt that no done record holds. Synchronous: no two tasks share one. */
   claim(receipt: Receipt): boolean;
   /** Durable when it resolves; records that come together share an fdatasync. A done record also claims its receipt. */

@@ -1,0 +1,51 @@
+// Globs over folder paths: "/" joins names, "*" and "?" stay inside one name, "**" spans any number of names (also none).
+
+type Segment = "**" | RegExp;
+
+/** True for a path that any of the globs matches. `\` takes the next character literally. INBOX is met whatever its case. */
+export function folderMatcher(globs: readonly string[]): (path: readonly string[]) => boolean {
+  const patterns = globs.map(compile);
+  return (path) => patterns.some((segments) => matches(segments, 0, path, 0));
+}
+
+function compile(glob: string): readonly Segment[] {
+  const parts: string[] = [];
+  let part = "";
+  for (let i = 0; i < glob.length; i++) {
+    const char = glob.charAt(i);
+    if (char === "\\" && i + 1 < glob.length) part += char + glob.charAt(++i);
+    else if (char === "/") {
+      parts.push(part);
+      part = "";
+    } else part += char;
+  }
+  parts.push(part);
+  return parts.filter((text) => text !== "").map((text) => (text === "**" ? text : nameExpression(text)));
+}
+
+function nameExpression(text: string): RegExp {
+  let source = "";
+  for (let i = 0; i < text.length; i++) {
+    const char = text.charAt(i);
+    if (char === "\\" && i + 1 < text.length) source += literal(text.charAt(++i));
+    else if (char === "*") source += ".*";
+    else if (char === "?") source += ".";
+    else source += literal(char);
+  }
+  return new RegExp(`^${source}$`, text.toUpperCase() === "INBOX" ? "isu" : "su");
+}
+
+function literal(char: string): string {
+  return char.replace(/[\\^$.*+?()[\]{}|/]/, "\\$&");
+}
+
+function matches(segments: readonly Segment[], s: number, path: readonly string[], p: number): boolean {
+  const segment = segments[s];
+  if (segment === undefined) return p === path.length;
+  if (segment === "**") {
+    for (let next = p; next <= path.length; next++) if (matches(segments, s + 1, path, next)) return true;
+    return false;
+  }
+  const name = path[p];
+  return name !== undefined && segment.test(name) && matches(segments, s + 1, path, p + 1);
+}

@@ -1,0 +1,133 @@
+// What the target folder holds without our knowing: found once in a streamed pass, and each copy claimed once.
+
+import type { Body } from "../mail/body.ts";
+import { MailError } from "../mail/errors.ts";
+import { messageIdOf } from "../mail/headers.ts";
+import { type ContentKey, keyOf, plausibleSizes } from "../mail/key.ts";
+import type { Received, SystemFlag, Traits } from "../mail/model.ts";
+import { SYSTEM_FLAGS } from "../mail/model.ts";
+import type { Copy, Receipt, SinkFolder } from "../sinks/sink.ts";
+import type { FolderLedger } from "./ledger.ts";
+
+export interface Found {
+  readonly receipt: Receipt;
+  readonly traits: Traits;
+  /** True when its bytes were read and are the same; false when it was found by Message-ID and date (a copy that the server altered). */
+  readonly exact: boolean;
+}
+
+export interface Candidates {
+  readonly size: number;
+  /** The copy of this body that nobody has claimed yet, and claims it; N twins at the source find N twins here. */
+  find(body: Body, received: Received | undefined, signal: AbortSignal): Promise<Found | undefined>;
+}
+
+const NONE: Candidates = { size: 0, find: async () => undefined };
+
+interface Unknown {
+  readonly receipt: string;
+  readonly size: number;
+  readonly messageId: number;
+  readonly flags: number;
+  readonly keywords: ReadonlySet<string> | undefined;
+  readonly received: number;
+  key: ContentKey | Promise<ContentKey | undefined> | undefined;
+}
+
+/**
+ * Reads the folder's listing (after `since` where the store has an order) and keeps the copies that no record names. Throws
+ * what the sink throws.
+ */
+export async function gatherCandidates(
+  folder: SinkFolder,
+  ledger: FolderLedger,
+  since: string | undefined,
+  signal: AbortSignal,
+): Promise<Candidates> {
+  const bySize = new Map<number, Unknown[]>();
+  let count = 0;
+  for await (const copy of folder.copies(since, signal)) {
+    if (ledger.holds(copy.receipt)) continue;
+    count++;
+    const item = unknownOf(copy);
+    const others = bySize.get(copy.size);
+    if (others === undefined) bySize.set(copy.size, [item]);
+    else others.push(item);
+  }
+  if (count === 0) return NONE;
+  return { size: count, find: (body, received, abort) => search(folder, ledger, bySize, body, received, abort) };
+}
+
+async function search(
+  folder: SinkFolder,
+  ledger: FolderLedger,
+  bySize: ReadonlyMap<number, Unknown[]>,
+  body: Body,
+  received: Received | undefined,
+  signal: AbortSignal,
+): Promise<Found | undefined> {
+  const messageId = hashOf(messageIdOf(body.head));
+  for (const size of plausibleSizes(body.shape)) {
+    for (const item of bySize.get(size) ?? []) {
+      if (item.messageId !== UNKNOWN_ID && item.messageId !== messageId) continue;
+      const receipt = { ref: item.receipt };
+      if (ledger.holds(receipt)) continue;
+      item.key ??= readKey(folder, receipt, signal);
+      if ((await item.key) === body.key && ledger.claim(receipt)) return found(item, true);
+    }
+  }
+  if (!body.shape.hasNul || messageId === NO_ID || received === undefined) return undefined;
+  // No server gives a NUL back as it was sent, so bytes can prove nothing: Message-ID and date must do.
+  for (const size of plausibleSizes(body.shape)) {
+    for (const item of bySize.get(size) ?? []) {
+      if (item.messageId !== messageId || item.received !== received.epochSeconds) continue;
+      if (ledger.claim({ ref: item.receipt })) return found(item, false);
+    }
+  }
+  return undefined;
+}
+
+async function readKey(folder: SinkFolder, receipt: Receipt, signal: AbortSignal): Promise<ContentKey | undefined> {
+  try {
+    return (await keyOf(folder.reopen(receipt, signal))).key;
+  } catch (error) {
+    // Deleted by somebody since it was listed: then it is no copy of anything.
+    if (error instanceof MailError && error.code === "not-found") return undefined;
+    throw error;
+  }
+}
+
+/** The sink did not read the message, so its Message-ID is not known. */
+const UNKNOWN_ID = 0;
+/** The message has none. */
+const NO_ID = 1;
+
+function hashOf(messageId: string | undefined): number {
+  if (messageId === undefined) return NO_ID;
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < messageId.length; i++) hash = Math.imul(hash ^ messageId.charCodeAt(i), 0x01000193) >>> 0;
+  return hash < 2 ? hash + 2 : hash;
+}
+
+function unknownOf(copy: Copy): Unknown {
+  let flags = 0;
+  for (const [bit, flag] of SYSTEM_FLAGS.entries()) if (copy.traits.flags.has(flag)) flags |= 1 << bit;
+  return {
+    receipt: copy.receipt.ref,
+    size: copy.size,
+    messageId: copy.messageId === undefined ? UNKNOWN_ID : hashOf(copy.messageId),
+    flags,
+    keywords: copy.traits.keywords.size === 0 ? undefined : copy.traits.keywords,
+    received: copy.traits.received?.epochSeconds ?? Number.NaN,
+    key: copy.key,
+  };
+}
+
+function found(item: Unknown, exact: boolean): Found {
+  const flags = new Set<SystemFlag>(SYSTEM_FLAGS.filter((_, bit) => (item.flags & (1 << bit)) !== 0));
+  return {
+    receipt: { ref: item.receipt },
+    traits: { flags, keywords: item.keywords ?? new Set(), labels: new Set() },
+    exact,
+  };
+}

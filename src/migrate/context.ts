@@ -1,0 +1,79 @@
+// What every part of one run shares.
+
+import type { Budget } from "../core/pool.ts";
+import type { Patience } from "../core/retry.ts";
+import type { Entry, Received } from "../mail/model.ts";
+import type { Sink } from "../sinks/sink.ts";
+import type { Source } from "../sources/source.ts";
+import type { EventStream } from "./event-stream.ts";
+import type { Ledger } from "./ledger.ts";
+import type { FolderMap } from "./plan.ts";
+import type { Quarantine } from "./quarantine.ts";
+import type { RunTally } from "./tally.ts";
+
+export interface RunOptions extends FolderMap {
+  /** Received date, epoch seconds: at or after `since`, and before `before`. */
+  readonly since?: number;
+  readonly before?: number;
+  /** Octets; larger messages are filtered. */
+  readonly maxSize?: number;
+  /** Trust no ledger: look at both ends, and copy what is missing. */
+  readonly recheck?: boolean;
+  /** Read every copy back before it counts as done. */
+  readonly prove?: boolean;
+  /** Change nothing; say what would be done. */
+  readonly dryRun?: boolean;
+  /** Carry over flags that changed since the last run. Default true. */
+  readonly flags?: boolean;
+  /** Leave messages flagged \Deleted where they are. */
+  readonly skipDeleted?: boolean;
+  /** Delete at the source, after proof; only what was first copied that long ago, if said. */
+  readonly remove?: { readonly olderThanSeconds?: number };
+  /** Account to account: ledger, lock and quarantine lie below it. Archives hold their own. */
+  readonly stateDirectory: string;
+  readonly patience?: Patience;
+}
+
+export interface RunContext {
+  readonly source: Source;
+  readonly sink: Sink;
+  readonly options: RunOptions;
+  readonly events: EventStream;
+  readonly tally: RunTally;
+  readonly ledger: Ledger;
+  readonly quarantine: Quarantine;
+  /** Where large bodies are staged. */
+  readonly staging: string;
+  /** Octets held in memory by messages in flight. */
+  readonly bytes: Budget;
+  /** Appends and updates in flight. */
+  readonly writes: Budget;
+  /** Aborted: read no more, finish what is in flight. */
+  readonly soft: AbortSignal;
+  /** Aborted: leave everything. */
+  readonly hard: AbortSignal;
+}
+
+/** Whether the options leave this message where it is. A date or size that is not known yet filters nothing. */
+export function isFiltered(
+  entry: Entry,
+  options: RunOptions,
+  received: Received | undefined,
+  size: number | undefined,
+): boolean {
+  if (options.skipDeleted === true && entry.traits.flags.has("deleted")) return true;
+  if (options.maxSize !== undefined && size !== undefined && size > options.maxSize) return true;
+  if (received === undefined) return false;
+  if (options.since !== undefined && received.epochSeconds < options.since) return true;
+  return options.before !== undefined && received.epochSeconds >= options.before;
+}
+
+/** True when some messages of a folder may stay behind by choice: then "nothing moved" says nothing about what was copied. */
+export function filtersMessages(options: RunOptions): boolean {
+  return (
+    options.skipDeleted === true ||
+    options.maxSize !== undefined ||
+    options.since !== undefined ||
+    options.before !== undefined
+  );
+}

@@ -1,0 +1,185 @@
+// A run: folders × lanes from a source to a sink, then seal, then (if asked) removal, then the balance.
+
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import PQueue from "p-queue";
+import { ensureDirectory } from "../core/files.ts";
+import { acquireLock } from "../core/lock.ts";
+import { Budget } from "../core/pool.ts";
+import { configError, isAbort, MailError } from "../mail/errors.ts";
+import type { Sink } from "../sinks/sink.ts";
+import type { Source } from "../sources/source.ts";
+import type { RunContext, RunOptions } from "./context.ts";
+import { eventStream } from "./event-stream.ts";
+import type { MigrationEvent, RunSummary } from "./events.ts";
+import { type FolderResult, runFolder } from "./folder.ts";
+import { memoryLedger, openLedger } from "./journal.ts";
+import { type FolderJob, planFolders } from "./plan.ts";
+import { quarantineIn } from "./quarantine.ts";
+import { removeProved } from "./remove.ts";
+import { RunTally, sumOf } from "./tally.ts";
+
+export type { RunOptions } from "./context.ts";
+
+/** Octets of messages in flight, over all lanes. */
+const BYTES_IN_FLIGHT = 32 << 20;
+
+export interface Run extends AsyncIterable<MigrationEvent> {
+  /**
+   * Resolves with the sums, also of a run that was stopped. Rejects with a MailError when the run could not go on (the
+   * run-finished event before it still has the sums so far).
+   */
+  readonly finished: Promise<RunSummary>;
+  /** Reads no more, finishes what is in flight, and ends with the outcome "stopped". */
+  stop(): void;
+}
+
+/**
+ * Starts on the next tick. The events may be read by one reader, or not at all. Neither source nor sink is closed. Aborting
+ * the signal leaves everything at once; the same run may always be started again and goes on where it was.
+ */
+export function run(source: Source, sink: Sink, options: RunOptions, signal: AbortSignal): Run {
+  const events = eventStream();
+  const stopper = new AbortController();
+  const soft = AbortSignal.any([stopper.signal, signal]);
+  const finished = new Promise<void>((resolve) => setImmediate(resolve))
+    .then(() => carry(source, sink, options, events, soft, signal))
+    .finally(() => events.end());
+  // Whoever reads the events alone must not be ended by an unhandled rejection.
+  finished.catch(() => undefined);
+  return {
+    finished,
+    stop: () => stopper.abort(),
+    [Symbol.asyncIterator]: () => events[Symbol.asyncIterator](),
+  };
+}
+
+async function carry(
+  source: Source,
+  sink: Sink,
+  options: RunOptions,
+  events: ReturnType<typeof eventStream>,
+  soft: AbortSignal,
+  hard: AbortSignal,
+): Promise<RunSummary> {
+  const started = Date.now();
+  const tally = new RunTally();
+  const end = async (outcome: RunSummary["outcome"], error?: MailError): Promise<RunSummary> => {
+    const summary = summarise(tally, outcome, (Date.now() - started) / 1000, error);
+    await events.emit({ type: "run-finished", summary });
+    return summary;
+  };
+  if (source.identity === sink.identity)
+    throw configError("source and target are the same place", "Name another target; mail is not copied onto itself.");
+  if (options.remove !== undefined && source.remove === undefined)
+    throw configError(`a ${source.kind} source cannot delete messages`, "Run it without deleting at the source.");
+  if (sink.sealed !== undefined) {
+    await events.emit({
+      type: "notice",
+      text: `the target is complete already, with ${sink.sealed.messages} messages`,
+    });
+    return end("complete");
+  }
+
+  try {
+    const groups = await planFolders(source, sink, options, soft);
+    const home = sink.home ?? join(options.stateDirectory, pairName(source, sink));
+    const pair = { source: source.identity, sink: sink.identity };
+    const ledgerDirectory = join(home, "ledger", hash(source.identity));
+    const isDry = options.dryRun === true;
+    if (!isDry) await ensureDirectory(home);
+    await using _lock = isDry
+      ? undefined
+      : await acquireLock(join(home, "lock"), `${source.identity} to ${sink.identity}`);
+    await using ledger = isDry
+      ? memoryLedger({ directory: ledgerDirectory, pair })
+      : await openLedger(ledgerDirectory, pair);
+    const context: RunContext = {
+      source,
+      sink,
+      options,
+      events,
+      tally,
+      ledger,
+      quarantine: quarantineIn(join(home, "quarantine")),
+      staging: join(home, "staging"),
+      bytes: new Budget(BYTES_IN_FLIGHT),
+      writes: new Budget(sink.limits.writes),
+      soft,
+      hard,
+    };
+    const folders = groups.flat().map(({ folder }) => folder);
+    await events.emit({
+      type: "run-planned",
+      folders: folders.length,
+      messages: folders.reduce((sum, { messages }) => sum + (messages ?? 0), 0),
+      bytes: folders.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0),
+    });
+    const results = await runLanes(context, groups);
+    if (!soft.aborted && !isDry) await sink.seal(hard);
+    if (options.remove !== undefined && !soft.aborted && !isDry)
+      for (const result of results) tally.kept += await removeProved(context, result);
+    if (soft.aborted) return end("stopped");
+    const balance = tally.balance();
+    const whole = tally.folders.every((folder) => folder.summary().closes);
+    return end(whole && balance.failed === 0 && tally.kept === 0 ? "complete" : "partial");
+  } catch (error) {
+    if (soft.aborted && isAbort(error)) return end("stopped");
+    await end("stopped", error instanceof MailError ? error : undefined);
+    throw error;
+  }
+}
+
+/** Each group of folders with one target in a lane; the first error that concerns the whole account stops all lanes. */
+async function runLanes(
+  context: RunContext,
+  groups: readonly (readonly FolderJob[])[],
+): Promise<readonly FolderResult[]> {
+  const { source, sink } = context;
+  const lanes = new PQueue({ concurrency: Math.max(1, Math.min(source.limits.sessions, sink.limits.folders)) });
+  const broken = new AbortController();
+  const lane: RunContext = { ...context, soft: AbortSignal.any([context.soft, broken.signal]) };
+  const results: FolderResult[] = [];
+  let failure: unknown;
+  for (const group of groups)
+    void lanes.add(async () => {
+      if (lane.soft.aborted) return;
+      try {
+        results.push(await runFolder(lane, group));
+      } catch (error) {
+        failure ??= error;
+        broken.abort();
+      }
+    });
+  await lanes.onIdle();
+  if (failure !== undefined) throw failure;
+  return results;
+}
+
+function summarise(tally: RunTally, outcome: RunSummary["outcome"], seconds: number, error?: MailError): RunSummary {
+  const folders = tally.folders.map((folder) => folder.summary());
+  const balance = tally.balance();
+  const listed = folders.reduce((sum, folder) => sum + folder.listed, 0);
+  return {
+    outcome,
+    listed,
+    balance,
+    closes: listed === sumOf(balance) && folders.every(({ closes }) => closes),
+    bytes: tally.bytes,
+    traitsUpdated: tally.traitsUpdated,
+    removed: tally.removed,
+    kept: tally.kept,
+    losses: tally.losses,
+    folders,
+    seconds,
+    ...(error === undefined ? {} : { error }),
+  };
+}
+
+function hash(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}
+
+function pairName(source: Source, sink: Sink): string {
+  return `pair-${hash(`${source.identity}\n${sink.identity}`)}`;
+}

@@ -1,0 +1,69 @@
+// The sums of a run: dispositions, losses and folders. What was listed must equal what was settled.
+
+import type { Loss } from "../mail/fidelity.ts";
+import type { FolderPath } from "../mail/model.ts";
+import { type Balance, DISPOSITIONS, type Disposition, type FolderSummary } from "./events.ts";
+
+export function emptyBalance(): Record<Disposition, number> {
+  return Object.fromEntries(DISPOSITIONS.map((name) => [name, 0])) as Record<Disposition, number>;
+}
+
+export function sumOf(balance: Balance): number {
+  return DISPOSITIONS.reduce((sum, name) => sum + balance[name], 0);
+}
+
+/** The sums of one source folder. */
+export class FolderTally {
+  readonly folder: FolderPath;
+  readonly name: string;
+  readonly balance = emptyBalance();
+  /** Origins that the last pass found wanted and could not settle; 0 when everything came. */
+  unresolved = 0;
+  error: string | undefined;
+
+  constructor(folder: FolderPath, name: string) {
+    this.folder = folder;
+    this.name = name;
+  }
+
+  summary(): FolderSummary {
+    const settled = sumOf(this.balance);
+    return {
+      folder: this.folder,
+      name: this.name,
+      listed: settled + this.unresolved,
+      balance: { ...this.balance },
+      closes: this.unresolved === 0 && this.error === undefined,
+      ...(this.error === undefined ? {} : { error: this.error }),
+    };
+  }
+}
+
+/** The sums of a whole run. */
+export class RunTally {
+  readonly folders: FolderTally[] = [];
+  bytes = 0;
+  traitsUpdated = 0;
+  removed = 0;
+  kept = 0;
+  readonly #losses = new Map<string, { loss: Loss; messages: number }>();
+
+  addLosses(losses: readonly Loss[]): void {
+    for (const loss of losses) {
+      const key = JSON.stringify(loss);
+      const known = this.#losses.get(key);
+      if (known === undefined) this.#losses.set(key, { loss, messages: 1 });
+      else known.messages++;
+    }
+  }
+
+  get losses(): readonly { readonly loss: Loss; readonly messages: number }[] {
+    return [...this.#losses.values()];
+  }
+
+  balance(): Balance {
+    const total = emptyBalance();
+    for (const { balance } of this.folders) for (const name of DISPOSITIONS) total[name] += balance[name];
+    return total;
+  }
+}
