@@ -1,5 +1,6 @@
 // What the target folder holds without our knowing: found once in a streamed pass, and each copy claimed once.
 
+import { hash32 } from "../core/hash.ts";
 import type { Body } from "../mail/body.ts";
 import { MailError } from "../mail/errors.ts";
 import { messageIdOf } from "../mail/headers.ts";
@@ -103,10 +104,7 @@ const UNKNOWN_ID = 0;
 const NO_ID = 1;
 
 function hashOf(messageId: string | undefined): number {
-  if (messageId === undefined) return NO_ID;
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < messageId.length; i++) hash = Math.imul(hash ^ messageId.charCodeAt(i), 0x01000193) >>> 0;
-  return hash < 2 ? hash + 2 : hash;
+  return messageId === undefined ? NO_ID : hash32(messageId, 2);
 }
 
 function unknownOf(copy: Copy): Unknown {
