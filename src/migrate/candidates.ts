@@ -5,7 +5,7 @@ import type { Body } from "../mail/body.ts";
 import { MailError } from "../mail/errors.ts";
 import { messageIdOf } from "../mail/headers.ts";
 import { type ContentKey, keyOf, plausibleSizes } from "../mail/key.ts";
-import type { Received, SystemFlag, Traits } from "../mail/model.ts";
+import type { FolderPath, Received, SystemFlag, Traits } from "../mail/model.ts";
 import { SYSTEM_FLAGS } from "../mail/model.ts";
 import type { Copy, Receipt, SinkFolder } from "../sinks/sink.ts";
 import type { FolderLedger } from "./ledger.ts";
@@ -21,9 +21,11 @@ export interface Candidates {
   readonly size: number;
   /** The copy of this body that nobody has claimed yet, and claims it; N twins at the source find N twins here. */
   find(body: Body, received: Received | undefined, signal: AbortSignal): Promise<Found | undefined>;
+  /** The same for a message whose bytes are not at hand. */
+  findKey(key: ContentKey, size: number, signal: AbortSignal): Promise<Receipt | undefined>;
 }
 
-const NONE: Candidates = { size: 0, find: async () => undefined };
+export const NO_CANDIDATES: Candidates = { size: 0, find: async () => undefined, findKey: async () => undefined };
 
 interface Unknown {
   readonly receipt: string;
@@ -55,8 +57,52 @@ export async function gatherCandidates(
     if (others === undefined) bySize.set(copy.size, [item]);
     else others.push(item);
   }
-  if (count === 0) return NONE;
-  return { size: count, find: (body, received, abort) => search(folder, ledger, bySize, body, received, abort) };
+  if (count === 0) return NO_CANDIDATES;
+  return {
+    size: count,
+    find: (body, received, abort) => search(folder, ledger, bySize, body, received, abort),
+    findKey: (key, size, abort) => searchKey(folder, ledger, bySize, key, size, abort),
+  };
+}
+
+/**
+ * Gives the done records that have no receipt (the server could not name its copies) the copies that are theirs. Without this a
+ * twin that was not copied yet could be taken for one that was.
+ */
+export async function nameCopies(
+  candidates: Candidates,
+  ledger: FolderLedger,
+  sources: readonly FolderPath[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (candidates.size === 0) return;
+  for (const source of sources)
+    for await (const record of ledger.records(source)) {
+      if (record.receipt !== undefined) continue;
+      const receipt = await candidates.findKey(record.key, record.size, signal);
+      if (receipt !== undefined) await ledger.put({ ...record, receipt });
+    }
+}
+
+async function searchKey(
+  folder: SinkFolder,
+  ledger: FolderLedger,
+  bySize: ReadonlyMap<number, Unknown[]>,
+  key: ContentKey,
+  size: number,
+  signal: AbortSignal,
+): Promise<Receipt | undefined> {
+  // Line ends change a size by a CR a line; no mail has lines of less than two octets on average.
+  const sizes = [...bySize.keys()].filter((other) => Math.abs(other - size) <= size / 2 + 4);
+  sizes.sort((a, b) => Math.abs(a - size) - Math.abs(b - size));
+  for (const close of sizes)
+    for (const item of bySize.get(close) ?? []) {
+      const receipt = { ref: item.receipt };
+      if (ledger.holds(receipt)) continue;
+      item.key ??= readKey(folder, receipt, signal);
+      if ((await item.key) === key && ledger.claim(receipt)) return receipt;
+    }
+  return undefined;
 }
 
 async function search(

@@ -28,6 +28,8 @@ export interface Settled {
   readonly quarantine?: string;
   readonly note?: string;
   readonly traitsUpdated?: boolean;
+  /** Stored, but the sink could not say under which name. */
+  readonly unnamed?: boolean;
 }
 
 const NO_LOSSES: readonly Loss[] = [];
@@ -77,7 +79,7 @@ export async function copyMessage(context: RunContext, target: Target, entry: En
     return { as: "altered", losses: allLosses, quarantine, note: altered };
   }
   await ledger.put(record("done", entry, body, stored.receipt, proved));
-  return { as: "copied", losses: allLosses };
+  return { as: "copied", losses: allLosses, unnamed: stored.receipt === undefined };
 
   function record(
     state: "done" | "altered",

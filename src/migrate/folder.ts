@@ -8,7 +8,7 @@ import { type Loss, narrow } from "../mail/fidelity.ts";
 import { type Entry, samePath } from "../mail/model.ts";
 import type { SinkFolder } from "../sinks/sink.ts";
 import type { Incoming } from "../sources/source.ts";
-import { type Candidates, gatherCandidates } from "./candidates.ts";
+import { type Candidates, gatherCandidates, NO_CANDIDATES, nameCopies } from "./candidates.ts";
 import { filtersMessages, isFiltered, type RunContext } from "./context.ts";
 import { copyMessage, type Settled, type Target, updateKnown } from "./copy.ts";
 import type { Disposition } from "./events.ts";
@@ -107,6 +107,8 @@ interface Pass {
   /** A message-scoped failure that another pass may mend. */
   again: MailError | undefined;
   changed: boolean;
+  /** The sink stored something that it could not name. */
+  unnamed: boolean;
 }
 
 async function pass(
@@ -133,6 +135,13 @@ async function pass(
   const trusted = number === 1 && !fresh && ledger.clean && ledger.sinkGeneration === folder.generation;
   const certainlyEmpty = number === 1 && folder.created && ledger.size === 0;
 
+  const since = trusted ? ledger.sinkPosition : undefined;
+  const sources = states.map(({ job }) => job.folder.path);
+  const look = async (): Promise<Candidates> => {
+    const seen = await gatherCandidates(folder, ledger, since, context.hard);
+    if (!trusted) await nameCopies(seen, ledger, sources, context.hard);
+    return seen;
+  };
   let candidates: Promise<Candidates> | undefined;
   let begun: Promise<void> | undefined;
   const reader = new AbortController();
@@ -142,9 +151,7 @@ async function pass(
       folder,
       ledger,
       candidates() {
-        candidates ??= certainlyEmpty
-          ? Promise.resolve({ size: 0, find: async () => undefined })
-          : gatherCandidates(folder, ledger, trusted ? ledger.sinkPosition : undefined, context.hard);
+        candidates ??= certainlyEmpty ? Promise.resolve(NO_CANDIDATES) : look();
         return candidates;
       },
       begin() {
@@ -158,6 +165,7 @@ async function pass(
     error: undefined,
     again: undefined,
     changed: fresh,
+    unnamed: false,
   };
   for (const state of open) {
     await announce(context, state, folder.created);
@@ -174,6 +182,8 @@ async function pass(
       scope: "folder",
       remedy: "retry",
     });
+  if (current.unnamed)
+    await nameCopies(await gatherCandidates(folder, ledger, since, context.hard), ledger, sources, context.hard);
   await closeLedger(context, folder, ledger, open, current.changed || begun !== undefined);
   return folder;
 }
@@ -298,6 +308,7 @@ async function receive(current: Pass, state: JobState, { entry, content }: Incom
         const outcome = await copyMessage(context, current.target, entry, bytes);
         if (outcome.as !== "filtered" && outcome.as !== "altered") state.selected?.add(entry.origin.id);
         if (outcome.as !== "already-copied") current.changed = true;
+        if (outcome.unnamed === true) current.unnamed = true;
         if (state.retried.has(entry.origin.id)) await context.quarantine.release(entry.origin);
         resolve(state);
         await settle(context, state, current.target.ledger, entry, outcome, bytes.shape.size);

@@ -1,0 +1,201 @@
+// A source and a sink held in memory that can be told to misbehave: for testing the engine, not the adapters.
+
+import { MailError } from "../../src/mail/errors.ts";
+import { applyChange, type Fidelity, FULL_FIDELITY } from "../../src/mail/fidelity.ts";
+import { messageIdOf } from "../../src/mail/headers.ts";
+import { type ContentKey, keyOf } from "../../src/mail/key.ts";
+import type { Folder, FolderPath, Traits } from "../../src/mail/model.ts";
+import { NO_TRAITS, showPath } from "../../src/mail/model.ts";
+import type { Copy, Sink, SinkFolder } from "../../src/sinks/sink.ts";
+import type { Source } from "../../src/sources/source.ts";
+
+export interface StoredMail {
+  readonly id: string;
+  bytes: Buffer;
+  traits: Traits;
+}
+
+export interface MemoryFolder {
+  readonly path: FolderPath;
+  generation: string;
+  readonly mail: StoredMail[];
+  state?: string;
+}
+
+export function mail(
+  id: string,
+  text = `Message-ID: <${id}@example>\r\n\r\nbody ${id}\r\n`,
+  traits: Partial<Traits> = {},
+): StoredMail {
+  return { id, bytes: Buffer.from(text, "latin1"), traits: { ...NO_TRAITS, ...traits } };
+}
+
+export interface SourceFaults {
+  /** Throws this when it is about to yield the n-th wanted message (counted from 1 over all reads), once. */
+  readonly breakAt?: Map<number, MailError>;
+  /** Content of these ids fails. */
+  readonly content?: Map<string, MailError>;
+  /** Wanted, and never yielded. */
+  readonly swallow?: Set<string>;
+}
+
+export function memorySource(folders: readonly MemoryFolder[], faults: SourceFaults = {}) {
+  let yielded = 0;
+  const reads: string[] = [];
+  const source = {
+    kind: "memory",
+    identity: "memory:source",
+    limits: { sessions: 2 },
+    tells: FULL_FIDELITY,
+    async *folders() {
+      for (const { path, state, mail: held } of folders)
+        yield {
+          path,
+          selectable: true,
+          messages: held.length,
+          ...(state === undefined ? {} : { state }),
+        } satisfies Folder;
+    },
+    async *slices(folder: Folder) {
+      yield { folder };
+    },
+    async *read({ folder }, { want, listed, signal }) {
+      const store = folders.find(({ path }) => showPath(path) === showPath(folder.path));
+      if (store === undefined)
+        throw new MailError("not-found", "no such folder", { scope: "folder", remedy: "give-up" });
+      reads.push(showPath(folder.path));
+      const wanted: StoredMail[] = [];
+      for (const held of [...store.mail]) {
+        const origin = { folder: store.path, generation: store.generation, id: held.id };
+        if (await want({ origin, traits: held.traits, size: held.bytes.length })) wanted.push(held);
+      }
+      listed?.();
+      for (const held of wanted) {
+        if (signal.aborted) return;
+        const fault = faults.breakAt?.get(++yielded);
+        if (fault !== undefined) throw fault;
+        if (faults.swallow?.has(held.id) === true) continue;
+        const origin = { folder: store.path, generation: store.generation, id: held.id };
+        const broken = faults.content?.get(held.id);
+        const gone = !store.mail.includes(held);
+        yield {
+          entry: { origin, traits: held.traits, size: held.bytes.length },
+          content: (async function* () {
+            if (gone) throw new MailError("not-found", "gone", { scope: "message", remedy: "give-up" });
+            if (broken !== undefined) throw broken;
+            yield held.bytes;
+          })(),
+        };
+      }
+    },
+    async *remove(origins) {
+      for await (const origin of origins) {
+        const store = folders.find(({ path }) => showPath(path) === showPath(origin.folder));
+        const at = store?.generation === origin.generation ? store.mail.findIndex(({ id }) => id === origin.id) : -1;
+        if (store === undefined || at === -1) continue;
+        store.mail.splice(at, 1);
+        yield origin;
+      }
+    },
+    async [Symbol.asyncDispose]() {},
+  } satisfies Source;
+  return Object.assign(source, { reads });
+}
+
+export interface SinkFaults {
+  /** Asked before (stored: false) and after (stored: true) every append; what it returns is thrown. */
+  append?(text: string, stored: boolean): MailError | undefined;
+  /** Changes the bytes that are kept. */
+  alter?(bytes: Buffer): Buffer;
+  readonly noReceipts?: boolean;
+}
+
+export interface MemoryStore {
+  generation: string;
+  /** By folder name, in order of arrival. */
+  readonly folders: Map<string, { ref: string; bytes: Buffer; traits: Traits }[]>;
+  next: number;
+}
+
+export const newStore = (): MemoryStore => ({ generation: "1", folders: new Map(), next: 1 });
+
+export function memorySink(store: MemoryStore, faults: SinkFaults = {}, fidelity: Fidelity = FULL_FIDELITY) {
+  const counts = { appends: 0, listings: 0, sealed: 0, updates: 0 };
+  const sink = {
+    kind: "memory",
+    identity: "memory:sink",
+    limits: { writes: 8, folders: 2 },
+    async describe(folder: Folder) {
+      return { name: showPath(folder.path), path: folder.path, fidelity };
+    },
+    async open(folder: Folder): Promise<SinkFolder> {
+      const name = showPath(folder.path);
+      const created = !store.folders.has(name);
+      const held = store.folders.get(name) ?? [];
+      store.folders.set(name, held);
+      const find = (ref: string) => {
+        const copy = held.find((item) => item.ref === ref);
+        if (copy === undefined)
+          throw new MailError("not-found", "no such copy", { scope: "message", remedy: "give-up" });
+        return copy;
+      };
+      return {
+        name,
+        path: folder.path,
+        fidelity,
+        generation: store.generation,
+        created,
+        position: async () => String(store.next - 1),
+        async *copies(since): AsyncGenerator<Copy> {
+          counts.listings++;
+          for (const { ref, bytes, traits } of [...held]) {
+            if (since !== undefined && Number(ref) <= Number(since)) continue;
+            const messageId = messageIdOf(bytes);
+            yield { receipt: { ref }, traits, size: bytes.length, ...(messageId === undefined ? {} : { messageId }) };
+          }
+        },
+        async append({ body, traits }) {
+          counts.appends++;
+          const chunks: Uint8Array[] = [];
+          for await (const chunk of body.open()) chunks.push(chunk);
+          const text = Buffer.concat(chunks).toString("latin1");
+          const early = faults.append?.(text, false);
+          if (early !== undefined) throw early;
+          // A real store answers later.
+          await new Promise<void>((resolve) => setImmediate(resolve));
+          const sent = Buffer.concat(chunks);
+          const ref = String(store.next++);
+          held.push({ ref, bytes: faults.alter?.(sent) ?? sent, traits });
+          const late = faults.append?.(text, true);
+          if (late !== undefined) throw late;
+          return faults.noReceipts === true ? {} : { receipt: { ref } };
+        },
+        async *reopen({ ref }) {
+          yield find(ref).bytes;
+        },
+        async update({ ref }, change) {
+          counts.updates++;
+          const copy = find(ref);
+          copy.traits = applyChange(copy.traits, change);
+        },
+      };
+    },
+    async seal() {
+      counts.sealed++;
+    },
+    async [Symbol.asyncDispose]() {},
+  } satisfies Sink;
+  return Object.assign(sink, { counts });
+}
+
+/** The content keys of a folder, sorted: the multiset to compare. */
+export async function keysIn(items: Iterable<{ bytes: Buffer }>): Promise<ContentKey[]> {
+  const keys: ContentKey[] = [];
+  for (const { bytes } of items) {
+    const content = (async function* () {
+      yield bytes;
+    })();
+    keys.push((await keyOf(content)).key);
+  }
+  return keys.sort();
+}
