@@ -1,0 +1,67 @@
+// Peak memory of real runs, as whole processes: a 100 MB message, and a folder of 100,000 messages, IMAP to Maildir and to zip.
+// npm run bench:memory [-- messages]
+
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { bigMessage } from "../fixtures/make.ts";
+import { startDovecot } from "../test/kit/dovecot.ts";
+import { seedMaildir } from "../test/kit/seed-maildir.ts";
+
+const MANY = Number(process.argv[2] ?? 100_000);
+const main = new URL("../dist/cli/main.js", import.meta.url).pathname;
+
+/** Runs a built command to its end; peak RSS in MB as the kernel counted it, sampled from /proc (VmHWM only grows). */
+async function measure(
+  args: readonly string[],
+  password: string,
+): Promise<{ peakMb: number; seconds: number; code: number | null }> {
+  const started = process.hrtime.bigint();
+  const child = spawn(process.execPath, [main, ...args], {
+    stdio: ["ignore", "ignore", "inherit"],
+    env: { ...process.env, MAILFERRY_SOURCE_PASSWORD: password, MAILFERRY_TARGET_PASSWORD: password },
+  });
+  let peakMb = 0;
+  const { readFile } = await import("node:fs/promises");
+  const timer = setInterval(() => {
+    void readFile(`/proc/${child.pid}/status`, "utf8").then(
+      (text) => {
+        peakMb = Math.max(peakMb, Number(/VmHWM:\s+(\d+) kB/.exec(text)?.[1] ?? 0) / 1024);
+      },
+      () => undefined,
+    );
+  }, 20);
+  const code = await new Promise<number | null>((resolve) => child.once("exit", resolve));
+  clearInterval(timer);
+  return { peakMb, seconds: Number(process.hrtime.bigint() - started) / 1e9, code };
+}
+
+const root = await mkdtemp(join(tmpdir(), "mailferry-memory-"));
+await using dovecot = await startDovecot({ fsync: false });
+try {
+  await dovecot.addUser("big");
+  await dovecot.addUser("many");
+  const message = bigMessage(100 << 20);
+  const folder = ["INBOX"];
+  seedMaildir(dovecot, "big", [{ folder, bytes: message }]);
+  const small = function* () {
+    for (let i = 0; i < MANY; i++)
+      yield {
+        bytes: Buffer.from(`Message-ID: <${i}@example.org>\nSubject: message ${i}\n\n${"a line of text\n".repeat(20)}`),
+      };
+  };
+  seedMaildir(dovecot, "many", small());
+  const ca = `?ca=${dovecot.caFile}`;
+  for (const user of ["big", "many"])
+    for (const target of [`maildir:${join(root, `${user}-maildir`)}`, `mboxzip:${join(root, `${user}.zip`)}`]) {
+      for (const again of [false, true]) {
+        const args = ["backup", "-q", `${dovecot.url("imaps", user)}${ca}`, target];
+        const { peakMb, seconds, code } = await measure(args, dovecot.password);
+        const what = `${user === "big" ? "one message of 100 MB" : `${MANY} messages`} to ${target.split(":")[0]}${again ? ", again" : ""}`;
+        console.log(`${what}: peak ${peakMb.toFixed(0)} MB, ${seconds.toFixed(1)} s, exit ${code}`);
+      }
+    }
+} finally {
+  await rm(root, { recursive: true, force: true });
+}
