@@ -53,8 +53,8 @@ export interface FolderLedger extends AsyncDisposable {
    */
   readonly clean: boolean;
   /** The sink folder's generation and position when it was last closed. */
-  readonly sinkGeneration?: string;
-  readonly sinkPosition?: string;
+  readonly sinkGeneration: string | undefined;
+  readonly sinkPosition: string | undefined;
   head(source: FolderPath): Head | undefined;
 
   /** Durable when it resolves: from now on the ledger is not clean until `close`. Call before the first append. */
@@ -90,7 +90,19 @@ export interface FolderLedger extends AsyncDisposable {
   ): Promise<void>;
 }
 
+/** Where a target folder stood when its ledger was last closed well. */
+export interface Glance {
+  readonly sinkGeneration: string | undefined;
+  readonly sinkPosition: string | undefined;
+  head(source: FolderPath): Head | undefined;
+}
+
 export interface Ledger extends AsyncDisposable {
   /** `name`: the target folder's name as its sink spells it. Calling it again for the same name gives the same object. */
   folder(name: string): Promise<FolderLedger>;
+  /**
+   * The same folder's heads from the end of its journal alone, in a few milliseconds however long it is: enough to skip a folder
+   * whose state has not moved. Undefined when it was not closed well. Damage further up shows only when `folder` loads it.
+   */
+  glance(name: string): Promise<Glance | undefined>;
 }

@@ -1,0 +1,100 @@
+// The ledger on disk: a journal a target folder in one private directory, and the same in memory for a dry run.
+
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { samePath } from "../mail/model.ts";
+import type { FolderLedger, Ledger } from "./ledger.ts";
+import { decode, type Header, headsOf, JOURNAL_VERSION } from "./ledger-codec.ts";
+import { lastLine, openJournalFile } from "./ledger-file.ts";
+import { loadFolder } from "./ledger-folder.ts";
+import { memoryStore } from "./ledger-memory.ts";
+
+/** The identities of source and sink: a ledger of one pair is never used for another. */
+export interface LedgerPair {
+  readonly source: string;
+  readonly sink: string;
+}
+
+export interface LedgerOptions {
+  /** Told in one sentence about damage that was found and what became of it. */
+  onNotice?(text: string): void;
+}
+
+/**
+ * The ledger in a directory (made with mode 0700 when something is first written). One process at a time: hold a lock.
+ * `folder` fails with MailError config when a journal belongs to another pair or version, io or quota when it cannot be
+ * read or written.
+ */
+export async function openLedger(directory: string, pair: LedgerPair, options: LedgerOptions = {}): Promise<Ledger> {
+  return ledger({ directory, pair }, true, options);
+}
+
+/** Reads what is in `base`, and keeps everything new in memory. */
+export function memoryLedger(
+  base?: { readonly directory: string; readonly pair: LedgerPair },
+  options: LedgerOptions = {},
+): Ledger {
+  return ledger(base, false, options);
+}
+
+function ledger(
+  base: { readonly directory: string; readonly pair: LedgerPair } | undefined,
+  writable: boolean,
+  options: LedgerOptions,
+): Ledger {
+  const open = new Map<string, Promise<FolderLedger>>();
+  const notice = (text: string): void => options.onNotice?.(text);
+  const place = (name: string): { path: string; header: Header } | undefined =>
+    base === undefined
+      ? undefined
+      : {
+          path: join(base.directory, journalName(name)),
+          header: { v: JOURNAL_VERSION, source: base.pair.source, sink: base.pair.sink, folder: name },
+        };
+
+  const load = async (name: string): Promise<FolderLedger> => {
+    const at = place(name);
+    const file = at === undefined ? undefined : await openJournalFile(at.path, at.header, { writable, notice });
+    const store = writable && file !== undefined ? file : memoryStore(file);
+    try {
+      return await loadFolder(store, name, notice, () => open.delete(name));
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  };
+  return {
+    folder(name) {
+      let folder = open.get(name);
+      if (folder === undefined) {
+        folder = load(name);
+        open.set(name, folder);
+        folder.catch(() => open.delete(name));
+      }
+      return folder;
+    },
+    async glance(name) {
+      const loaded = await open.get(name);
+      if (loaded !== undefined) return loaded.clean ? loaded : undefined;
+      const at = place(name);
+      const last = at === undefined ? undefined : await lastLine(at.path, at.header);
+      const line = last === undefined ? undefined : decode(last.text);
+      if (line?.s !== "close" || line.n !== last?.runs) return undefined;
+      const heads = headsOf(line);
+      return {
+        sinkGeneration: line.g,
+        sinkPosition: line.p,
+        head: (source) => heads.find((entry) => samePath(entry.source, source))?.head,
+      };
+    },
+    async [Symbol.asyncDispose]() {
+      for (const folder of [...open.values()]) await (await folder)[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Readable for people, and another for every name on every file system. */
+function journalName(folder: string): string {
+  const short = folder.replace(/[^A-Za-z0-9-]+/g, "_").slice(0, 40);
+  return `${short}-${createHash("sha256").update(folder).digest("hex").slice(0, 16)}.jsonl`;
+}

@@ -1,0 +1,199 @@
+// The lines of a journal: records and marks to JSON and back.
+
+import type { ContentKey } from "../mail/key.ts";
+import { type FolderPath, type Origin, SYSTEM_FLAGS, type SystemFlag, type Traits } from "../mail/model.ts";
+import type { DoneRecord, Head, LedgerRecord } from "./ledger.ts";
+
+/** The version of this format; a file of another one is left alone. */
+export const JOURNAL_VERSION = 1;
+
+/** The first line of every journal. */
+export interface Header {
+  readonly v: number;
+  readonly source: string;
+  readonly sink: string;
+  readonly folder: string;
+}
+
+/** Whom a line is about: folder, generation, id. */
+interface Named {
+  readonly f: FolderPath;
+  readonly g: string;
+  readonly i: string;
+}
+
+/** A done or altered record. Letters, since a million of them are read at a time. */
+export interface DoneLine extends Named {
+  readonly s: "done" | "altered";
+  /** Content key, size in octets, receipt. */
+  readonly k: string;
+  readonly n: number;
+  readonly r?: string;
+  /** Flags as letters, keywords (w), labels. */
+  readonly t?: string;
+  readonly w?: readonly string[];
+  readonly l?: readonly string[];
+  /** Received date in epoch seconds, its zone in minutes. */
+  readonly d?: number;
+  readonly z?: number;
+  /** First seen, epoch seconds. */
+  readonly c: number;
+  /** Proved. */
+  readonly p?: 1;
+  /** The origin from which this record was taken over, which holds nothing from here on. */
+  readonly o?: Named;
+}
+
+export type JournalLine =
+  | DoneLine
+  | (Named & { readonly s: "removed" })
+  | (Named & { readonly s: "failed"; readonly e: string })
+  /** What is left of a forgotten record: the day it was first seen. */
+  | (Named & { readonly s: "seen"; readonly c: number })
+  | { readonly s: "forget" }
+  /** A run began (its number, the sink folder's generation). */
+  | { readonly s: "open"; readonly n: number; readonly g?: string }
+  | CloseLine;
+
+/** A run ended with every copy recorded: number, generation, position, heads, records held. */
+export interface CloseLine {
+  readonly s: "close";
+  readonly n: number;
+  readonly g?: string;
+  readonly p?: string;
+  readonly h: readonly { readonly f: FolderPath; readonly g: string; readonly n: number; readonly s?: string }[];
+}
+
+const LETTERS: Readonly<Record<SystemFlag, string>> = {
+  seen: "S",
+  answered: "R",
+  flagged: "F",
+  deleted: "T",
+  draft: "D",
+};
+
+/** The system flags as five bits. */
+export function flagBits(flags: ReadonlySet<SystemFlag>): number {
+  let bits = 0;
+  for (const flag of flags) bits |= 1 << SYSTEM_FLAGS.indexOf(flag);
+  return bits;
+}
+
+export function letterBits(letters: string | undefined): number {
+  if (letters === undefined) return 0;
+  let bits = 0;
+  for (let i = 0; i < SYSTEM_FLAGS.length; i++) {
+    const flag = SYSTEM_FLAGS[i];
+    if (flag !== undefined && letters.includes(LETTERS[flag])) bits |= 1 << i;
+  }
+  return bits;
+}
+
+export function recordLine(record: LedgerRecord, from?: Origin): JournalLine {
+  const { folder: f, generation: g, id: i } = record.origin;
+  if (record.state === "removed") return { s: "removed", f, g, i };
+  if (record.state === "failed") return { s: "failed", f, g, i, e: record.code };
+  const { flags, keywords, labels, received } = record.traits;
+  return {
+    s: record.state,
+    f,
+    g,
+    i,
+    k: record.key,
+    n: record.size,
+    ...(record.receipt === undefined ? {} : { r: record.receipt.ref }),
+    ...(flags.size === 0 ? {} : { t: [...flags].map((flag) => LETTERS[flag]).join("") }),
+    ...(keywords.size === 0 ? {} : { w: [...keywords] }),
+    ...(labels.size === 0 ? {} : { l: [...labels] }),
+    ...(received === undefined ? {} : { d: received.epochSeconds }),
+    ...(received?.zoneMinutes === undefined ? {} : { z: received.zoneMinutes }),
+    c: record.firstSeen,
+    ...(record.proved ? { p: 1 } : {}),
+    ...(from === undefined ? {} : { o: { f: from.folder, g: from.generation, i: from.id } }),
+  };
+}
+
+export function doneRecord(line: DoneLine): DoneRecord {
+  const flags = new Set(SYSTEM_FLAGS.filter((flag) => line.t?.includes(LETTERS[flag])));
+  const received =
+    line.d === undefined
+      ? {}
+      : { received: { epochSeconds: line.d, ...(line.z === undefined ? {} : { zoneMinutes: line.z }) } };
+  const traits: Traits = { flags, keywords: new Set(line.w), labels: new Set(line.l), ...received };
+  return {
+    state: line.s,
+    origin: { folder: line.f, generation: line.g, id: line.i },
+    key: line.k as ContentKey,
+    size: line.n,
+    ...(line.r === undefined ? {} : { receipt: { ref: line.r } }),
+    traits,
+    firstSeen: line.c,
+    proved: line.p === 1,
+  };
+}
+
+export function closeLine(
+  run: number,
+  generation: string | undefined,
+  position: string | undefined,
+  heads: Iterable<{ readonly source: FolderPath; readonly head: Head }>,
+): CloseLine {
+  return {
+    s: "close",
+    n: run,
+    ...(generation === undefined ? {} : { g: generation }),
+    ...(position === undefined ? {} : { p: position }),
+    h: [...heads].map(({ source, head }) => ({
+      f: source,
+      g: head.generation,
+      n: head.listed,
+      ...(head.sourceState === undefined ? {} : { s: head.sourceState }),
+    })),
+  };
+}
+
+export function headsOf(line: CloseLine): { source: FolderPath; head: Head }[] {
+  return line.h.map(({ f, g, n, s }) => ({
+    source: f,
+    head: { generation: g, listed: n, ...(s === undefined ? {} : { sourceState: s }) },
+  }));
+}
+
+/** A line read back; undefined when it is none of ours (then it counts as damage, whatever its checksum says). */
+export function decode(text: string): JournalLine | undefined {
+  let line: Partial<Record<string, unknown>>;
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed !== "object" || parsed === null) return undefined;
+    line = parsed as Partial<Record<string, unknown>>;
+  } catch {
+    return undefined;
+  }
+  return isLine(line) ? (line as unknown as JournalLine) : undefined;
+}
+
+function isLine(line: Partial<Record<string, unknown>>): boolean {
+  switch (line.s) {
+    case "done":
+    case "altered":
+      return isNamed(line) && typeof line.k === "string" && typeof line.c === "number";
+    case "removed":
+      return isNamed(line);
+    case "failed":
+      return isNamed(line) && typeof line.e === "string";
+    case "seen":
+      return isNamed(line) && typeof line.c === "number";
+    case "forget":
+      return true;
+    case "open":
+      return typeof line.n === "number";
+    case "close":
+      return typeof line.n === "number" && Array.isArray(line.h);
+    default:
+      return false;
+  }
+}
+
+function isNamed(line: Partial<Record<string, unknown>>): boolean {
+  return Array.isArray(line.f) && typeof line.g === "string" && typeof line.i === "string";
+}

@@ -1,0 +1,65 @@
+// Records by content key, built only when the first unknown origin asks for one.
+
+import { BIT, keyWords, type LedgerTable, STATE } from "./ledger-table.ts";
+
+/** May this row be taken over: now, perhaps later, or never again in this run? */
+export type Eligible = (row: number) => "now" | "later" | "never";
+
+/** Rows in chains by key: any number of twins costs one step each, since a row that is taken or ruled out leaves its chain. */
+export class KeyIndex {
+  readonly #table: LedgerTable;
+  readonly #heads: Uint32Array;
+  #next: Uint32Array;
+
+  constructor(table: LedgerTable) {
+    this.#table = table;
+    const count = Math.max(table.count, 16);
+    this.#heads = new Uint32Array(2 ** Math.ceil(Math.log2(count)));
+    this.#next = new Uint32Array(count);
+    // From the newest down, so that the oldest of several twins comes first.
+    for (let row = table.count - 1; row >= 0; row--) {
+      table.mark(row, BIT.chained, false);
+      const state = table.state(row);
+      if ((state === STATE.done || state === STATE.altered) && !table.has(row, BIT.taken)) this.add(row);
+    }
+  }
+
+  /** A row that is in no chain. */
+  add(row: number): void {
+    if (row >= this.#next.length) {
+      const larger = new Uint32Array(Math.max(row + 1, this.#next.length * 2));
+      larger.set(this.#next);
+      this.#next = larger;
+    }
+    const head = this.#head(this.#table.keyWord(row, 0));
+    this.#next[row] = this.#heads[head] ?? 0;
+    this.#heads[head] = row + 1;
+    this.#table.mark(row, BIT.chained);
+  }
+
+  /** The first row with this key that may be taken over, out of its chain; -1 when there is none. */
+  take(key: string, eligible: Eligible): number {
+    const table = this.#table;
+    const words = keyWords(key);
+    const head = this.#head(words[0]);
+    let before = -1;
+    for (let row = (this.#heads[head] ?? 0) - 1; row >= 0; ) {
+      const next = (this.#next[row] ?? 0) - 1;
+      let verdict: ReturnType<Eligible> = "later";
+      if (words.every((word, i) => table.keyWord(row, i) === word)) verdict = eligible(row);
+      if (verdict === "later") before = row;
+      else {
+        if (before < 0) this.#heads[head] = next + 1;
+        else this.#next[before] = next + 1;
+        table.mark(row, BIT.chained, false);
+        if (verdict === "now") return row;
+      }
+      row = next;
+    }
+    return -1;
+  }
+
+  #head(word: number): number {
+    return word & (this.#heads.length - 1);
+  }
+}

@@ -1,0 +1,66 @@
+// The (folder, generation) pairs of a ledger as small numbers, and what this run knows of each.
+
+import { type FolderPath, samePath } from "../mail/model.ts";
+
+interface Scope {
+  readonly folder: number;
+  readonly generation: string;
+  listedAll: boolean;
+}
+
+export class Scopes {
+  readonly #scopes: Scope[] = [];
+  readonly #byName = new Map<string, number>();
+  readonly #byPath = new Map<string, number>();
+  // A million records in a row are of one scope: the last one is tried first.
+  #lastPath: FolderPath = [];
+  #lastGeneration = "";
+  #last = -1;
+
+  /** The number of a pair; -1 when it is new and not to be made. */
+  find(path: FolderPath, generation: string, make: boolean): number {
+    if (this.#last >= 0 && generation === this.#lastGeneration && samePath(path, this.#lastPath)) return this.#last;
+    const name = JSON.stringify([generation, ...path]);
+    let scope = this.#byName.get(name);
+    if (scope === undefined) {
+      if (!make) return -1;
+      scope = this.#scopes.push({ folder: this.#folder(path), generation, listedAll: false }) - 1;
+      this.#byName.set(name, scope);
+    }
+    this.#lastPath = path;
+    this.#lastGeneration = generation;
+    this.#last = scope;
+    return scope;
+  }
+
+  get count(): number {
+    return this.#scopes.length;
+  }
+
+  #folder(path: FolderPath): number {
+    const name = JSON.stringify(path);
+    const known = this.#byPath.get(name);
+    if (known !== undefined) return known;
+    const folder = this.#byPath.size;
+    this.#byPath.set(name, folder);
+    return folder;
+  }
+
+  folderOf(scope: number): number {
+    return this.#scopes[scope]?.folder ?? -1;
+  }
+
+  generationOf(scope: number): string | undefined {
+    return this.#scopes[scope]?.generation;
+  }
+
+  listAll(scope: number): void {
+    const entry = this.#scopes[scope];
+    if (entry !== undefined) entry.listedAll = true;
+  }
+
+  /** Every origin that this pair has now was looked up. */
+  isListed(scope: number): boolean {
+    return this.#scopes[scope]?.listedAll ?? false;
+  }
+}

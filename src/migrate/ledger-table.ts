@@ -1,0 +1,259 @@
+// The ledger in memory: 52 octets a record in typed arrays, found by origin and by receipt.
+
+import { type Hash64, Hash64Set, hash64, hashId, mix, RowIndex } from "./ledger-hash.ts";
+
+/** What a row stands for; `none`: an origin of which only its bits or its day are kept. */
+export const STATE = { none: 0, done: 1, altered: 2, removed: 3, failed: 4 } as const;
+const NAMES = ["none", "done", "altered", "removed", "failed"] as const;
+
+/** Bits of a row, beside its state (three bits) and its flags (five). */
+export const BIT = {
+  /** It has a receipt. */
+  receipt: 1 << 8,
+  /** Its origin was met in this run. */
+  listed: 1 << 9,
+  settled: 1 << 10,
+  /** Somebody is taking it over. */
+  taken: 1 << 11,
+  /** A done record is behind it (also when its origin was removed since). */
+  record: 1 << 12,
+  /** Its first-seen day is already written in the file that a compaction makes. */
+  written: 1 << 13,
+  /** It is in the index by key. */
+  chained: 1 << 14,
+} as const;
+
+// Words of a row. Bits and the high part of the offset share one: 2^44 octets of journal are enough.
+const ID_LO = 0;
+const ID_HI = 1;
+const SCOPE = 2;
+const KEY = 3;
+const RECEIPT_LO = 7;
+const RECEIPT_HI = 8;
+const OFFSET_LO = 9;
+const BITS = 10;
+const TRAITS = 11;
+const SEEN = 12;
+const WORDS = 13;
+const OFFSET_SHIFT = 20;
+const LOW_BITS = (1 << OFFSET_SHIFT) - 1;
+
+/** Rows a segment, as a power of two. Segments are never copied, so growing has no peak. */
+const SEGMENT_BITS = 14;
+const SEGMENT = 1 << SEGMENT_BITS;
+/** A small folder's only segment starts with this many rows. */
+const FIRST = 16;
+
+export class LedgerTable {
+  readonly #segments: Uint32Array[] = [];
+  #count = 0;
+  #size = 0;
+  readonly #origins = new RowIndex((row) => mix(this.#get(row, ID_LO), this.#get(row, ID_HI), this.#get(row, SCOPE)));
+  #receipts = this.#receiptIndex();
+  /** Receipts that were claimed in this run, whether or not a record holds them by now. */
+  #claimed = new Hash64Set();
+  readonly #hash: Hash64 = { lo: 0, hi: 0 };
+
+  /** Rows, of whatever state. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Rows that are done or altered. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The row of an origin; -1 when there is none. */
+  find(scope: number, id: string): number {
+    const { lo, hi } = hashId(id, this.#hash);
+    const index = this.#origins;
+    for (let slot = index.first(mix(lo, hi, scope)); ; slot = index.next(slot)) {
+      const row = index.row(slot);
+      if (row < 0) return -1;
+      if (this.#get(row, ID_LO) === lo && this.#get(row, ID_HI) === hi && this.#get(row, SCOPE) === scope) return row;
+    }
+  }
+
+  /** The row of an origin, made when there is none. */
+  ensure(scope: number, id: string): number {
+    const found = this.find(scope, id);
+    if (found >= 0) return found;
+    const row = this.#append();
+    // `find` left the hash of this id behind.
+    this.#set(row, ID_LO, this.#hash.lo);
+    this.#set(row, ID_HI, this.#hash.hi);
+    this.#set(row, SCOPE, scope);
+    this.#origins.add(row);
+    return row;
+  }
+
+  state(row: number): number {
+    return this.#get(row, BITS) & 7;
+  }
+
+  stateName(row: number): (typeof NAMES)[number] {
+    return NAMES[this.state(row)] ?? "none";
+  }
+
+  setState(row: number, state: number): void {
+    const held = (value: number): number => (value === STATE.done || value === STATE.altered ? 1 : 0);
+    this.#size += held(state) - held(this.state(row));
+    this.#set(row, BITS, (this.#get(row, BITS) & ~7) | state);
+  }
+
+  has(row: number, bit: number): boolean {
+    return (this.#get(row, BITS) & bit) !== 0;
+  }
+
+  /** Sets or clears a bit; true when that changed it. */
+  mark(row: number, bit: number, on = true): boolean {
+    const bits = this.#get(row, BITS);
+    const next = on ? bits | bit : bits & ~bit;
+    this.#set(row, BITS, next);
+    return next >>> 0 !== bits;
+  }
+
+  scope(row: number): number {
+    return this.#get(row, SCOPE);
+  }
+
+  flags(row: number): number {
+    return (this.#get(row, BITS) >>> 3) & 31;
+  }
+
+  /** The hash of keywords and labels; 0 where there are none. */
+  traits(row: number): number {
+    return this.#get(row, TRAITS);
+  }
+
+  setTraits(row: number, flags: number, traits: number): void {
+    this.#set(row, BITS, (this.#get(row, BITS) & ~(31 << 3)) | (flags << 3));
+    this.#set(row, TRAITS, traits);
+  }
+
+  offset(row: number): number {
+    return (this.#get(row, BITS) >>> OFFSET_SHIFT) * 0x1_0000_0000 + this.#get(row, OFFSET_LO);
+  }
+
+  setOffset(row: number, offset: number): void {
+    const high = Math.floor(offset / 0x1_0000_0000);
+    this.#set(row, OFFSET_LO, offset);
+    this.#set(row, BITS, (this.#get(row, BITS) & LOW_BITS) | (high << OFFSET_SHIFT));
+  }
+
+  /** Epoch seconds; undefined when no day is known. */
+  seen(row: number): number | undefined {
+    const value = this.#get(row, SEEN);
+    return value === 0 ? undefined : value - 1;
+  }
+
+  setSeen(row: number, seconds: number | undefined): void {
+    this.#set(row, SEEN, seconds === undefined ? 0 : Math.min(Math.max(0, Math.floor(seconds)) + 1, 0xffff_ffff));
+  }
+
+  /** One of the four words of the key. */
+  keyWord(row: number, word: number): number {
+    return this.#get(row, KEY + word);
+  }
+
+  /** True when the row's key begins with the same 128 bits. */
+  hasKey(row: number, key: string): boolean {
+    return keyWords(key).every((word, i) => this.keyWord(row, i) === word);
+  }
+
+  /** Keeps 128 bits of a hex key. */
+  setKey(row: number, key: string): void {
+    const words = keyWords(key);
+    for (let i = 0; i < 4; i++) this.#set(row, KEY + i, words[i] ?? 0);
+  }
+
+  setReceipt(row: number, ref: string | undefined): void {
+    if (ref === undefined) {
+      this.mark(row, BIT.receipt, false);
+      return;
+    }
+    const { lo, hi } = hash64(ref, this.#hash);
+    const same = this.has(row, BIT.receipt) && this.#get(row, RECEIPT_LO) === lo && this.#get(row, RECEIPT_HI) === hi;
+    if (same) return;
+    this.#set(row, RECEIPT_LO, lo);
+    this.#set(row, RECEIPT_HI, hi);
+    this.mark(row, BIT.receipt);
+    // The slot of an older receipt stays and matches nothing any more.
+    this.#receipts.add(row);
+  }
+
+  /** True when a row has this receipt or somebody claimed it. */
+  holds(ref: string): boolean {
+    const hash = hash64(ref, this.#hash);
+    return this.#claimed.has(hash) || this.#holder(hash);
+  }
+
+  /** True for the first claim of a receipt that no row holds. */
+  claim(ref: string): boolean {
+    const hash = hash64(ref, this.#hash);
+    return !this.#holder(hash) && this.#claimed.add(hash);
+  }
+
+  /** Claims it whoever holds it. */
+  claimAnyway(ref: string): void {
+    this.#claimed.add(hash64(ref, this.#hash));
+  }
+
+  /** Every row becomes `none` and keeps its day; every receipt is free. */
+  forget(): void {
+    for (let row = 0; row < this.#count; row++) {
+      this.setState(row, STATE.none);
+      this.#set(row, BITS, this.#get(row, BITS) & ~(BIT.record | BIT.receipt | BIT.taken));
+    }
+    this.#receipts = this.#receiptIndex();
+    this.#claimed = new Hash64Set();
+  }
+
+  #holder(hash: Hash64): boolean {
+    const index = this.#receipts;
+    for (let slot = index.first(mix(hash.lo, hash.hi, 0)); ; slot = index.next(slot)) {
+      const row = index.row(slot);
+      if (row < 0) return false;
+      if (
+        this.has(row, BIT.receipt) &&
+        this.#get(row, RECEIPT_LO) === hash.lo &&
+        this.#get(row, RECEIPT_HI) === hash.hi
+      )
+        return true;
+    }
+  }
+
+  #receiptIndex(): RowIndex {
+    return new RowIndex((row) => mix(this.#get(row, RECEIPT_LO), this.#get(row, RECEIPT_HI), 0));
+  }
+
+  #append(): number {
+    const row = this.#count++;
+    const within = row & (SEGMENT - 1);
+    const at = row >>> SEGMENT_BITS;
+    const segment = this.#segments[at];
+    if (segment === undefined) this.#segments.push(new Uint32Array((at === 0 ? FIRST : SEGMENT) * WORDS));
+    else if (within * WORDS >= segment.length) {
+      const larger = new Uint32Array(segment.length * 2);
+      larger.set(segment);
+      this.#segments[at] = larger;
+    }
+    return row;
+  }
+
+  #get(row: number, word: number): number {
+    return this.#segments[row >>> SEGMENT_BITS]?.[(row & (SEGMENT - 1)) * WORDS + word] ?? 0;
+  }
+
+  #set(row: number, word: number, value: number): void {
+    const segment = this.#segments[row >>> SEGMENT_BITS];
+    if (segment !== undefined) segment[(row & (SEGMENT - 1)) * WORDS + word] = value;
+  }
+}
+
+/** 128 bits of a key of hex digits. */
+export function keyWords(key: string): readonly [number, number, number, number] {
+  const word = (i: number): number => Number.parseInt(key.slice(i * 8, i * 8 + 8), 16) >>> 0;
+  return [word(0), word(1), word(2), word(3)];
+}
