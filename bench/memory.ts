@@ -48,6 +48,7 @@ try {
   const small = function* () {
     for (let i = 0; i < MANY; i++)
       yield {
+        folder,
         bytes: Buffer.from(`Message-ID: <${i}@example.org>\nSubject: message ${i}\n\n${"a line of text\n".repeat(20)}`),
       };
   };
