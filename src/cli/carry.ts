@@ -1,0 +1,143 @@
+// One run from a source to a target, for backup, migrate, drain and restore: open, follow, report, exit code.
+
+import {
+  type Endpoint,
+  isAccount,
+  openSink,
+  openSource,
+  refuseCleartext,
+  refuseSame,
+  showEndpoint,
+} from "../endpoints.ts";
+import { MailError } from "../mail/errors.ts";
+import type { MigrationEvent, RunSummary } from "../migrate/events.ts";
+import { type ExitCode, exitCodeOf, exitCodeOfRun } from "./exit.ts";
+import { Notes } from "./notes.ts";
+import { type Arguments, isOn, type SelectionOptions, selectionOf, stateDirectoryOf, textOf } from "./options.ts";
+import { showProgress } from "./progress.ts";
+import { renderBalance, renderBroken, renderLosses, renderPlan, renderTroubles } from "./report.ts";
+import { belongsInReport, openReportFile, type ReportFile } from "./report-file.ts";
+import { contextOf, type Session } from "./session.ts";
+import { shellQuote } from "./text.ts";
+import { plural } from "./values.ts";
+
+export interface Carriage {
+  readonly verb: "backup" | "migrate" | "drain" | "restore";
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  /** Present: delete at the source, after proof. */
+  readonly remove?: { readonly olderThanSeconds?: number };
+}
+
+/** Throws MailError for whatever keeps the run from starting; a run that ended before its time is reported first. */
+export async function carry(carriage: Carriage, session: Session): Promise<ExitCode> {
+  const { source, target, remove } = carriage;
+  const { args, ui, interrupts } = session;
+  const { signal } = interrupts;
+  const selection = selectionOf(args);
+  const isDry = isOn(args, "dry-run");
+  const allowCleartext = isOn(args, "allow-cleartext");
+  for (const endpoint of [source, target]) refuseCleartext(endpoint, allowCleartext);
+  await refuseSame(source, target);
+  const reportPath = textOf(args, "report");
+  await using reportFile = reportPath === undefined ? undefined : await openReportFile(reportPath);
+  const from = await contextOf(session, "source", source);
+  const to = await contextOf(session, "target", target);
+
+  const notes = new Notes(isDry);
+  let failure: unknown;
+  {
+    await using opened = await openSource(source, from, signal);
+    await using sink = await openSink(target, { ...to, job: jobOf(opened.identity, selection, args) }, signal);
+    const { run } = await import("../migrate/run.ts");
+    const options = {
+      ...selection,
+      recheck: isOn(args, "recheck"),
+      prove: isOn(args, "prove"),
+      dryRun: isDry,
+      flags: !isOn(args, "no-flags"),
+      skipDeleted: isOn(args, "skip-deleted"),
+      stateDirectory: stateDirectoryOf(args, session.environment),
+      ...(remove === undefined ? {} : { remove }),
+    };
+    using progress = await showProgress(ui);
+    const running = run(opened, sink, options, signal);
+    interrupts.onStop(() => running.stop());
+    const follow = (event: MigrationEvent): Promise<unknown> | undefined => {
+      notes.add(event);
+      progress.add(event);
+      const waits = [
+        ui.json ? ui.emit(event) : undefined,
+        reportFile !== undefined && belongsInReport(event) ? reportFile.add(event) : undefined,
+      ].filter((wait) => wait !== undefined);
+      return waits.length === 0 ? undefined : Promise.all(waits);
+    };
+    try {
+      for await (const event of running) {
+        const wait = follow(event);
+        if (wait !== undefined) await wait;
+      }
+      notes.summary = await running.finished;
+    } catch (error) {
+      failure = error;
+    }
+  }
+  return report(carriage, session, notes, failure, isDry, reportFile);
+}
+
+async function report(
+  carriage: Carriage,
+  { ui, interrupts, args }: Session,
+  notes: Notes,
+  failure: unknown,
+  isDry: boolean,
+  file: ReportFile | undefined,
+): Promise<ExitCode> {
+  const { summary } = notes;
+  if (isDry && !ui.json && summary !== undefined) ui.print(...renderPlan(notes));
+  const troubles = await renderTroubles(notes, summary?.balance);
+  const broken = renderBroken(notes);
+  ui.say(
+    ...renderLosses(notes, isDry ? "would be kept" : "kept"),
+    ...(ui.quiet ? [] : [...troubles, ...broken]),
+    ...(summary === undefined ? [] : renderBalance(summary, isDry)),
+  );
+  // With -q errors alone are said: messages that failed are some.
+  if (ui.quiet && summary !== undefined && (summary.balance.failed > 0 || !summary.closes))
+    ui.insist(...troubles, ...broken, ...renderBalance(summary, isDry));
+  const code = interrupts.code ?? (failure === undefined && summary !== undefined ? exitCodeOfRun(summary) : undefined);
+  await file?.finish({
+    ...(summary === undefined ? {} : { summary }),
+    ...(failure === undefined ? {} : { error: failure }),
+    exitCode: code ?? exitCodeOf(failure),
+  });
+  if (failure !== undefined) {
+    if (interrupts.code === undefined) throw failure;
+    // A signal explains an error that came after it; -v tells it all the same.
+    if (failure instanceof MailError && ui.verbose > 0) ui.fail(failure);
+  }
+  if (summary !== undefined) ui.say(...nextSteps(carriage, summary, isDry, isOn(args, "move")));
+  return code ?? exitCodeOf(failure);
+}
+
+/** What to do now, in one or two lines. */
+function nextSteps({ verb, source, target }: Carriage, summary: RunSummary, isDry: boolean, isMove: boolean): string[] {
+  const { outcome, balance, kept } = summary;
+  if (isDry) return ["Nothing was changed. The same command without --dry-run does it."];
+  if (outcome === "stopped") return ["Run the same command again: it goes on where it stopped."];
+  const lines: string[] = [];
+  if (balance.failed > 0)
+    lines.push(`Run the same command again to try the ${plural(balance.failed, "failed message")} once more.`);
+  else if (!summary.closes) lines.push("Run the same command again for what is open.");
+  if (kept > 0) lines.push(`${plural(kept, "message")} stayed at the source, because no equal copy was proved.`);
+  if (lines.length > 0) return lines;
+  const check = `mailferry verify ${shellQuote(showEndpoint(source))} ${shellQuote(showEndpoint(target))}`;
+  const alone = `mailferry verify ${shellQuote(showEndpoint(target))}`;
+  if (verb === "drain" || isMove) return isAccount(target) ? [] : [`Check the archive with: ${alone}`];
+  return [`Complete. Check it with: ${check}`];
+}
+
+/** Names this very job for an archive that is written once: the source, and what of it was asked for. */
+function jobOf(identity: string, selection: SelectionOptions, args: Arguments): string {
+  return JSON.stringify({ source: identity, ...selection, skipDeleted: isOn(args, "skip-deleted") });
+}

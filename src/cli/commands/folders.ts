@@ -1,0 +1,55 @@
+// mailferry folders <endpoint>: names, use, messages, bytes.
+
+import { openSource, parseEndpoint } from "../../endpoints.ts";
+import { type Folder, showPath } from "../../mail/model.ts";
+import { EXIT, type ExitCode } from "../exit.ts";
+import { contextOf, placeOf, type Session } from "../session.ts";
+import { cut, table } from "../text.ts";
+import { plural, showBytes, showCount } from "../values.ts";
+
+export async function folders(session: Session): Promise<ExitCode> {
+  const { args, ui, interrupts } = session;
+  const { signal } = interrupts;
+  const endpoint = parseEndpoint(placeOf(args, "endpoint"), "source");
+  const context = await contextOf(session, "source", endpoint);
+  await using source = await openSource(endpoint, context, signal);
+  const found: Folder[] = [];
+  for await (const folder of source.folders(signal)) {
+    if (ui.json) {
+      const { path, selectable, use, subscribed, messages, bytes } = folder;
+      const wait = ui.emit({
+        type: "folder",
+        path,
+        name: showPath(path),
+        selectable,
+        use,
+        subscribed,
+        messages,
+        bytes,
+      });
+      if (wait !== undefined) await wait;
+    } else found.push(folder);
+  }
+  signal.throwIfAborted();
+  if (!ui.json) ui.print(...renderFolders(found));
+  return interrupts.code ?? EXIT.complete;
+}
+
+/** The table; "?" where the store does not say. */
+export function renderFolders(found: readonly Folder[]): string[] {
+  const rows = [["FOLDER", "USE", "MESSAGES", "BYTES"]];
+  for (const { path, use, messages, bytes, selectable } of found)
+    rows.push([
+      cut(showPath(path), 80),
+      use ?? "",
+      selectable ? (messages === undefined ? "?" : showCount(messages)) : "-",
+      selectable ? (bytes === undefined ? "?" : showBytes(bytes)) : "-",
+    ]);
+  const sum = (pick: (folder: Folder) => number | undefined): number =>
+    found.reduce((total, folder) => total + (pick(folder) ?? 0), 0);
+  const messages = sum((folder) => folder.messages);
+  const bytes = sum((folder) => folder.bytes);
+  const known = found.every((folder) => !folder.selectable || folder.bytes !== undefined);
+  rows.push([plural(found.length, "folder"), "", showCount(messages), `${known ? "" : ">= "}${showBytes(bytes)}`]);
+  return table(rows, new Set([2, 3]));
+}

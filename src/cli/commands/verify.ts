@@ -1,0 +1,144 @@
+// mailferry verify <source> <target>, or <archive> by itself. Changes nothing.
+
+import {
+  type Endpoint,
+  isAccount,
+  openSink,
+  openSource,
+  parseEndpoint,
+  refuseCleartext,
+  refuseSame,
+  showEndpoint,
+} from "../../endpoints.ts";
+import { configError, MailError } from "../../mail/errors.ts";
+import { showPath } from "../../mail/model.ts";
+import type { VerifyFinding, VerifyFolderResult, VerifySummary } from "../../migrate/verify.ts";
+import { EXIT, type ExitCode } from "../exit.ts";
+import { isOn, selectionOf, textOf } from "../options.ts";
+import { openReportFile, type ReportFile } from "../report-file.ts";
+import { contextOf, placeOf, type Session } from "../session.ts";
+import { cut, table } from "../text.ts";
+import { plural, showCount, showSeconds } from "../values.ts";
+
+/** Findings printed; --report and --json have them all. */
+const PRINTED = 50;
+
+export async function verify(session: Session): Promise<ExitCode> {
+  const { args } = session;
+  const first = parseEndpoint(placeOf(args, "source"), "source");
+  const second = placeOf(args, "target");
+  const reportPath = textOf(args, "report");
+  if (second === "") {
+    if (isAccount(first) || first.kind === "mbox")
+      throw configError(
+        `verify of ${isAccount(first) ? "an account" : "an mbox"} needs something to compare it with`,
+        "Write: mailferry verify SOURCE TARGET.",
+      );
+    await using file = reportPath === undefined ? undefined : await openReportFile(reportPath);
+    return verifyAlone(first, session, file);
+  }
+  // Both ends are read: the target is recognised by what is there.
+  const target = parseEndpoint(second, "source", "target");
+  const allowCleartext = isOn(args, "allow-cleartext");
+  for (const endpoint of [first, target]) refuseCleartext(endpoint, allowCleartext);
+  await refuseSame(first, target);
+  await using file = reportPath === undefined ? undefined : await openReportFile(reportPath);
+  return verifyPair(first, target, session, file);
+}
+
+async function verifyPair(
+  from: Endpoint,
+  to: Endpoint,
+  session: Session,
+  file: ReportFile | undefined,
+): Promise<ExitCode> {
+  const { args, ui, interrupts } = session;
+  const { signal } = interrupts;
+  const options = { ...selectionOf(args), bothWays: isOn(args, "both-ways"), quick: isOn(args, "quick") };
+  const sourceContext = await contextOf(session, "source", from);
+  const targetContext = await contextOf(session, "target", to);
+  await using source = await openSource(from, sourceContext, signal);
+  await using target = await openSource(to, targetContext, signal);
+  // Only a server may spell a folder in its own way (its separator, its namespace); opening it as a sink changes nothing.
+  await using sink = to.kind === "imap" ? await openSink(to, { ...targetContext, job: "verify" }, signal) : undefined;
+  const engine = await import("../../migrate/verify.ts");
+
+  let printed = 0;
+  const onFinding = (finding: VerifyFinding): void => {
+    const { folder, origin, kind, what } = finding;
+    if (ui.json) void ui.emit({ type: "verify-finding", ...finding });
+    void file?.add({ type: "verify-finding", ...finding });
+    if (printed++ >= PRINTED && ui.verbose === 0) return;
+    const where = `${cut(showPath(folder), 60)}${origin === undefined ? "" : ` ${cut(origin.id, 80)}`}`;
+    ui.say(`${kind}: ${where}: ${cut(what, 300)}`);
+  };
+  const onFolder = (result: VerifyFolderResult): void => {
+    if (ui.json) void ui.emit({ type: "verify-folder", ...result });
+    if (ui.verbose > 0) ui.say(`${cut(showPath(result.folder), 60)}: compared`);
+  };
+  const describe = sink === undefined ? undefined : sink.describe.bind(sink);
+  const summary = await engine.verify(source, target, describe, options, signal, onFinding, onFolder);
+  if (printed > PRINTED && ui.verbose === 0) ui.say(`and ${showCount(printed - PRINTED)} more; -v shows them all`);
+  if (ui.json) await ui.emit({ type: "verify-finished", summary });
+  else if (!ui.quiet) ui.print(...renderVerify(summary));
+  await file?.finish({ summary });
+  const verdict = verdictOf(summary, options);
+  if (summary.equal) ui.say(verdict);
+  else ui.insist(verdict);
+  return interrupts.code ?? (summary.equal ? EXIT.complete : EXIT.different);
+}
+
+/** The table of a comparison. */
+export function renderVerify(summary: VerifySummary): string[] {
+  const { folders, matched, missing, changed, extra } = summary;
+  const numbers = (row: { matched: number; missing: number; changed: number; extra: number }): string[] =>
+    [row.matched, row.missing, row.changed, row.extra].map(showCount);
+  const rows = [["FOLDER", "EQUAL", "MISSING", "CHANGED", "EXTRA"]];
+  for (const result of folders) rows.push([cut(showPath(result.folder), 60), ...numbers(result)]);
+  rows.push(["in sum", ...numbers({ matched, missing, changed, extra })]);
+  return table(rows, new Set([1, 2, 3, 4]));
+}
+
+function verdictOf(summary: VerifySummary, options: { readonly bothWays: boolean; readonly quick: boolean }): string {
+  const { matched, missing, changed, extra, foldersMissing, seconds } = summary;
+  const how = options.quick ? ", by received date and flags alone" : "";
+  if (summary.equal)
+    return `Verified: ${plural(matched, "message")} of the source ${matched === 1 ? "is" : "are"} in the target${how} (${showSeconds(seconds)}).`;
+  const parts = [
+    ...(missing > 0 ? [`${showCount(missing)} missing`] : []),
+    ...(changed > 0 ? [`${showCount(changed)} changed`] : []),
+    ...(options.bothWays && extra > 0 ? [`${showCount(extra)} extra`] : []),
+    ...(foldersMissing > 0 ? [plural(foldersMissing, "missing folder")] : []),
+  ];
+  return `Different: ${parts.join(", ")}${how}. Copying again with --recheck brings what is missing.`;
+}
+
+async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile | undefined): Promise<ExitCode> {
+  const { ui, interrupts } = session;
+  if (archive.kind !== "maildir" && archive.kind !== "mboxzip") return EXIT.usage;
+  let problems = 0;
+  const onProblem = (what: string): void => {
+    if (ui.json) void ui.emit({ type: "archive-problem", what });
+    void file?.add({ type: "archive-problem", what });
+    if (problems++ < PRINTED || ui.verbose > 0) ui.insist(cut(what, 400));
+  };
+  const { verifyArchive } = await import("../../migrate/verify-archive.ts");
+  let messages = 0;
+  try {
+    ({ messages } = await verifyArchive(archive.path, archive.kind, interrupts.signal, onProblem));
+  } catch (error) {
+    // An archive too broken to be read on is what this command is there to find.
+    if (!(error instanceof MailError) || error.code !== "malformed") throw error;
+    onProblem(error.message);
+  }
+  const summary = { messages, problems };
+  if (ui.json) await ui.emit({ type: "archive-checked", ...summary });
+  await file?.finish({ summary });
+  if (problems === 0) ui.say(`Sound: ${plural(messages, "message")} in ${showEndpoint(archive)}.`);
+  else
+    ui.insist(
+      `Damaged: ${plural(problems, "problem")} in ${showEndpoint(archive)}; ${plural(messages, "message")} were read. ` +
+        "Restore takes what is whole; a new backup with --recheck fills the gaps.",
+    );
+  return interrupts.code ?? (problems === 0 ? EXIT.complete : EXIT.different);
+}

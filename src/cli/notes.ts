@@ -1,0 +1,133 @@
+// What a run's events leave behind for its report: sums, losses by folder, and the messages that need a person.
+
+import type { Loss } from "../mail/fidelity.ts";
+import { type FolderPath, showPath } from "../mail/model.ts";
+import type { Disposition, FolderSummary, MigrationEvent, RunSummary } from "../migrate/events.ts";
+
+/** Messages of one disposition named on the terminal; --report has them all. */
+const NAMED_MESSAGES = 20;
+/** Kinds of losses told apart; a hostile mailbox may have a keyword a message. */
+const KINDS_OF_LOSS = 1000;
+
+export interface Trouble {
+  readonly folder: FolderPath;
+  readonly id: string;
+  readonly as: Disposition;
+  readonly bytes: number;
+  readonly reason: string;
+  readonly hint?: string;
+  readonly quarantine?: string;
+}
+
+export interface LossLine {
+  readonly loss: Loss;
+  messages: number;
+  readonly folders: Map<string, number>;
+}
+
+export interface PlanLine {
+  readonly folder: string;
+  readonly name: string;
+  messages: number;
+  bytes: number;
+  /** Messages that the target has, or that the options leave out. */
+  other: number;
+  losses: number;
+}
+
+export class Notes {
+  /** The first of each disposition that needs a look: failed, altered, vanished. */
+  readonly troubles: Trouble[] = [];
+  readonly losses = new Map<string, LossLine>();
+  /** Losses beyond the kinds that are told apart. */
+  otherLosses = 0;
+  /** Only in a dry run. */
+  readonly plan = new Map<string, PlanLine>();
+  readonly brokenFolders: FolderSummary[] = [];
+  summary: RunSummary | undefined;
+  readonly #isDry: boolean;
+  readonly #named = new Map<Disposition, number>();
+
+  constructor(isDry: boolean) {
+    this.#isDry = isDry;
+  }
+
+  add(event: MigrationEvent): void {
+    switch (event.type) {
+      case "message-settled": {
+        const { entry, as, losses, bytes } = event;
+        if (as === "failed" || as === "altered" || as === "vanished") this.#trouble(event);
+        if (losses.length > 0) this.#lose(entry.origin.folder, losses);
+        if (!this.#isDry) return;
+        const line = this.#planOf(entry.origin.folder);
+        if (as === "planned") {
+          line.messages++;
+          line.bytes += bytes;
+        } else line.other++;
+        line.losses += losses.length;
+        return;
+      }
+      case "folder-opened":
+        if (event.losses.length > 0) this.#lose(event.folder.path, event.losses);
+        if (this.#isDry) this.#planOf(event.folder.path, event.name).losses += event.losses.length;
+        return;
+      case "folder-unchanged":
+        if (this.#isDry) this.#planOf(event.folder.path).other += event.messages;
+        return;
+      case "folder-finished":
+        if (!event.summary.closes) this.brokenFolders.push(event.summary);
+        return;
+      case "run-finished":
+        this.summary = event.summary;
+        return;
+      default:
+        return;
+    }
+  }
+
+  #trouble(event: Extract<MigrationEvent, { type: "message-settled" }>): void {
+    const { entry, as, bytes, error, note, quarantine } = event;
+    const named = this.#named.get(as) ?? 0;
+    if (named >= NAMED_MESSAGES) return;
+    this.#named.set(as, named + 1);
+    const { folder, id } = entry.origin;
+    const hint = error?.details.hint;
+    this.troubles.push({
+      folder,
+      id,
+      as,
+      bytes: Math.max(bytes, entry.size ?? 0),
+      reason: error?.message ?? note ?? (as === "vanished" ? "listed, and then gone from the source" : as),
+      ...(hint === undefined ? {} : { hint }),
+      ...(quarantine === undefined ? {} : { quarantine }),
+    });
+  }
+
+  #lose(folder: FolderPath, losses: readonly Loss[]): void {
+    const where = showPath(folder);
+    for (const loss of losses) {
+      const key = JSON.stringify(loss);
+      let line = this.losses.get(key);
+      if (line === undefined) {
+        if (this.losses.size >= KINDS_OF_LOSS && loss.kind !== "folder-name") {
+          this.otherLosses++;
+          continue;
+        }
+        line = { loss, messages: 0, folders: new Map() };
+        this.losses.set(key, line);
+      }
+      line.messages++;
+      line.folders.set(where, (line.folders.get(where) ?? 0) + 1);
+    }
+  }
+
+  #planOf(folder: FolderPath, name?: string): PlanLine {
+    const key = showPath(folder);
+    let line = this.plan.get(key);
+    if (line === undefined) {
+      line = { folder: key, name: name ?? key, messages: 0, bytes: 0, other: 0, losses: 0 };
+      this.plan.set(key, line);
+    }
+    return line;
+  }
+}

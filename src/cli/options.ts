@@ -1,0 +1,168 @@
+// The options of the verbs: how they are written in --help, and what their text becomes.
+
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import type { Options } from "yargs";
+import { configError } from "../mail/errors.ts";
+import { type FolderPath, parsePath } from "../mail/model.ts";
+import type { FolderMap } from "../migrate/plan.ts";
+import type { SecretOptions } from "./secrets.ts";
+import { parseCount, parseDate, parseDuration, parseSize } from "./values.ts";
+
+const text = (description: string, group: string): Options => ({
+  type: "string",
+  requiresArg: true,
+  description,
+  group,
+});
+const flag = (description: string, group: string): Options => ({ type: "boolean", description, group });
+
+const WHICH = "Which mail:";
+const WHERE = "Where it goes:";
+const HOW = "How:";
+const OUTPUT = "Output:";
+const SECRETS = "Passwords:";
+
+export const SELECTION_OPTIONS = {
+  folder: text('Only folders that match GLOB (repeatable; "*" within a name, "**" spans)', WHICH),
+  exclude: text("Not the folders that match GLOB (repeatable)", WHICH),
+  since: text("Received on DATE or later (2024-01-31, UTC)", WHICH),
+  before: text("Received before DATE", WHICH),
+  "max-size": text("Nothing larger than SIZE (25M)", WHICH),
+  map: text("OLD=NEW: another name for a folder and all below it (repeatable)", WHERE),
+  into: text("Everything below this folder of the target", WHERE),
+} as const;
+
+export const RUN_OPTIONS = {
+  "skip-deleted": flag("Leave out messages that are marked as deleted", WHICH),
+  "no-flags": flag("Don't bring over flags that changed since the last run", HOW),
+  recheck: flag("Trust no record: look at both ends, copy what is missing", HOW),
+  prove: flag("Read back every copy before it counts as done", HOW),
+  "dry-run": flag("Change nothing, print the plan", HOW),
+  state: text("Where the record of a copy between accounts lies (default: the XDG state folder)", HOW),
+} as const;
+
+export const CONNECTION_OPTIONS = {
+  connections: text("Connections to one server at the most", HOW),
+  "allow-cleartext": flag("Let tls=none send the password in the clear to another machine", HOW),
+} as const;
+
+export const OUTPUT_OPTIONS = {
+  json: flag("Events as JSON, one a line, on stdout", OUTPUT),
+  report: text("Write the full report (JSON) to FILE", OUTPUT),
+  quiet: { ...flag("Print errors only", OUTPUT), alias: "q" },
+  verbose: { type: "count", description: "Say more (-vv: stack traces too)", group: OUTPUT, alias: "v" },
+} as const satisfies Record<string, Options>;
+
+export const SOURCE_SECRET_OPTIONS = {
+  "source-password-command": text("The shell runs CMD; its first line is the source's password", SECRETS),
+  "source-password-file": text("The first line of F is the source's password", SECRETS),
+} as const;
+
+export const TARGET_SECRET_OPTIONS = {
+  "target-password-command": text("The same for the target", SECRETS),
+  "target-password-file": text("The same for the target", SECRETS),
+} as const;
+
+/** What yargs made of a command line. */
+export type Arguments = Readonly<Record<string, unknown>>;
+
+/** One text. Throws MailError config when the option was given twice or is empty. */
+export function textOf(args: Arguments, name: string): string | undefined {
+  const value = args[name];
+  if (value === undefined) return undefined;
+  if (Array.isArray(value)) throw configError(`--${name} is given ${value.length} times`, "Give it once.");
+  if (typeof value !== "string" || value === "") throw configError(`--${name} has no value`, `Write --${name} VALUE.`);
+  return value;
+}
+
+/** The texts of a repeatable option, in order. */
+export function textsOf(args: Arguments, name: string): readonly string[] {
+  const value = args[name];
+  const texts: unknown[] = value === undefined ? [] : Array.isArray(value) ? value : [value];
+  return texts.map((one) => {
+    if (typeof one !== "string" || one === "") throw configError(`--${name} has no value`, `Write --${name} VALUE.`);
+    return one;
+  });
+}
+
+export const isOn = (args: Arguments, name: string): boolean => args[name] === true;
+
+/** Which mail is meant, and where it goes: what names the job of an archive that is written once. */
+export interface SelectionOptions extends FolderMap {
+  readonly since?: number;
+  readonly before?: number;
+  readonly maxSize?: number;
+}
+
+/** Throws MailError config naming the option. */
+export function selectionOf(args: Arguments): SelectionOptions {
+  const include = textsOf(args, "folder");
+  const exclude = textsOf(args, "exclude");
+  const map = textsOf(args, "map").map(parseMap);
+  const intoText = textOf(args, "into");
+  const into = intoText === undefined ? undefined : folderPath(intoText, "--into");
+  const since = parsed(args, "since", parseDate);
+  const before = parsed(args, "before", parseDate);
+  const maxSize = parsed(args, "max-size", parseSize);
+  if (since !== undefined && before !== undefined && since >= before)
+    throw configError(
+      "--since is not earlier than --before, so that no message is between them",
+      "Swap the two dates.",
+    );
+  return {
+    ...(include.length + exclude.length === 0 ? {} : { select: { include, exclude } }),
+    ...(map.length === 0 ? {} : { map }),
+    ...(into === undefined ? {} : { into }),
+    ...(since === undefined ? {} : { since }),
+    ...(before === undefined ? {} : { before }),
+    ...(maxSize === undefined ? {} : { maxSize }),
+  };
+}
+
+function parsed<T>(args: Arguments, name: string, parse: (text: string, option: string) => T): T | undefined {
+  const value = textOf(args, name);
+  return value === undefined ? undefined : parse(value, `--${name}`);
+}
+
+function folderPath(value: string, option: string): FolderPath {
+  const path = parsePath(value);
+  if (path.length === 0) throw configError(`${option} "${value}" names no folder`, `Write names joined by "/".`);
+  return path;
+}
+
+/** "OLD=NEW" at the first "=" that has no backslash before it. */
+function parseMap(value: string): { from: FolderPath; to: FolderPath } {
+  const match = /^((?:[^\\=]|\\.)*)=((?:[^\\=]|\\.)*)$/s.exec(value);
+  if (match === null)
+    throw configError(
+      `--map "${value}" is not OLD=NEW`,
+      'Write --map Old=New/Place; a "=" inside a name is written \\=.',
+    );
+  return { from: folderPath(match[1] ?? "", "--map"), to: folderPath(match[2] ?? "", "--map") };
+}
+
+/** `--connections`. */
+export function connectionsOf(args: Arguments): number | undefined {
+  return parsed(args, "connections", (value, option) => parseCount(value, option, 64));
+}
+
+/** `--leave-for` in seconds. */
+export function leaveForOf(args: Arguments): number | undefined {
+  return parsed(args, "leave-for", parseDuration);
+}
+
+export function secretOptionsOf(args: Arguments, side: "source" | "target"): SecretOptions {
+  const command = textOf(args, `${side}-password-command`);
+  const file = textOf(args, `${side}-password-file`);
+  return { ...(command === undefined ? {} : { command }), ...(file === undefined ? {} : { file }) };
+}
+
+/** The XDG Base Directory rule: a relative $XDG_STATE_HOME is ignored. */
+export function stateDirectoryOf(args: Arguments, environment: NodeJS.ProcessEnv): string {
+  const given = textOf(args, "state");
+  if (given !== undefined) return resolve(given);
+  const home = environment.XDG_STATE_HOME;
+  if (home?.startsWith("/")) return join(home, "mailferry");
+  return join(homedir(), ".local", "state", "mailferry");
+}

@@ -1,0 +1,202 @@
+// The command line, read by yargs: a verb and its arguments, or the help that was asked for, or one clear error.
+
+import { readFileSync } from "node:fs";
+import yargs, { type Argv, type Options } from "yargs";
+import { configError } from "../mail/errors.ts";
+import { FOOTER, VERBS, type Verb } from "./help.ts";
+import {
+  type Arguments,
+  CONNECTION_OPTIONS,
+  OUTPUT_OPTIONS,
+  RUN_OPTIONS,
+  SELECTION_OPTIONS,
+  SOURCE_SECRET_OPTIONS,
+  TARGET_SECRET_OPTIONS,
+} from "./options.ts";
+
+export type Parsed =
+  | { readonly verb: Verb; readonly args: Arguments }
+  /** --help, --version. */
+  | { readonly print: string };
+
+const RUN = {
+  ...SELECTION_OPTIONS,
+  ...RUN_OPTIONS,
+  ...CONNECTION_OPTIONS,
+  ...SOURCE_SECRET_OPTIONS,
+  ...TARGET_SECRET_OPTIONS,
+  ...OUTPUT_OPTIONS,
+};
+const own = (description: string): Options => ({ type: "boolean", description, group: "This command:" });
+
+const OPTIONS_OF: Readonly<Record<Verb, Readonly<Record<string, Options>>>> = {
+  backup: RUN,
+  restore: RUN,
+  migrate: { move: own("Delete from the source what was copied and proved"), ...RUN },
+  drain: {
+    leave: own("Delete nothing"),
+    "leave-for": {
+      type: "string",
+      requiresArg: true,
+      description: "Delete only what has been in the archive for so long (14d)",
+      group: "This command:",
+    },
+    ...RUN,
+  },
+  verify: {
+    "both-ways": own("Messages that only the target has count as differences too"),
+    quick: own("Compare without reading the messages"),
+    ...SELECTION_OPTIONS,
+    ...CONNECTION_OPTIONS,
+    ...SOURCE_SECRET_OPTIONS,
+    ...TARGET_SECRET_OPTIONS,
+    ...OUTPUT_OPTIONS,
+  },
+  folders: {
+    ...CONNECTION_OPTIONS,
+    ...SOURCE_SECRET_OPTIONS,
+    json: OUTPUT_OPTIONS.json,
+    quiet: OUTPUT_OPTIONS.quiet,
+    verbose: OUTPUT_OPTIONS.verbose,
+  },
+};
+
+/** Throws MailError config for anything that cannot be understood; no value is repeated that may be a password. */
+export async function parseCommandLine(argv: readonly string[], columns: number): Promise<Parsed> {
+  if (argv.some((arg) => /^--?(source-|target-)?(password|pass|pw)(=|$)/.test(arg)))
+    throw configError(
+      "a password is never given on the command line, where other users can read it",
+      "Use MAILFERRY_SOURCE_PASSWORD, --source-password-command, --source-password-file or the prompt (and TARGET alike).",
+    );
+  let chosen: { verb: Verb; args: Arguments } | undefined;
+  let problem: string | undefined;
+  const parser = common(yargs([...argv]), columns);
+  for (const [verb, { usage, summary, examples }] of Object.entries(VERBS) as [Verb, (typeof VERBS)[Verb]][]) {
+    parser.command(
+      `${verb} ${usage}`,
+      summary,
+      (sub: Argv) => {
+        sub.usage(`mailferry ${verb} ${usage}\n\n${VERBS[verb].text}`).options({ ...OPTIONS_OF[verb] });
+        for (const name of usage.match(/\w+/g) ?? [])
+          sub.positional(name, { type: "string", description: PLACES[name] ?? "" });
+        const shown = examples.map(([command, meaning]) => `  # ${meaning}\n  mailferry ${verb} ${command}`);
+        return sub.epilogue(
+          `Examples:\n${shown.join("\n")}\n\nmailferry --help lists the endpoints, how passwords are given, and the exit codes.`,
+        );
+      },
+      (args) => {
+        chosen = { verb, args: args as Arguments };
+      },
+    );
+  }
+  parser.fail((message, error) => {
+    problem ??= message ?? String(error);
+  });
+  let output = "";
+  await parser.parseAsync([...argv], {}, (_error, _args, text) => {
+    output = text;
+  });
+  const asked = argv.slice(0, argv.includes("--") ? argv.indexOf("--") : argv.length);
+  if (problem === undefined && output !== "") return { print: output };
+  if (problem === undefined && chosen !== undefined) return chosen;
+  const verb = asked.find((arg): arg is Verb => Object.hasOwn(VERBS, arg));
+  throw usageError(problem ?? "no command was given", verb, asked);
+}
+
+const PLACES: Readonly<Record<string, string>> = {
+  source: "Where the mail is",
+  target: "Where it should be",
+  archive: "maildir:DIR, mboxzip:FILE.zip or mboxzip:DIR",
+  endpoint: "Any of the endpoints",
+};
+
+function common(parser: Argv, columns: number): Argv {
+  return parser
+    .scriptName("mailferry")
+    .locale("en")
+    .parserConfiguration({
+      // "--no-flags" is an option of its own; dots and numbers in values mean nothing special.
+      "boolean-negation": false,
+      "dot-notation": false,
+      "parse-numbers": false,
+      "parse-positional-numbers": false,
+      "camel-case-expansion": false,
+    })
+    .usage(
+      "mailferry carries mail from where it is to where it should be, and proves that it arrived.\n\nmailferry <command>",
+    )
+    .strict()
+    .demandCommand(1, "no command was given")
+    .exitProcess(false)
+    .showHelpOnFail(false)
+    .help("help")
+    .alias("help", "h")
+    .version("version", version())
+    .group(["help", "version"], "Output:")
+    .epilogue(FOOTER)
+    .wrap(Math.max(60, Math.min(100, columns)));
+}
+
+/** Of the package this file lies in: src/cli and dist/cli are equally deep. */
+function version(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+/** yargs' words as one line that says what is wrong and what is near. */
+function usageError(message: string, verb: Verb | undefined, argv: readonly string[]): Error {
+  const help = `mailferry ${verb === undefined ? "" : `${verb} `}--help shows what there is.`;
+  if (verb === undefined) {
+    const word = argv.find((arg) => !arg.startsWith("-"));
+    if (word === undefined) return configError("no command was given", help);
+    const near = nearest(word, Object.keys(VERBS));
+    const shown = /^[\w-]{1,30}$/.test(word) ? `"${word}" is no command` : "the first word is no command";
+    return configError(shown, `${near === undefined ? "" : `Did you mean "${near}"? `}${help}`);
+  }
+  const unknown = /^Unknown arguments?: (.*)$/s.exec(message)?.[1];
+  if (unknown !== undefined) {
+    const options = argv
+      .filter((arg) => arg.startsWith("-"))
+      .map((arg) => arg.replace(/^--?/, "").replace(/=.*$/s, ""));
+    // yargs lists the words of a repeated argument too: only what is an option and is none of ours is named.
+    const name = options.find((option) => unknown.split(", ").includes(option));
+    if (name === undefined)
+      return configError(`${verb} takes ${VERBS[verb].usage} and no more`, `Quote a path with spaces. ${help}`);
+    const near = nearest(name, Object.keys(OPTIONS_OF[verb]));
+    const dashes = name.length === 1 ? "-" : "--";
+    const shown = /^[\w-]{1,40}$/.test(name) ? `"${dashes}${name}"` : "an option";
+    return configError(
+      `${verb} does not know ${shown}`,
+      `${near === undefined ? "" : `Did you mean --${near}? `}${help}`,
+    );
+  }
+  if (message.startsWith("Not enough non-option arguments"))
+    return configError(`${verb} needs ${VERBS[verb].usage}`, help);
+  const lacking = /^Not enough arguments following: (\S+)/.exec(message)?.[1];
+  if (lacking !== undefined) return configError(`--${lacking} has no value`, help);
+  return configError(message.split("\n")[0] ?? message, help);
+}
+
+/** The word that is nearest by edits, where one is near enough to have been meant. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let least = Math.max(1, Math.floor(Math.min(word.length, 20) / 3)) + 1;
+  for (const candidate of known) {
+    const edits = distance(word.slice(0, 40), candidate);
+    if (edits < least) [best, least] = [candidate, edits];
+  }
+  return best;
+}
+
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const swap = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

@@ -1,0 +1,93 @@
+// --report FILE: the whole list as JSON, written while the run goes and put in place at its end.
+
+import { randomUUID } from "node:crypto";
+import { createWriteStream, type WriteStream } from "node:fs";
+import { open, rename, unlink } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { finished } from "node:stream/promises";
+import { PRIVATE_FILE, syncDirectory } from "../core/files.ts";
+import { ioError } from "../mail/errors.ts";
+import type { MigrationEvent } from "../migrate/events.ts";
+import { jsonLine } from "./json.ts";
+
+export interface ReportFile extends AsyncDisposable {
+  /** Resolves at once unless the disk is behind. */
+  add(item: object): Promise<void> | undefined;
+  /** Puts the report in place, with these keys beside its list. */
+  finish(rest: object): Promise<void>;
+}
+
+/** What a report lists: every message but those that were simply copied, and what was said about folders. */
+export function belongsInReport(event: MigrationEvent): boolean {
+  switch (event.type) {
+    case "message-settled":
+      return (
+        event.losses.length > 0 ||
+        event.note !== undefined ||
+        !["copied", "already-copied", "filtered", "planned"].includes(event.as)
+      );
+    case "folder-opened":
+      return event.losses.length > 0;
+    case "notice":
+    case "retry-scheduled":
+      return true;
+    default:
+      return false;
+  }
+}
+
+/**
+ * Opens it at once, so that a place that cannot be written is known before anything was done. Until `finish` an older file
+ * stays. Throws MailError config, quota or io.
+ */
+export async function openReportFile(path: string): Promise<ReportFile> {
+  const target = resolve(path);
+  const directory = dirname(target);
+  const temporary = join(directory, `.${basename(target).slice(0, 100)}.${randomUUID()}.part`);
+  let stream: WriteStream;
+  try {
+    const handle = await open(temporary, "wx", PRIVATE_FILE);
+    stream = createWriteStream(temporary, { fd: handle, flush: true });
+  } catch (error) {
+    throw ioError(`cannot write --report ${path}`, error);
+  }
+  let failure: unknown;
+  stream.on("error", (error) => {
+    failure ??= error;
+  });
+  stream.write('{"events":[');
+  let first = true;
+  let placed = false;
+  return {
+    add(item) {
+      if (failure !== undefined) return undefined;
+      const room = stream.write(`${first ? "\n" : ",\n"}${jsonLine(item)}`);
+      first = false;
+      if (room) return undefined;
+      return new Promise((resolve) => {
+        const go = (): void => {
+          stream.off("drain", go).off("error", go);
+          resolve();
+        };
+        stream.once("drain", go).once("error", go);
+      });
+    },
+    async finish(rest) {
+      try {
+        stream.end(`\n],\n${jsonLine(rest).slice(1)}\n`);
+        await finished(stream);
+        if (failure !== undefined) throw failure;
+        await rename(temporary, target);
+        placed = true;
+        await syncDirectory(directory);
+      } catch (error) {
+        throw ioError(`cannot write --report ${path}`, error);
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      if (placed) return;
+      stream.destroy();
+      await unlink(temporary).catch(() => undefined);
+    },
+  };
+}

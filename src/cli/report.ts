@@ -1,0 +1,161 @@
+// The report at the end of a run, for a person: the balance, what was lost and what failed, and what to do next.
+
+import { open } from "node:fs/promises";
+import { HEADER_LIMIT } from "../mail/body.ts";
+import type { Loss } from "../mail/fidelity.ts";
+import { showPath } from "../mail/model.ts";
+import { preview } from "../mail/preview.ts";
+import { DISPOSITIONS, type Disposition, type RunSummary } from "../migrate/events.ts";
+import type { Notes, Trouble } from "./notes.ts";
+import { cut, plain, table } from "./text.ts";
+import { plural, showBytes, showCount, showSeconds } from "./values.ts";
+
+/** Columns of text from outside in one line. */
+const TEXT_COLUMNS = 100;
+/** Folders named in the line of one loss. */
+const NAMED_FOLDERS = 4;
+
+const WORDS: Readonly<Record<Disposition, string>> = {
+  copied: "copied",
+  "already-copied": "already copied",
+  adopted: "adopted (found in the target)",
+  filtered: "filtered (left out by the options)",
+  altered: "altered (the server changed the bytes)",
+  failed: "failed",
+  vanished: "vanished (gone from the source meanwhile)",
+  planned: "planned",
+};
+/** Shown also when they are none. */
+const ALWAYS: readonly Disposition[] = ["copied", "already-copied", "failed"];
+
+/** The balance: what was listed, and what became of it. */
+export function renderBalance(summary: RunSummary, isDry: boolean): string[] {
+  const { listed, balance, closes, bytes, seconds } = summary;
+  const rows = [["listed", showCount(listed), ""]];
+  for (const name of DISPOSITIONS) {
+    const always = isDry ? name === "planned" : ALWAYS.includes(name);
+    if (balance[name] === 0 && !always) continue;
+    const rate = name === "copied" && balance.copied > 0 ? `${showBytes(bytes)} in ${showSeconds(seconds)}` : "";
+    rows.push([`  ${WORDS[name]}`, showCount(balance[name]), rate]);
+  }
+  if (summary.traitsUpdated > 0) rows.push(["flags brought up to date", showCount(summary.traitsUpdated), ""]);
+  if (summary.removed > 0) rows.push(["removed from the source, after proof", showCount(summary.removed), ""]);
+  if (summary.kept > 0) rows.push(["kept at the source: not proved", showCount(summary.kept), ""]);
+  const settled = DISPOSITIONS.reduce((sum, name) => sum + balance[name], 0);
+  const verdict = closes
+    ? "The balance closes."
+    : settled === listed
+      ? "The balance does not close: not every folder was read to its end."
+      : `The balance does not close: ${plural(listed - settled, "message")} of ${showCount(listed)} not accounted for.`;
+  return ["Balance", ...table(rows, new Set([1])).map((line) => `  ${line}`), `  ${verdict}`];
+}
+
+/** Folders that were not carried to their end. */
+export function renderBroken(notes: Notes): string[] {
+  if (notes.brokenFolders.length === 0) return [];
+  const lines = notes.brokenFolders.map(({ folder, listed, balance, error }) => {
+    const settled = DISPOSITIONS.reduce((sum, name) => sum + balance[name], 0);
+    const why = error === undefined ? `${showCount(listed - settled)} of ${plural(listed, "message")} open` : error;
+    return `  ${cut(showPath(folder), TEXT_COLUMNS)}: ${plain(why)}`;
+  });
+  return ["Folders that are not complete", ...lines];
+}
+
+function lossText(loss: Loss): string {
+  switch (loss.kind) {
+    case "received":
+      return "the received date";
+    case "folder-name":
+      return `the folder name ${cut(showPath(loss.from), TEXT_COLUMNS)} (it is ${cut(loss.to, TEXT_COLUMNS)} there)`;
+    default:
+      return `the ${loss.kind} ${cut(loss.name, TEXT_COLUMNS)}`;
+  }
+}
+
+/** What the target could not keep, in sum and by folder. */
+export function renderLosses(notes: Notes, verb: "kept" | "would be kept" = "kept"): string[] {
+  if (notes.losses.size === 0) return [];
+  const lines = [...notes.losses.values()]
+    .sort((a, b) => b.messages - a.messages)
+    .slice(0, 50)
+    .map(({ loss, messages, folders }) => {
+      if (loss.kind === "folder-name") return `  ${lossText(loss)}`;
+      const most = [...folders].sort((a, b) => b[1] - a[1]);
+      const named = most.slice(0, NAMED_FOLDERS).map(([name, count]) => `${cut(name, 40)} ${showCount(count)}`);
+      if (most.length > NAMED_FOLDERS) named.push(plural(most.length - NAMED_FOLDERS, "more folder"));
+      return `  ${lossText(loss)}: ${plural(messages, "message")} (${named.join(", ")})`;
+    });
+  const rest = notes.losses.size - lines.length + notes.otherLosses;
+  if (rest > 0) lines.push(`  and ${showCount(rest)} more; --report FILE has them all`);
+  return [`Not ${verb}, because the target cannot`, ...lines];
+}
+
+const HEADINGS: readonly (readonly [Disposition, string])[] = [
+  ["failed", "Failed"],
+  ["altered", "Altered: stored, but the server changed the bytes; the original is set aside, and stays at the source"],
+  ["vanished", "Vanished: deleted at the source while the run went on"],
+];
+
+/** The messages that need a look, with enough of their headers to recognise them. */
+export async function renderTroubles(notes: Notes, totals: RunSummary["balance"] | undefined): Promise<string[]> {
+  const lines: string[] = [];
+  for (const [as, heading] of HEADINGS) {
+    const some = notes.troubles.filter((trouble) => trouble.as === as);
+    if (some.length === 0) continue;
+    lines.push(heading);
+    for (const trouble of some) lines.push(...(await renderTrouble(trouble)));
+    const rest = (totals?.[as] ?? 0) - some.length;
+    if (rest > 0) lines.push(`  and ${showCount(rest)} more; --report FILE has them all`);
+  }
+  return lines;
+}
+
+async function renderTrouble(trouble: Trouble): Promise<string[]> {
+  const { folder, id, reason, hint, quarantine, bytes } = trouble;
+  const size = bytes > 0 ? ` (${showBytes(bytes)})` : "";
+  const lines = [`  ${cut(showPath(folder), 60)} ${cut(id, 80)}${size}: ${cut(reason, 300)}`];
+  if (hint !== undefined) lines.push(`    ${plain(hint)}`);
+  if (quarantine === undefined) return lines;
+  const { from, subject, date } = await previewFile(quarantine);
+  const seen = [
+    from === undefined ? undefined : `From: ${cut(from, 60)}`,
+    subject === undefined ? undefined : `Subject: ${cut(subject, 80)}`,
+    date === undefined ? undefined : `Date: ${date.toISOString().replace(/\.\d+Z$/, "Z")}`,
+  ].filter((part) => part !== undefined);
+  if (seen.length > 0) lines.push(`    ${seen.join(" | ")}`);
+  lines.push(`    ${quarantine.endsWith(".txt") ? "the reason is in" : "its bytes are in"} ${plain(quarantine)}`);
+  return lines;
+}
+
+async function previewFile(path: string): ReturnType<typeof preview> {
+  if (path.endsWith(".txt")) return {};
+  try {
+    const file = await open(path, "r");
+    try {
+      const head = Buffer.alloc(Math.min(HEADER_LIMIT, (await file.stat()).size));
+      const { bytesRead } = await file.read(head, 0, head.length, 0);
+      return await preview(head.subarray(0, bytesRead));
+    } finally {
+      await file.close();
+    }
+  } catch {
+    // The report says where it should be; a look at it is a courtesy.
+    return {};
+  }
+}
+
+/** The plan of a dry run: folder to folder. */
+export function renderPlan(notes: Notes): string[] {
+  const rows = [["FOLDER", "", "IN THE TARGET", "MESSAGES", "BYTES", "NOT COPIED", "LOSSES"]];
+  for (const { folder, name, messages, bytes, other, losses } of notes.plan.values())
+    rows.push([
+      cut(folder, 50),
+      "→",
+      cut(name, 50),
+      showCount(messages),
+      showBytes(bytes),
+      showCount(other),
+      losses === 0 ? "-" : showCount(losses),
+    ]);
+  return table(rows, new Set([3, 4, 5, 6]));
+}

@@ -1,0 +1,51 @@
+// What every command works with: the words, the secrets, the signals and the trace of one invocation.
+
+import {
+  type Endpoint,
+  type EndpointContext,
+  isAccount,
+  type Role,
+  refuseCleartext,
+  showEndpoint,
+} from "../endpoints.ts";
+import type { Interrupts } from "./interrupts.ts";
+import { type Arguments, connectionsOf, isOn, secretOptionsOf } from "./options.ts";
+import type { Secrets } from "./secrets.ts";
+import type { Trace } from "./trace.ts";
+import type { Ui } from "./ui.ts";
+
+export interface Session {
+  readonly args: Arguments;
+  readonly ui: Ui;
+  readonly secrets: Secrets;
+  readonly interrupts: Interrupts;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly trace: Trace | undefined;
+}
+
+/** A positional argument, as it was typed. */
+export function placeOf(args: Arguments, name: string): string {
+  const value = args[name];
+  return typeof value === "string" ? value : "";
+}
+
+/**
+ * What opening an endpoint takes; the password of an account is asked for here, so that nothing is changed without it. Throws
+ * MailError config.
+ */
+export async function contextOf(session: Session, side: Role, endpoint: Endpoint): Promise<EndpointContext> {
+  const { args, ui, secrets, interrupts, trace } = session;
+  const allowCleartext = isOn(args, "allow-cleartext");
+  refuseCleartext(endpoint, allowCleartext);
+  const connections = connectionsOf(args);
+  const secretOptions = secretOptionsOf(args, side);
+  return {
+    allowCleartext,
+    onNotice: (text) => ui.say(text),
+    ...(connections === undefined ? {} : { connections }),
+    ...(trace === undefined ? {} : { trace: trace.write }),
+    ...(isAccount(endpoint)
+      ? { password: await secrets.password(side, showEndpoint(endpoint), secretOptions, interrupts.signal) }
+      : {}),
+  };
+}
