@@ -1,0 +1,178 @@
+// One POP3 session, from login to QUIT: listings, messages, deletion. It never reconnects: numbers and marks die with it.
+
+import { MailError } from "../../mail/errors.ts";
+import type { ServerOptions } from "../server.ts";
+import { openWire } from "./connect.ts";
+import { CAPABILITY_LIMIT, GOODBYE_TIMEOUT_MS, LISTING_LINE_LIMIT, PIPELINE_COMMANDS, type Timing } from "./limits.ts";
+import { lines } from "./lines.ts";
+import { list } from "./list.ts";
+import type { Listing } from "./listing.ts";
+import { type Credentials, checkCredentials, login } from "./login.ts";
+import { type Capabilities, capabilities, replyError } from "./replies.ts";
+import { type Retrieved, retrieve } from "./retrieve.ts";
+import type { Wire } from "./wire.ts";
+
+export interface Maildrop {
+  readonly messages: number;
+  readonly bytes: number;
+}
+
+/** Calls go one after another. After a thrown MailError of scope account the session is over. */
+export interface Pop3Session extends AsyncDisposable {
+  readonly capabilities: Capabilities;
+  /** False once the connection is known to be gone. */
+  readonly alive: boolean;
+  stat(): Promise<Maildrop>;
+  /** LIST and UIDL. Throws MailError protocol when the server lists less than STAT counts. */
+  list(maildrop: Maildrop): Promise<Listing>;
+  /**
+   * RETR, in this order, several under way where the server can (RFC 2449 6.6). A message is read before the next is pulled, or
+   * is skipped. Left before its end, the session is closed, for the answers to come cannot be called back.
+   */
+  retrieve(numbers: Iterable<number>, size?: (number: number) => number | undefined): AsyncGenerator<Retrieved>;
+  /** DELE, only marks: nothing is gone before `quit`. Yields the numbers that the server took. */
+  delete(numbers: Iterable<number>): AsyncGenerator<number>;
+  noop(): Promise<void>;
+  /** Takes all marks back. */
+  reset(): Promise<void>;
+  /**
+   * Ends the session; what was marked is gone when this resolves. Throws MailError with outcome "unknown" when the answer
+   * never came, or was no +OK: then some, all or none of it is gone.
+   */
+  quit(): Promise<void>;
+  /** Says QUIT where nothing was marked, waits a little for the answer, and never fails. Marked messages stay. */
+  [Symbol.asyncDispose](): Promise<void>;
+  /** Cuts the connection: nothing that was marked is deleted (RFC 1939 6), calls under way fail. */
+  close(): void;
+}
+
+/**
+ * Connects, secures and logs in. The password is asked for before the connection is made: servers do not wait for people.
+ * Fails with MailError connection, config, auth or locked, or with the signal's reason.
+ */
+export async function openPop3Session(
+  server: ServerOptions,
+  signal: AbortSignal,
+  timing: Timing = {},
+): Promise<Pop3Session> {
+  // The user name first: nobody is asked for a password in vain.
+  checkCredentials({ kind: "password", user: server.user, password: "-" });
+  const password = await server.password();
+  return openPop3SessionAs(server, { kind: "password", user: server.user, password }, signal, timing);
+}
+
+/** The same, with a password or a token at hand. */
+export async function openPop3SessionAs(
+  server: ServerOptions,
+  credentials: Credentials,
+  signal: AbortSignal,
+  timing: Timing = {},
+): Promise<Pop3Session> {
+  checkCredentials(credentials);
+  const { wire, greeting } = await openWire(server, signal, timing);
+  const cancel = () => wire.fail(signal.reason);
+  signal.addEventListener("abort", cancel, { once: true });
+  try {
+    signal.throwIfAborted();
+    const able = await askCapabilities(wire);
+    await login(wire, greeting, able, credentials);
+    return session(wire, able);
+  } catch (error) {
+    wire.close();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", cancel);
+  }
+}
+
+async function askCapabilities(wire: Wire): Promise<Capabilities> {
+  wire.send("CAPA");
+  const reply = await wire.reply();
+  if (reply.status !== "+OK") return capabilities(undefined);
+  const told: string[] = [];
+  for await (const line of lines(wire, LISTING_LINE_LIMIT)) {
+    wire.note("S", line);
+    if (told.push(line) > CAPABILITY_LIMIT) throw wire.fail(wire.protocolError("a CAPA answer without end"));
+  }
+  return capabilities(told);
+}
+
+function session(wire: Wire, able: Capabilities): Pop3Session {
+  const { server } = wire;
+  const pipelining = able.has("PIPELINING");
+  let marked = false;
+  let quitting = false;
+
+  async function simple(command: string): Promise<string> {
+    wire.send(command);
+    const reply = await wire.reply();
+    if (reply.status !== "+OK") throw replyError(server, command, reply, "command");
+    return reply.text;
+  }
+
+  return {
+    capabilities: able,
+    get alive() {
+      return wire.alive;
+    },
+    async stat() {
+      const text = await simple("STAT");
+      const [messages = Number.NaN, bytes = Number.NaN] = text.split(/[ \t]+/).map(Number);
+      if (!Number.isSafeInteger(messages) || messages < 0) throw wire.fail(wire.protocolError("no count to STAT"));
+      return { messages, bytes: Number.isSafeInteger(bytes) && bytes >= 0 ? bytes : 0 };
+    },
+    list: (maildrop) => list(wire, able, maildrop),
+    retrieve: (numbers, size = () => undefined) => retrieve(wire, pipelining, numbers, size),
+    async *delete(numbers) {
+      const ahead = pipelining ? PIPELINE_COMMANDS : 1;
+      const batch: number[] = [];
+      const iterator = numbers[Symbol.iterator]();
+      for (;;) {
+        while (batch.length < ahead) {
+          const next = iterator.next();
+          if (next.done === true) break;
+          batch.push(next.value);
+        }
+        if (batch.length === 0) return;
+        marked = true;
+        wire.send(batch.map((number) => `DELE ${number}`).join("\r\n"));
+        const taken: number[] = [];
+        for (const number of batch) if ((await wire.reply()).status === "+OK") taken.push(number);
+        batch.length = 0;
+        yield* taken;
+      }
+    },
+    async noop() {
+      await simple("NOOP");
+    },
+    async reset() {
+      await simple("RSET");
+      marked = false;
+    },
+    async quit() {
+      quitting = true;
+      // From here on a lost connection leaves open whether the server entered the UPDATE state.
+      if (marked) wire.outcome = "unknown";
+      wire.send("QUIT");
+      const reply = await wire.reply();
+      wire.close();
+      if (reply.status === "+OK") return;
+      // RFC 1939 6: "some deleted messages not removed".
+      const { code, message, details } = replyError(server, "QUIT", reply, "command");
+      throw new MailError(code, message, { ...details, ...(marked ? { outcome: "unknown", remedy: "retry" } : {}) });
+    },
+    async [Symbol.asyncDispose]() {
+      if (wire.alive && !quitting && !marked) {
+        try {
+          wire.patienceMs = Math.min(wire.patienceMs, GOODBYE_TIMEOUT_MS);
+          wire.send("QUIT");
+          await wire.reply();
+        } catch {
+          // Nothing was marked: the server's goodbye changes nothing.
+        }
+      }
+      wire.close();
+    },
+    close: () => wire.close(),
+  };
+}
