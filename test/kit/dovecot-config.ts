@@ -62,11 +62,11 @@ auth_mechanisms = plain login
 auth_cache_size = 0
 passdb {
   driver = passwd-file
-  args = scheme=PLAIN username_format=%u ${join(directory, "users")}
+  args = scheme=PLAIN username_format=%u ${join(directory, "users")}/%u
 }
 userdb {
   driver = passwd-file
-  args = username_format=%u ${join(directory, "users")}
+  args = username_format=%u ${join(directory, "users")}/%u
 }
 
 mail_location = maildir:~/Maildir${layout === "fs" ? ":LAYOUT=fs" : ""}

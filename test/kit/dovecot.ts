@@ -1,7 +1,7 @@
 // A private Dovecot on free loopback ports in a temporary folder: started, asked, stopped, and nothing left behind.
 
 import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
-import { appendFileSync, chownSync, lchownSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chownSync, lchownSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
@@ -21,7 +21,7 @@ export interface DovecotOptions {
   /** The plugin that lets a folder name hold the separator; default true. */
   readonly listescape?: boolean;
   /** What joins folder names on the wire; default "/". */
-  readonly separator?: "/" | "." | "^" | "\\\\";
+  readonly separator?: "/" | "." | "^";
   readonly layout?: "maildir++" | "fs";
   /** False: `mail_fsync = never`, for speed. Default true. */
   readonly fsync?: boolean;
@@ -103,15 +103,15 @@ async function start(program: string, options: DovecotOptions, directory: string
   const { password = PASSWORD } = options;
   const path = (name: string): string => join(directory, name);
   const home = (user: string): string => path(join("home", encodeURIComponent(user).replaceAll(".", "%2E")));
-  for (const name of ["home", "state"]) await mkdir(path(name), { mode: 0o700 });
+  for (const name of ["home", "state", "users"]) await mkdir(path(name), { mode: 0o700 });
   await writeFile(path("ca.pem"), certificates.ca);
   await writeFile(path("certificate.pem"), certificates.certificate);
   await writeFile(path("key.pem"), certificates.key, { mode: 0o600 });
-  await writeFile(path("users"), "", { mode: 0o600 });
   give(directory, account);
 
   const addUser = async (name: string, user: UserOptions = {}): Promise<void> => {
-    if (/[:\n\r\0]/.test(name)) throw new Error(`a user name in a passwd-file cannot hold a colon: ${name}`);
+    if (/[:/\n\r\0]/.test(name))
+      throw new Error(`a user name in a passwd-file cannot hold a colon or a slash: ${name}`);
     const place = home(name);
     await mkdir(place, { mode: 0o700 });
     // cp keeps times (they are the received dates), links and odd names.
@@ -119,10 +119,14 @@ async function start(program: string, options: DovecotOptions, directory: string
     give(place, account);
     const extra =
       user.mailLocation === undefined ? "" : `userdb_mail=${user.mailLocation.replace(/^([^:]*:)~/, `$1${place}`)}`;
-    appendFileSync(
-      path("users"),
+    // A file a user: Dovecot looks only now and then whether one that it has read has grown.
+    const file = join(path("users"), name);
+    writeFileSync(
+      file,
       `${name}:{PLAIN.B64}${Buffer.from(user.password ?? password).toString("base64")}:${account.uid}:${account.gid}::${place}::${extra}\n`,
+      { mode: 0o600 },
     );
+    if (process.getuid?.() === 0) chownSync(file, account.uid, account.gid);
   };
   for (const name of options.users ?? ["anna", "ben"]) await addUser(name);
 
