@@ -40,7 +40,8 @@ export interface JobState {
 
 export interface FolderResult {
   readonly states: readonly JobState[];
-  readonly ledger: FolderLedger;
+  /** Both absent when no pass was needed, or none could begin. */
+  readonly ledger: FolderLedger | undefined;
   readonly folder: SinkFolder | undefined;
 }
 
@@ -65,6 +66,11 @@ export async function runFolder(context: RunContext, jobs: readonly FolderJob[])
     };
   });
   const name = jobs[0]?.plan.name ?? "";
+  for (const state of states) await skipUnchanged(context, state, name);
+  if (states.every(({ unchanged }) => unchanged)) {
+    for (const state of states) await finished(context, state);
+    return { states, ledger: undefined, folder: undefined };
+  }
   const ledger = await context.ledger.folder(name);
   const patience = options.patience ?? DEFAULT_PATIENCE;
   let folder: SinkFolder | undefined;
@@ -90,9 +96,12 @@ export async function runFolder(context: RunContext, jobs: readonly FolderJob[])
       await pause(delayMs, soft);
     }
   }
-  for (const state of states)
-    await context.events.emit({ type: "folder-finished", folder: state.job.folder, summary: state.tally.summary() });
+  for (const state of states) await finished(context, state);
   return { states, ledger, folder };
+}
+
+async function finished(context: RunContext, { job, tally }: JobState): Promise<void> {
+  await context.events.emit({ type: "folder-finished", folder: job.folder, summary: tally.summary() });
 }
 
 /** Everything that one pass over a target folder holds on to. */
@@ -118,7 +127,6 @@ async function pass(
   number: number,
 ): Promise<SinkFolder | undefined> {
   const { options } = context;
-  if (number === 1) for (const state of states) await skipUnchanged(context, state, ledger);
   const open = states.filter(({ unchanged }) => !unchanged);
   const first = open[0];
   if (first === undefined) return undefined;
@@ -189,11 +197,12 @@ async function pass(
 }
 
 /** A folder whose state is the one that its last clean run saw holds nothing new. */
-async function skipUnchanged(context: RunContext, state: JobState, ledger: FolderLedger): Promise<void> {
+async function skipUnchanged(context: RunContext, state: JobState, name: string): Promise<void> {
   const { options } = context;
   const { folder } = state.job;
-  if (options.recheck === true || options.remove !== undefined || filtersMessages(options) || !ledger.clean) return;
-  const head = ledger.head(folder.path);
+  if (options.recheck === true || options.remove !== undefined || filtersMessages(options)) return;
+  if (folder.state === undefined) return;
+  const head = (await context.ledger.glance(name))?.head(folder.path);
   if (head?.sourceState === undefined || head.sourceState !== folder.state) return;
   state.unchanged = true;
   state.generation = head.generation;

@@ -11,6 +11,7 @@ const NO_DATE = Number.NaN;
 export interface Row {
   readonly index: number;
   readonly traits: Traits;
+  readonly id: number;
 }
 
 /** An open-addressing table over typed arrays: about 45 bytes a message. */
@@ -60,9 +61,17 @@ export class KeyTable {
   }
 
   /** Every row that nobody took, with its Message-ID hash. */
-  *left(): Generator<Row & { readonly id: number }> {
-    for (let row = 0; row < this.#count; row++)
-      if (this.#taken[row] === 0) yield { ...this.#row(row), id: this.#ids[row] ?? 0 };
+  *left(): Generator<Row> {
+    for (let row = 0; row < this.#count; row++) if (this.#taken[row] === 0) yield this.#row(row);
+  }
+
+  /** Every row as it was added, its key cut to the 128 bits that are kept. */
+  *entries(): Generator<{ readonly key: ContentKey; readonly id: number }> {
+    for (let row = 0; row < this.#count; row++) {
+      const words = this.#keys.subarray(row * KEY_WORDS, (row + 1) * KEY_WORDS);
+      const key = [...words].map((word) => word.toString(16).padStart(8, "0")).join("") as ContentKey;
+      yield { key, id: this.#ids[row] ?? 0 };
+    }
   }
 
   #row(row: number): Row {
@@ -71,7 +80,7 @@ export class KeyTable {
     const received: { received?: Received } = Number.isNaN(date) ? {} : { received: { epochSeconds: date } };
     const words = this.#wordSets[this.#words[row] ?? 0] ?? { keywords: new Set(), labels: new Set() };
     const flags = new Set<SystemFlag>(SYSTEM_FLAGS.filter((_, bit) => (bits & (1 << bit)) !== 0));
-    return { index: row, traits: { flags, ...words, ...received } };
+    return { index: row, traits: { flags, ...words, ...received }, id: this.#ids[row] ?? 0 };
   }
 
   #intern(traits: Traits): number {

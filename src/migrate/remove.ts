@@ -16,7 +16,7 @@ const PROOFS_IN_FLIGHT = 16;
 export async function removeProved(context: RunContext, result: FolderResult): Promise<number> {
   const { folder, ledger } = result;
   let failures = 0;
-  if (folder === undefined) return 0;
+  if (folder === undefined || ledger === undefined) return 0;
   for (const state of result.states) {
     if (!state.tally.summary().closes) {
       await notice(context, state, "nothing is deleted at the source: the folder did not come through whole");
