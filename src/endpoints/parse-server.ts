@@ -74,7 +74,7 @@ export function parseServer(scheme: string, rest: string, role: Role, side: Role
 }
 
 function hostAndPort(text: string, place: string, form: string): { host: string; port: number | undefined } {
-  const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(.*))?$/s.exec(text);
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::([^:]*))?$/s.exec(text);
   if (match === null)
     throw configError(
       `${place}: the host cannot be read`,
