@@ -1,0 +1,85 @@
+// The bytes of one message file, with the line ends that mail has on the wire.
+
+import { constants } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { errno, ioError, MailError } from "../../mail/errors.ts";
+import { toCrlf } from "../../mail/lineends.ts";
+import { parseOwn } from "./names.ts";
+import { type BytePath, fsPath, showBytes } from "./paths.ts";
+
+const CHUNK = 256 * 1024;
+const CR = 13;
+const LF = 10;
+
+/**
+ * Reads a message file: one without any CRLF gets CRLF for every LF, any other is given as it is, and so is one whose name says
+ * that it was written as it came. Holds one chunk at a time. Throws MailError: malformed, of scope message, for what is no
+ * regular file (a link could lead out of the folder, a pipe would hang); a missing file comes as the system's own ENOENT.
+ */
+export async function* messageContent(path: BytePath, base: string): AsyncGenerator<Uint8Array> {
+  // O_NOFOLLOW keeps a link in somebody's archive from reading other files of the user.
+  const handle = await open(fsPath(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
+    (error: unknown) => {
+      if (errno(error) === "ENOENT") throw error;
+      throw errno(error) === "ELOOP" ? noFile(path, error) : ioError(`cannot open ${showBytes(path)}`, error);
+    },
+  );
+  try {
+    const info = await handle.stat();
+    if (!info.isFile()) throw noFile(path);
+    const first = await chunkAt(handle, 0);
+    const whole = first.length < CHUNK;
+    const asIs = parseOwn(base)?.rule === "as-is" || hasCrlf(first) || (!whole && (await laterCrlf(handle, first)));
+    yield* asIs ? chunks(handle, first) : toCrlf(chunks(handle, first));
+  } catch (error) {
+    throw ioError(`cannot read ${showBytes(path)}`, error);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function chunkAt(handle: FileHandle, at: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafe(CHUNK);
+  let filled = 0;
+  while (filled < CHUNK) {
+    const { bytesRead } = await handle.read(buffer, filled, CHUNK - filled, at + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return buffer.subarray(0, filled);
+}
+
+async function* chunks(handle: FileHandle, first: Buffer): AsyncGenerator<Uint8Array> {
+  let at = first.length;
+  if (at > 0) yield first;
+  if (at < CHUNK) return;
+  for (let next = await chunkAt(handle, at); next.length > 0; next = await chunkAt(handle, at)) {
+    yield next;
+    at += next.length;
+  }
+}
+
+function hasCrlf(bytes: Buffer): boolean {
+  return bytes.indexOf("\r\n") !== -1;
+}
+
+/** Whether a CRLF comes after the first chunk, or across its end. */
+async function laterCrlf(handle: FileHandle, first: Buffer): Promise<boolean> {
+  let at = first.length;
+  let last = first[first.length - 1];
+  for (let next = await chunkAt(handle, at); next.length > 0; next = await chunkAt(handle, at)) {
+    if ((last === CR && next[0] === LF) || hasCrlf(next)) return true;
+    last = next[next.length - 1];
+    at += next.length;
+  }
+  return false;
+}
+
+function noFile(path: BytePath, cause?: unknown): MailError {
+  return new MailError("malformed", `${showBytes(path)} is not a regular file`, {
+    scope: "message",
+    remedy: "give-up",
+    hint: "Put the message itself there instead of a link to it.",
+    cause,
+  });
+}

@@ -1,0 +1,155 @@
+// One Maildir folder on disk: made durably, told from a later one of the same name, and opened with all that describes its mail.
+
+import { randomUUID } from "node:crypto";
+import { lstat, mkdir, open, readdir, readFile, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { PRIVATE_DIRECTORY, PRIVATE_FILE, replaceFile, syncDirectory } from "../../core/files.ts";
+import { mapOrdered } from "../../core/pool.ts";
+import { errno, ioError } from "../../mail/errors.ts";
+import type { Traits } from "../../mail/model.ts";
+import { type Keywords, keywordsOf } from "./keywords.ts";
+import { messageFiles } from "./listing.ts";
+import { type Locator, locatorOf } from "./locate.ts";
+import { announcedSize, ownHost, parseFileName, parseOwn } from "./names.ts";
+import { type BytePath, fsPath, showBytes } from "./paths.ts";
+import { openSidecar, type Sidecar } from "./sidecar.ts";
+import { traitsOfFile } from "./traits.ts";
+
+/** Holds a random id that is made with the folder: a folder that was deleted and made again has another. */
+const ID_FILE = "mailferry-folder";
+const ID = /^[0-9a-f-]{36}$/;
+/** File statuses asked for at once: the thread pool has four, a few more keep it busy. */
+const STATS_AT_ONCE = 32;
+
+/** The folder's id; undefined where it has none (another program made it). */
+export async function folderId(directory: BytePath): Promise<string | undefined> {
+  try {
+    const id = (await readFile(fsPath(`${directory}/${ID_FILE}`), "utf8")).trim();
+    return ID.test(id) ? id : undefined;
+  } catch (error) {
+    if (errno(error) === "ENOENT") return undefined;
+    throw ioError(`cannot read ${showBytes(directory)}/${ID_FILE}`, error);
+  }
+}
+
+/**
+ * Makes what is missing of a folder, durably, and gives its id; harmless when called again. `isRoot`: no `maildirfolder` file,
+ * which is only for those below (Maildir++). `created`: there was no Maildir here before.
+ */
+export async function makeFolder(path: string, isRoot: boolean): Promise<{ id: string; created: boolean }> {
+  try {
+    const made = await Promise.all(["tmp", "new", "cur"].map((name) => makeDirectory(join(path, name))));
+    if (!isRoot) await touch(join(path, "maildirfolder"));
+    const known = await folderId(Buffer.from(path).toString("latin1"));
+    const id = known ?? randomUUID();
+    if (known === undefined) await replaceFile(join(path, ID_FILE), `${id}\n`);
+    else if (made.includes(true)) await syncDirectory(path);
+    if (made.includes(true)) await syncDirectory(join(path, ".."));
+    return { id, created: made[1] === true && made[2] === true };
+  } catch (error) {
+    throw ioError(`cannot make the folder ${path}`, error);
+  }
+}
+
+/** True when it was not there. */
+async function makeDirectory(path: string): Promise<boolean> {
+  return (await mkdir(path, { recursive: true, mode: PRIVATE_DIRECTORY })) !== undefined;
+}
+
+async function touch(path: string): Promise<void> {
+  const handle = await open(path, "a", PRIVATE_FILE);
+  await handle.close();
+}
+
+export interface FileInfo {
+  /** "cur/name". */
+  readonly file: string;
+  readonly base: string;
+  /** Octets on disk. */
+  readonly size: number;
+  readonly mtimeMs: number;
+}
+
+export interface MailFolder {
+  readonly directory: BytePath;
+  readonly keywords: Keywords;
+  readonly sidecar: Sidecar;
+  readonly locator: Locator;
+  /** Undefined when the file is gone. */
+  info(file: string): Promise<FileInfo | undefined>;
+  /** One that was renamed meanwhile is looked for. */
+  infos(files: AsyncIterable<string>): AsyncIterable<FileInfo | undefined>;
+  traits(info: Pick<FileInfo, "file" | "mtimeMs">): Promise<Traits>;
+}
+
+/** Opens a folder. `traitsFile`: where its sidecar lies, or will. Nothing is made, and no file stays open. */
+export async function openMailFolder(directory: BytePath, traitsFile: BytePath | undefined): Promise<MailFolder> {
+  const keywords = keywordsOf(directory);
+  await keywords.load();
+  const sidecar = await openSidecar(traitsFile);
+  const locator = locatorOf(directory);
+  const stores = { keywords, sidecar };
+
+  const look = async (file: string): Promise<FileInfo> => {
+    const { size, mtimeMs } = await lstat(fsPath(`${directory}/${file}`));
+    return { file, base: parseFileName(file.slice(4)).base, size, mtimeMs };
+  };
+  const info = async (file: string): Promise<FileInfo | undefined> => {
+    try {
+      return await look(file);
+    } catch (error) {
+      if (errno(error) !== "ENOENT") throw ioError(`cannot look at ${showBytes(`${directory}/${file}`)}`, error);
+      return await locator.with(parseFileName(file.slice(4)).base, look);
+    }
+  };
+  return {
+    directory,
+    keywords,
+    sidecar,
+    locator,
+    info,
+    infos: (files) => mapOrdered(files, STATS_AT_ONCE, info),
+    traits: ({ file, mtimeMs }) => traitsOfFile(file.slice(4), mtimeMs, stores),
+  };
+}
+
+/** How many messages a folder holds and their octets on disk; sizes are taken from the names where those tell them. */
+export async function countFolder(directory: BytePath): Promise<{ messages: number; bytes: number }> {
+  let messages = 0;
+  let bytes = 0;
+  const unknown = async function* (): AsyncGenerator<string> {
+    for await (const file of messageFiles(directory)) {
+      messages++;
+      const size = announcedSize(parseFileName(file.slice(4)).base);
+      if (size === undefined) yield file;
+      else bytes += size;
+    }
+  };
+  const sizeOf = (file: string): Promise<number> =>
+    lstat(fsPath(`${directory}/${file}`)).then(
+      ({ size }) => size,
+      () => 0,
+    );
+  for await (const size of mapOrdered(unknown(), STATS_AT_ONCE, sizeOf)) bytes += size;
+  return { messages, bytes };
+}
+
+/** Removes what runs of ours that are dead left in tmp; another program's files there are its own affair. */
+export async function sweepTmp(path: string): Promise<void> {
+  const tmp = join(path, "tmp");
+  const names = await readdir(tmp).catch(() => []);
+  for (const name of names) {
+    const own = parseOwn(name);
+    if (own === undefined || own.host !== ownHost() || own.pid === process.pid || isRunning(own.pid)) continue;
+    await unlink(join(tmp, name)).catch(() => undefined);
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return errno(error) !== "ESRCH";
+  }
+}

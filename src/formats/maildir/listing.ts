@@ -1,0 +1,119 @@
+// What a Maildir folder holds: its file names, streamed, or gathered compactly in the order of delivery.
+
+import type { Dirent } from "node:fs";
+import { opendir, stat } from "node:fs/promises";
+import { errno, ioError } from "../../mail/errors.ts";
+import { nameHash } from "./compact-index.ts";
+import { deliveryOrder, parseFileName } from "./names.ts";
+import { type BytePath, fsPath, showBytes } from "./paths.ts";
+
+/** The two that hold mail; what lies in tmp is not delivered yet. New comes first: mail moves from there to cur, never back. */
+export const PLACES = ["new", "cur"] as const;
+
+/** Entries that one readdir call fetches. */
+const READ_AHEAD = 1024;
+/** Octets of a block that holds names. */
+const BLOCK = 1 << 20;
+/** Rounds after which a folder that never rests is taken as it is. */
+const ROUNDS = 3;
+
+/**
+ * Every message file of a folder as "new/name" or "cur/name", as the file system gives them. Hidden files and folders are no
+ * messages; a missing new or cur is an empty one. Throws MailError io, or config when it may not be read.
+ */
+export async function* messageFiles(folder: BytePath): AsyncGenerator<string> {
+  for (const place of PLACES) {
+    const path = `${folder}/${place}`;
+    try {
+      // Byte strings, see paths.ts; Node's types know only UTF-8 here.
+      const directory = await opendir(fsPath(path), { bufferSize: READ_AHEAD, encoding: "latin1" });
+      for await (const entry of directory as AsyncIterable<Dirent>)
+        if (!entry.name.startsWith(".") && !entry.isDirectory()) yield `${place}/${entry.name}`;
+    } catch (error) {
+      if (errno(error) !== "ENOENT") throw ioError(`cannot list ${showBytes(path)}`, error);
+    }
+  }
+}
+
+/** All files of a folder in the order in which they were delivered; about 80 octets a message. */
+export interface Listing {
+  readonly count: number;
+  /** "cur/name" of the i-th message. */
+  file(i: number): string;
+  /** True when another file here has the same base name: then only the whole name tells them apart. */
+  isTwin(i: number): boolean;
+  hasTwin(base: string): boolean;
+}
+
+/** Lists again when the folder changed meanwhile: a file that is renamed during a listing may be missed by it (POSIX readdir). */
+export async function listFolder(folder: BytePath): Promise<Listing> {
+  for (let round = 1; ; round++) {
+    const before = await changeTimes(folder);
+    const listing = await gather(folder);
+    if (round === ROUNDS || (await changeTimes(folder)) === before) return listing;
+  }
+}
+
+/** Moves with every file that comes, goes or is renamed. */
+export async function changeTimes(folder: BytePath): Promise<string> {
+  const times = await Promise.all(
+    PLACES.map((place) => stat(fsPath(`${folder}/${place}`), { bigint: true }).catch(() => undefined)),
+  );
+  return times.map((found) => found?.mtimeNs ?? "").join();
+}
+
+async function gather(folder: BytePath): Promise<Listing> {
+  const blocks: Buffer[] = [];
+  let used = BLOCK;
+  let places = new Float64Array(1024);
+  let keys = new Float64Array(1024);
+  let hashes = new Float64Array(1024);
+  let count = 0;
+  for await (const file of messageFiles(folder)) {
+    if (used + file.length + 2 > BLOCK) {
+      blocks.push(Buffer.allocUnsafe(BLOCK));
+      used = 0;
+    }
+    const block = blocks[blocks.length - 1];
+    if (block === undefined) continue;
+    block.writeUInt16LE(file.length, used);
+    block.write(file, used + 2, "latin1");
+    if (count === places.length) [places, keys, hashes] = [doubled(places), doubled(keys), doubled(hashes)];
+    const { base } = parseFileName(file.slice(4));
+    places[count] = (blocks.length - 1) * BLOCK + used;
+    keys[count] = deliveryOrder(base);
+    hashes[count++] = nameHash(base);
+    used += file.length + 2;
+  }
+  const order = new Uint32Array(count).map((_, i) => i);
+  order.sort((a, b) => (keys[a] ?? 0) - (keys[b] ?? 0) || a - b);
+  const twins = repeated(hashes.subarray(0, count));
+  return {
+    count,
+    file(i) {
+      const place = places[order[i] ?? 0] ?? 0;
+      const block = blocks[Math.floor(place / BLOCK)];
+      if (block === undefined) return "";
+      const at = place % BLOCK;
+      return block.toString("latin1", at + 2, at + 2 + block.readUInt16LE(at));
+    },
+    hasTwin: (base) => twins.size > 0 && twins.has(nameHash(base)),
+    isTwin: (i) => twins.size > 0 && twins.has(hashes[order[i] ?? 0] ?? 0),
+  };
+}
+
+function doubled(array: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
+  const larger = new Float64Array(array.length * 2);
+  larger.set(array);
+  return larger;
+}
+
+function repeated(hashes: Float64Array): Set<number> {
+  const sorted = hashes.slice().sort();
+  const found = new Set<number>();
+  for (let i = 1; i < sorted.length; i++) {
+    const hash = sorted[i];
+    if (hash !== undefined && hash === sorted[i - 1]) found.add(hash);
+  }
+  return found;
+}

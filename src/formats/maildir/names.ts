@@ -1,0 +1,131 @@
+// File names in a Maildir: unique names that sort in the order of writing, and the flags behind ":2,".
+
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import type { LineEndRule } from "../../mail/lineends.ts";
+import type { SystemFlag } from "../../mail/model.ts";
+
+/** https://cr.yp.to/proto/maildir.html; P is "passed": resent, forwarded or bounced. */
+const LETTERS: Readonly<Record<string, SystemFlag>> = {
+  D: "draft",
+  F: "flagged",
+  R: "answered",
+  S: "seen",
+  T: "deleted",
+};
+const FLAG_LETTERS = new Map(Object.entries(LETTERS).map(([letter, flag]) => [flag, letter]));
+
+export interface FileName {
+  /** What names the message for ever: everything before ":". */
+  readonly base: string;
+  /** Every letter of the info part, as found: flags, P, keyword letters a to z, and any that we do not know. */
+  readonly letters: string;
+}
+
+/** Reads any file name; one without an info part has no letters. Some systems cannot hold ":" and use ";" or "!". */
+export function parseFileName(name: string): FileName {
+  const colon = name.indexOf(":");
+  if (colon !== -1) {
+    const info = name.slice(colon);
+    return { base: name.slice(0, colon), letters: info.startsWith(":2,") ? info.slice(3) : "" };
+  }
+  const other = /[;!]2,([A-Za-z]*)$/.exec(name);
+  return other === null ? { base: name, letters: "" } : { base: name.slice(0, other.index), letters: other[1] ?? "" };
+}
+
+/** The info part, its letters once each and in ASCII order as the convention demands. */
+export function infoOf(letters: Iterable<string>): string {
+  return `:2,${[...new Set(letters)].sort().join("")}`;
+}
+
+export function flagsOf(letters: string): Set<SystemFlag> {
+  const flags = new Set<SystemFlag>();
+  for (const letter of letters) {
+    const flag = LETTERS[letter];
+    if (flag !== undefined) flags.add(flag);
+  }
+  return flags;
+}
+
+export function letterOf(flag: SystemFlag): string {
+  return FLAG_LETTERS.get(flag) ?? "";
+}
+
+/** What a name that we made says of its message beside the flags. */
+export interface OwnName {
+  readonly pid: number;
+  readonly host: string;
+  /** Minutes east of UTC of the received date. */
+  readonly zoneMinutes?: number;
+  /** How the bytes lie in the file. */
+  readonly rule: LineEndRule;
+}
+
+const OWN = /^\d+\.M\d+P(\d+)Q\d+R[0-9a-f]{8}(?:Z(-?\d{1,4}))?(A?)\.([^,:]*)(?:,|$)/;
+
+/** Undefined for a name that another program made. */
+export function parseOwn(base: string): OwnName | undefined {
+  const match = OWN.exec(base);
+  if (match === null) return undefined;
+  const [, pid = "", zone, as, host = ""] = match;
+  return {
+    pid: Number(pid),
+    host,
+    rule: as === "A" ? "as-is" : "lf",
+    ...(zone === undefined ? {} : { zoneMinutes: Number(zone) }),
+  };
+}
+
+export interface NewName {
+  readonly zoneMinutes?: number | undefined;
+  readonly rule: LineEndRule;
+  /** Octets of the file. */
+  readonly size: number;
+  /** Octets with CRLF line ends. */
+  readonly wireSize: number;
+}
+
+/** A slash or a colon must not come in (the convention), nor what reads as the start of a size field. */
+export function safeHost(host: string): string {
+  return host.replace(/[^A-Za-z0-9.-]/g, "_").slice(0, 64) || "localhost";
+}
+
+// Seconds and microseconds only ever grow within a process, so names sort as they were made; the random part keeps two
+// processes apart whose pids mean nothing to each other (containers).
+let lastMicros = 0;
+let counter = 0;
+const RANDOM = randomBytes(4).toString("hex");
+const HOST = safeHost(hostname());
+
+/**
+ * A base name that no other call anywhere gives. `S=` and `W=` are as Dovecot reads them; both are exact. The zone (Z) and the
+ * rule of the line ends (A for as they are) lie in the part that the convention leaves to the writer: so they cost no file
+ * of their own, and no program changes them.
+ */
+export function uniqueName(about: NewName): string {
+  lastMicros = Math.max(lastMicros + 1, Date.now() * 1000);
+  const seconds = Math.floor(lastMicros / 1_000_000);
+  const micros = lastMicros % 1_000_000;
+  const { zoneMinutes: zone, rule, size, wireSize } = about;
+  const z = zone !== undefined && Number.isInteger(zone) && Math.abs(zone) <= 1440 ? `Z${zone}` : "";
+  const own = `M${micros}P${process.pid}Q${++counter}R${RANDOM}${z}${rule === "as-is" ? "A" : ""}`;
+  return `${seconds}.${own}.${HOST},S=${size},W=${wireSize}`;
+}
+
+/** Our own host as it stands in names. */
+export function ownHost(): string {
+  return HOST;
+}
+
+/** The octets that the name announces; never trusted. */
+export function announcedSize(base: string): number | undefined {
+  const match = /,S=(\d{1,15})(?=,|$)/.exec(base);
+  return match === null ? undefined : Number(match[1]);
+}
+
+/** A number that sorts names in the order in which their messages were delivered: microseconds, 0 where the name says nothing. */
+export function deliveryOrder(base: string): number {
+  const match = /^(\d{1,10})(?:\.(?:[^,:]*?M(\d{1,6})(?!\d))?)?/.exec(base);
+  if (match === null) return 0;
+  return Number(match[1]) * 1_000_000 + Number(match[2] ?? 0);
+}

@@ -1,0 +1,18 @@
+// Paths as byte strings: a Maildir may hold names that are no valid UTF-8, and they must be opened all the same.
+
+/** A path whose every character is one octet (latin1). Made by `toBytes`, given to the file system through `fsPath`. */
+export type BytePath = string;
+
+export function toBytes(path: string): BytePath {
+  return Buffer.from(path, "utf8").toString("latin1");
+}
+
+export function fsPath(path: BytePath): Buffer {
+  return Buffer.from(path, "latin1");
+}
+
+/** For people: UTF-8 where it is that, else one letter an octet. */
+export function showBytes(path: BytePath): string {
+  const text = Buffer.from(path, "latin1").toString("utf8");
+  return text.includes("\ufffd") ? path : text;
+}

@@ -1,0 +1,236 @@
+// A Maildir++ as a sink: an archive of our own, or a Maildir that another program filled.
+
+import { randomUUID } from "node:crypto";
+import { stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { ensureDirectory, syncDirectory } from "../core/files.ts";
+import type { GroupCommit } from "../core/group.ts";
+import { ARCHIVE_HOME, openArchive, readArchiveId } from "../formats/archive.ts";
+import { messageContent } from "../formats/maildir/content.ts";
+import { type Delivery, delivery } from "../formats/maildir/delivery.ts";
+import { type MailFolder, makeFolder, openMailFolder, sweepTmp } from "../formats/maildir/folder.ts";
+import { addFolderNote, FOLDER_MAP, type FolderNote, readFolderMap } from "../formats/maildir/folder-map.ts";
+import { folderNames, needsPath } from "../formats/maildir/folder-names.ts";
+import { entriesOf, isMaildir } from "../formats/maildir/layout.ts";
+import { messageFiles } from "../formats/maildir/listing.ts";
+import { toBytes } from "../formats/maildir/paths.ts";
+import { type Retouch, retouching } from "../formats/maildir/retouch.ts";
+import { addSubscriptions } from "../formats/maildir/subscriptions.ts";
+import { configError, errno, ioError, MailError } from "../mail/errors.ts";
+import { FULL_FIDELITY } from "../mail/fidelity.ts";
+import type { Folder } from "../mail/model.ts";
+import type { FolderPlan, Sink, SinkFolder } from "./sink.ts";
+
+/** Enough to fill a batch of fsyncs; each append in flight holds one open file. */
+const WRITES = 256;
+const FOLDERS = 4;
+/** What may lie in a directory that counts as empty. */
+const IGNORED = new Set([ARCHIVE_HOME, "lost+found", ".DS_Store"]);
+
+/**
+ * Opens a target for writing; it may be missing, empty, an archive of ours, or any Maildir. Nothing is made before the first `open`
+ * of a folder. Throws MailError config when something else is there.
+ */
+export async function openMaildirSink(options: { readonly path: string }, signal: AbortSignal): Promise<Sink> {
+  const root = resolve(options.path);
+  await demandMaildir(root);
+  signal.throwIfAborted();
+  const home = join(root, ARCHIVE_HOME);
+  const id = (await readArchiveId(root, "maildir")) ?? randomUUID();
+  const map = join(home, FOLDER_MAP);
+  const names = folderNames(root, await readFolderMap(map));
+  const opened = new Map<string, { readonly sink: SinkFolder; readonly isMail: boolean }>();
+  const inodes = new Map<string, string>();
+  const subscribed = new Set<string>();
+  const gathered = { delivery: delivery(), retouches: retouching() };
+  let begun: Promise<void> | undefined;
+  let rootMade = false;
+  let turn: Promise<unknown> = Promise.resolve();
+
+  const planOf = async (folder: Folder): Promise<FolderPlan & { readonly directory: string }> => {
+    const directory = await names.directoryFor(folder.path);
+    return { name: directory === "" ? "INBOX" : directory, path: folder.path, fidelity: FULL_FIDELITY, directory };
+  };
+  const begin = async (): Promise<void> => {
+    await ensureDirectory(root).catch((error: unknown) => {
+      throw ioError(`cannot make ${root}`, error);
+    });
+    await syncDirectory(join(root, ".."));
+    const made = await openArchive(root, "maildir", id);
+    if (made.id !== id)
+      throw configError(`another run has just made ${root}`, "Run the same command again when that one has ended.");
+    rootMade = (await makeFolder(root, true)).created;
+    await ensureDirectory(join(home, "traits"));
+    await syncDirectory(home);
+  };
+  const remember = async (folder: Folder, directory: string): Promise<void> => {
+    const { path, selectable, use } = folder;
+    const note: FolderNote = {
+      directory,
+      selectable,
+      ...(needsPath(path, directory) ? { path } : {}),
+      ...(use === undefined || use === "inbox" ? {} : { use }),
+    };
+    const known = names.note(directory);
+    const isPlain = selectable && note.path === undefined && note.use === undefined;
+    if (known === undefined ? isPlain : JSON.stringify(known) === JSON.stringify(note)) return;
+    // A use that the source tells no more (or this source never told) is not forgotten.
+    const merged = known?.use === undefined || note.use !== undefined ? note : { ...note, use: known.use };
+    if (JSON.stringify(known) === JSON.stringify(merged)) return;
+    await addFolderNote(map, merged);
+    names.learn(merged);
+  };
+  const openNow = async (folder: Folder, stop: AbortSignal): Promise<SinkFolder> => {
+    stop.throwIfAborted();
+    begun ??= begin();
+    await begun.catch((error: unknown) => {
+      begun = undefined;
+      throw error;
+    });
+    for (;;) {
+      const plan = await planOf(folder);
+      const { directory } = plan;
+      if (folder.subscribed === true) subscribed.add(directory);
+      const known = opened.get(directory);
+      if (known !== undefined && (known.isMail || !folder.selectable)) return known.sink;
+      if (!folder.selectable) {
+        await remember(folder, directory);
+        const sink = unselectable(plan);
+        opened.set(directory, { sink, isMail: false });
+        return sink;
+      }
+      const path = directory === "" ? root : join(root, directory);
+      const made = await makeFolder(path, directory === "");
+      const inode = await inodeOf(path);
+      if ((inodes.get(inode) ?? directory) !== directory) {
+        // A link, or a file system to which two names are one: no two folders share a directory.
+        names.refuse(folder.path, directory);
+        subscribed.delete(directory);
+        continue;
+      }
+      await remember(folder, directory);
+      await sweepTmp(path);
+      const mail = await openMailFolder(toBytes(path), toBytes(join(home, "traits", `${made.id}.jsonl`)));
+      const created = directory === "" ? rootMade : made.created;
+      const sink = folderSink(plan, { id: made.id, created }, mail, gathered);
+      opened.set(directory, { sink, isMail: true });
+      inodes.set(inode, directory);
+      return sink;
+    }
+  };
+
+  return {
+    kind: "maildir",
+    identity: `maildir:${id}`,
+    limits: { writes: WRITES, folders: FOLDERS },
+    home,
+    describe: async (folder) => {
+      const { name, path, fidelity } = await planOf(folder);
+      return { name, path, fidelity };
+    },
+    open(folder, stop) {
+      const mine = turn.then(() => openNow(folder, stop));
+      turn = mine.catch(() => undefined);
+      return mine;
+    },
+    async seal() {
+      await Promise.all([gathered.delivery.idle(), gathered.retouches.idle()]);
+      if (begun === undefined) return;
+      await addSubscriptions(root, subscribed);
+      for (const path of [join(home, "traits"), home, root])
+        await syncDirectory(path).catch((error: unknown) => {
+          throw ioError(`cannot make ${path} durable`, error);
+        });
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all([turn, gathered.delivery.idle(), gathered.retouches.idle()]);
+    },
+  } satisfies Sink;
+}
+
+async function demandMaildir(root: string): Promise<void> {
+  const info = await stat(root).catch((error: unknown) => {
+    if (errno(error) === "ENOENT") return undefined;
+    if (errno(error) === "ENOTDIR") throw configError(`${root} lies below something that is no folder`);
+    throw ioError(`cannot open ${root}`, error);
+  });
+  if (info === undefined) return;
+  if (!info.isDirectory())
+    throw configError(`${root} is a file, not a Maildir`, "Choose another target, or move the file out of the way.");
+  const entries = (await entriesOf(toBytes(root))) ?? [];
+  if (entries.every(({ name }) => IGNORED.has(name)) || (await isMaildir(toBytes(root)))) return;
+  throw configError(
+    `${root} is not empty and is no Maildir (it has no cur or new)`,
+    "Choose an empty or a new folder, or the root of a Maildir.",
+  );
+}
+
+async function inodeOf(path: string): Promise<string> {
+  const { dev, ino } = await stat(path, { bigint: true });
+  return `${dev}:${ino}`;
+}
+
+function unselectable(plan: FolderPlan): SinkFolder {
+  const refuse = (): MailError =>
+    new MailError("not-found", `${plan.name} holds folders, no messages`, { scope: "folder", remedy: "give-up" });
+  return {
+    name: plan.name,
+    path: plan.path,
+    fidelity: plan.fidelity,
+    generation: "none",
+    created: false,
+    position: async () => undefined,
+    async *copies() {},
+    append: () => Promise.reject(refuse()),
+    // biome-ignore lint/correctness/useYield: it fails before the first octet
+    async *reopen() {
+      throw refuse();
+    },
+  };
+}
+
+function folderSink(
+  { name, path, fidelity }: FolderPlan,
+  { id, created }: { readonly id: string; readonly created: boolean },
+  mail: MailFolder,
+  gathered: { readonly delivery: Delivery; readonly retouches: GroupCommit<Retouch, void> },
+): SinkFolder {
+  const gone = (ref: string): MailError =>
+    new MailError("not-found", `${name} does not hold ${ref} any more`, { scope: "message", remedy: "give-up" });
+  return {
+    name,
+    path,
+    fidelity,
+    generation: id,
+    created,
+    position: async () => undefined,
+    async *copies(_since, signal) {
+      await mail.keywords.load();
+      for await (const info of mail.infos(messageFiles(mail.directory))) {
+        signal.throwIfAborted();
+        if (info !== undefined) yield { receipt: { ref: info.base }, traits: await mail.traits(info), size: info.size };
+      }
+    },
+    append: async (message, signal) => ({ receipt: { ref: await gathered.delivery.deliver(mail, message, signal) } }),
+    async *reopen({ ref }, signal) {
+      const begun = await mail.locator.with(ref, async (file) => {
+        const rest = messageContent(`${mail.directory}/${file}`, ref);
+        return { rest, first: await rest.next() };
+      });
+      if (begun === undefined) throw gone(ref);
+      try {
+        if (begun.first.done !== true) yield begun.first.value;
+        for await (const chunk of begun.rest) {
+          signal.throwIfAborted();
+          yield chunk;
+        }
+      } finally {
+        await begun.rest.return(undefined);
+      }
+    },
+    update: (receipt, change, signal) => {
+      signal.throwIfAborted();
+      return gathered.retouches.add({ folder: mail, base: receipt.ref, change });
+    },
+  };
+}

@@ -1,0 +1,283 @@
+// A Maildir as a source: our own archives, any Maildir++, and nested trees of Maildirs.
+
+import { realpath, stat, unlink } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { syncDirectory } from "../core/files.ts";
+import { ARCHIVE_HOME, readArchiveId } from "../formats/archive.ts";
+import { messageContent } from "../formats/maildir/content.ts";
+import { countFolder, type FileInfo, folderId, type MailFolder, openMailFolder } from "../formats/maildir/folder.ts";
+import { FOLDER_MAP, readFolderMap } from "../formats/maildir/folder-map.ts";
+import { pathOfDirectory } from "../formats/maildir/folder-name.ts";
+import { findFolders } from "../formats/maildir/layout.ts";
+import { type Listing, listFolder, PLACES } from "../formats/maildir/listing.ts";
+import { locatorOf } from "../formats/maildir/locate.ts";
+import { parseFileName } from "../formats/maildir/names.ts";
+import { type BytePath, fsPath, showBytes, toBytes } from "../formats/maildir/paths.ts";
+import { readSubscriptions } from "../formats/maildir/subscriptions.ts";
+import { configError, errno, ioError, isAbort, MailError } from "../mail/errors.ts";
+import { FULL_FIDELITY } from "../mail/fidelity.ts";
+import type { Entry, Folder, FolderPath, Origin } from "../mail/model.ts";
+import type { Incoming, ReadOptions, Source } from "./source.ts";
+
+/** Unique names are for ever, so a folder that no mailferry made has one generation. */
+const FOREIGN_GENERATION = "maildir";
+const SESSIONS = 4;
+/** Files deleted between two fsyncs of their directory. */
+const REMOVE_BATCH = 256;
+
+interface Place {
+  readonly path: FolderPath;
+  /** Undefined for a folder that only holds folders. */
+  readonly directory?: BytePath;
+  readonly folder: Omit<Folder, "messages" | "bytes">;
+}
+
+/**
+ * Opens a Maildir for reading (and deleting). Nothing is written. Throws MailError config when there is no Maildir at `path`, or
+ * an archive of another kind.
+ */
+export async function openMaildirSource(options: { readonly path: string }, signal: AbortSignal): Promise<Source> {
+  const root = resolve(options.path);
+  const info = await stat(root).catch((error: unknown) => {
+    if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") throw configError(`there is no Maildir at ${root}`);
+    throw ioError(`cannot open ${root}`, error);
+  });
+  if (!info.isDirectory()) throw configError(`${root} is a file, not a Maildir`, "Use mbox: for an mbox file.");
+  const id = await readArchiveId(root, "maildir");
+  if (id === undefined && (await findFolders(toBytes(root)).next()).done === true)
+    throw configError(`${root} is no Maildir: it holds no folder with cur and new in it`);
+  signal.throwIfAborted();
+  const home = join(root, ARCHIVE_HOME);
+  let known: Promise<Map<string, Place>> | undefined;
+  const places = (): Promise<Map<string, Place>> => {
+    known ??= findPlaces(root, home);
+    return known;
+  };
+
+  const directoryOf = async (path: FolderPath): Promise<BytePath> => {
+    const place = (await places()).get(JSON.stringify(path));
+    if (place?.directory !== undefined) return place.directory;
+    throw new MailError("not-found", `${root} has no folder ${path.join("/")}`, { scope: "folder", remedy: "give-up" });
+  };
+  const open = async (directory: BytePath): Promise<{ generation: string; folder: MailFolder }> => {
+    const generation = await folderId(directory);
+    const traits = generation === undefined ? undefined : toBytes(traitsFile(home, generation));
+    return { generation: generation ?? FOREIGN_GENERATION, folder: await openMailFolder(directory, traits) };
+  };
+
+  return {
+    kind: "maildir",
+    identity: `maildir:${id ?? (await realpath(root))}`,
+    limits: { sessions: SESSIONS },
+    // Labels are only in what we wrote ourselves.
+    tells: { ...FULL_FIDELITY, labels: id !== undefined },
+    async *folders(stop) {
+      known = undefined;
+      for (const { directory, folder } of (await places()).values()) {
+        stop.throwIfAborted();
+        yield directory === undefined ? folder : { ...folder, ...(await countFolder(directory)) };
+      }
+    },
+    async *slices(folder) {
+      if (folder.selectable) yield { folder };
+    },
+    async *read({ folder: { path } }, options) {
+      const { generation, folder } = await open(await directoryOf(path));
+      yield* readFolder(path, generation, folder, options);
+    },
+    async *remove(origins, stop) {
+      yield* removeFiles(origins, stop, directoryOf);
+    },
+    async [Symbol.asyncDispose]() {},
+  } satisfies Source;
+}
+
+/** Where the traits of a folder lie that its file names cannot hold. The id is checked where it is read. */
+function traitsFile(home: string, id: string): string {
+  return join(home, "traits", `${id}.jsonl`);
+}
+
+/** Every folder under the path that it is known by; no two share one. */
+async function findPlaces(root: string, home: string): Promise<Map<string, Place>> {
+  const [notes, subscribed] = await Promise.all([readFolderMap(join(home, FOLDER_MAP)), readSubscriptions(root)]);
+  const found = new Map<string, Place>();
+  const add = (wanted: FolderPath, name: BytePath, directory?: BytePath): void => {
+    const note = notes.get(name);
+    let path = note?.path ?? wanted;
+    for (let n = 2; found.has(JSON.stringify(path)); n++) path = [...wanted.slice(0, -1), `${wanted.at(-1)} (${n})`];
+    const use = name === "" ? "inbox" : note?.use;
+    const folder: Place["folder"] = {
+      path,
+      selectable: directory !== undefined,
+      name: name === "" ? "INBOX" : showBytes(name),
+      ...(use === undefined ? {} : { use }),
+      ...(subscribed === undefined ? {} : { subscribed: subscribed.has(name) }),
+    };
+    found.set(JSON.stringify(path), { path, folder, ...(directory === undefined ? {} : { directory }) });
+  };
+  const there = new Set<string>();
+  for await (const { path, name, directory } of findFolders(toBytes(root))) {
+    there.add(name);
+    add(path, name, directory);
+  }
+  for (const { selectable, path, directory } of notes.values())
+    if (!selectable && directory !== "" && !there.has(directory)) add(path ?? pathOfDirectory(directory), directory);
+  return found;
+}
+
+async function* readFolder(
+  path: FolderPath,
+  generation: string,
+  folder: MailFolder,
+  { want, listed, signal }: ReadOptions,
+): AsyncGenerator<Incoming> {
+  const listing = await listFolder(folder.directory);
+  const entryOf = async (i: number, info: FileInfo): Promise<Entry> => ({
+    origin: { folder: path, generation, id: idOf(listing, i) },
+    traits: await folder.traits(info),
+    size: info.size,
+  });
+
+  // Only numbers are kept of what is wanted: 20 octets a message.
+  const wanted = { index: new Uint32Array(64), size: new Float64Array(64), time: new Float64Array(64), count: 0 };
+  const files = async function* (): AsyncGenerator<string> {
+    for (let i = 0; i < listing.count; i++) yield listing.file(i);
+  };
+  let next = 0;
+  for await (const info of folder.infos(files())) {
+    const i = next++;
+    if (signal.aborted) return;
+    // Gone between the listing and now: it was never offered.
+    if (info === undefined) continue;
+    if (!(await want(await entryOf(i, info)))) continue;
+    if (wanted.count === wanted.index.length) {
+      wanted.index = grown(wanted.index, Uint32Array);
+      wanted.size = grown(wanted.size, Float64Array);
+      wanted.time = grown(wanted.time, Float64Array);
+    }
+    wanted.index[wanted.count] = i;
+    wanted.size[wanted.count] = info.size;
+    wanted.time[wanted.count++] = info.mtimeMs;
+  }
+  listed?.();
+  for (let n = 0; n < wanted.count; n++) {
+    if (signal.aborted) return;
+    const i = wanted.index[n] ?? 0;
+    const file = listing.file(i);
+    const { base } = parseFileName(file.slice(4));
+    const info = { file, base, size: wanted.size[n] ?? 0, mtimeMs: wanted.time[n] ?? 0 };
+    yield { entry: await entryOf(i, info), content: contentOf(folder, file, base, signal) };
+  }
+}
+
+function grown<A extends Uint32Array | Float64Array>(old: A, type: new (length: number) => A): A {
+  const larger = new type(old.length * 2);
+  larger.set(old);
+  return larger;
+}
+
+/** The base name; for one of several files with the same base name (copied by hand) the whole name, with its place. */
+function idOf(listing: Listing, i: number): string {
+  const file = listing.file(i);
+  return listing.isTwin(i) ? file : parseFileName(file.slice(4)).base;
+}
+
+async function* contentOf(
+  folder: MailFolder,
+  file: string,
+  base: string,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const begin = async (name: string): Promise<{ rest: AsyncGenerator<Uint8Array>; first: Uint8Array | undefined }> => {
+    const rest = messageContent(`${folder.directory}/${name}`, base);
+    const first = await rest.next();
+    return { rest, first: first.done === true ? undefined : first.value };
+  };
+  const name = showBytes(`${folder.directory}/${file}`);
+  let begun: Awaited<ReturnType<typeof begin>> | undefined;
+  try {
+    begun = await begin(file).catch((error: unknown) => {
+      if (errno(error) === "ENOENT") return folder.locator.with(base, begin);
+      throw error;
+    });
+  } catch (error) {
+    throw ofMessage(error, name);
+  }
+  if (begun === undefined) throw new MailError("not-found", `${name} is gone`, { scope: "message", remedy: "give-up" });
+  try {
+    if (begun.first !== undefined) yield begun.first;
+    for await (const chunk of begun.rest) {
+      signal.throwIfAborted();
+      yield chunk;
+    }
+  } catch (error) {
+    throw ofMessage(error, name);
+  } finally {
+    await begun.rest.return(undefined);
+  }
+}
+
+/** One file that cannot be read (a bad sector, its permissions) is no reason to leave the others. */
+function ofMessage(error: unknown, name: string): unknown {
+  if (isAbort(error)) return error;
+  const failure = ioError(`cannot read ${name}`, error);
+  return new MailError(failure.code === "config" ? "io" : failure.code, failure.message, {
+    ...failure.details,
+    scope: "message",
+    remedy: "give-up",
+  });
+}
+
+async function* removeFiles(
+  origins: AsyncIterable<Origin>,
+  signal: AbortSignal,
+  directoryOf: (path: FolderPath) => Promise<BytePath>,
+): AsyncGenerator<Origin> {
+  let remove: ((batch: readonly Origin[]) => Promise<readonly Origin[]>) | undefined;
+  let batch: Origin[] = [];
+  for await (const origin of origins) {
+    if (signal.aborted) break;
+    remove ??= await remover(await directoryOf(origin.folder));
+    batch.push(origin);
+    if (batch.length < REMOVE_BATCH) continue;
+    yield* await remove(batch);
+    batch = [];
+  }
+  if (remove !== undefined && batch.length > 0) yield* await remove(batch);
+}
+
+/** Deletes durably and gives back what is certainly gone. */
+async function remover(directory: BytePath): Promise<(batch: readonly Origin[]) => Promise<readonly Origin[]>> {
+  const generation = (await folderId(directory)) ?? FOREIGN_GENERATION;
+  const listing = await listFolder(directory);
+  const locator = locatorOf(directory);
+  const drop = async (file: string): Promise<true> => {
+    await unlink(fsPath(`${directory}/${file}`));
+    return true;
+  };
+  const isGone = async ({ id, generation: old }: Origin): Promise<boolean> => {
+    const [, name = id] = /^(?:cur|new)\/(.*)$/s.exec(id) ?? [];
+    // A folder that was made anew holds other messages; and a name leads nowhere else.
+    if (old !== generation || /[\x00/]/.test(name)) return false;
+    try {
+      if (name !== id) return await drop(id);
+      // Of two files with one base name nobody can say which is meant.
+      if (listing.hasTwin(id)) return false;
+      await locator.with(id, drop);
+      return true;
+    } catch (error) {
+      if (errno(error) === "ENOENT") return false;
+      throw ioError(`cannot delete from ${showBytes(directory)}`, error);
+    }
+  };
+  return async (batch) => {
+    const gone: Origin[] = [];
+    for (const origin of batch) if (await isGone(origin)) gone.push(origin);
+    for (const place of PLACES) await syncDirectory(showBytes(`${directory}/${place}`)).catch(ignoreMissing);
+    return gone;
+  };
+}
+
+function ignoreMissing(error: unknown): void {
+  if (errno(error) !== "ENOENT") throw ioError("cannot make a deletion durable", error);
+}
