@@ -24,7 +24,7 @@ export interface ScriptedMessage {
 export interface Act {
   readonly send?: string | Buffer;
   /** "fin": ends after the octets. "reset": RST. "silence": never answers again. */
-  readonly then?: "fin" | "reset" | "silence" | "tls";
+  readonly ending?: "fin" | "reset" | "silence" | "tls";
 }
 
 export interface Script {
@@ -37,7 +37,7 @@ export interface Script {
   readonly chunk?: number;
   readonly certificates?: Certificates;
   /** Called for each command line; what it returns takes the place of the usual answer. */
-  readonly on?: (line: string, session: number) => Act | undefined;
+  readonly on?: ((line: string, session: number) => Act | undefined) | undefined;
 }
 
 export interface ScriptedServer extends AsyncDisposable {
@@ -98,13 +98,13 @@ export async function scriptedServer(script: Script = {}): Promise<ScriptedServe
     };
     const act = (what: Act) => {
       if (what.send !== undefined) send(what.send);
-      const { then } = what;
-      if (then === undefined) return;
+      const { ending } = what;
+      if (ending === undefined) return;
       silent = true;
       output = output.then(() => {
-        if (then === "fin") socket.end();
-        if (then === "reset") raw.resetAndDestroy();
-        if (then === "tls") {
+        if (ending === "fin") socket.end();
+        if (ending === "reset") raw.resetAndDestroy();
+        if (ending === "tls") {
           socket.removeListener("data", onData);
           serve(secure(socket), session, raw, false);
         }
@@ -135,7 +135,7 @@ export async function scriptedServer(script: Script = {}): Promise<ScriptedServe
           return { send: `+OK\r\n${(script.capabilities ?? USUAL).map((name) => `${name}\r\n`).join("")}.\r\n` };
         }
         case "STLS":
-          return { send: "+OK begin\r\n", then: "tls" };
+          return { send: "+OK begin\r\n", ending: "tls" };
         case "STAT":
           return {
             send: `+OK ${state.messages.length} ${state.messages.reduce((sum, m) => sum + m.body.length, 0)}\r\n`,
@@ -155,7 +155,7 @@ export async function scriptedServer(script: Script = {}): Promise<ScriptedServe
           return { send: "+OK\r\n" };
         case "QUIT":
           state.messages = state.messages.filter((_, i) => !deleted.has(i + 1));
-          return { send: "+OK bye\r\n", then: "fin" };
+          return { send: "+OK bye\r\n", ending: "fin" };
         default:
           return { send: "+OK\r\n" };
       }
