@@ -1,0 +1,111 @@
+// Verify finds every difference there can be between two ends, and none where there is none.
+
+import { describe, expect, it } from "vitest";
+import { NO_FIDELITY } from "../../src/mail/fidelity.ts";
+import { type VerifyFinding, type VerifyOptions, verify } from "../../src/migrate/verify.ts";
+import type { Source } from "../../src/sources/source.ts";
+import { type MemoryFolder, mail, memorySource } from "../kit/memory.ts";
+
+const signal = new AbortController().signal;
+const seen = { flags: new Set(["seen"] as const), received: { epochSeconds: 1000 } };
+const inbox = (...messages: MemoryFolder["mail"]): MemoryFolder => ({
+  path: ["INBOX"],
+  generation: "1",
+  mail: messages,
+});
+const copyOf = (folders: readonly MemoryFolder[]): Source => ({ ...memorySource(folders), identity: "memory:copy" });
+
+async function compare(source: Source, target: Source, options: VerifyOptions = {}) {
+  const findings: VerifyFinding[] = [];
+  const summary = await verify(
+    source,
+    target,
+    undefined,
+    options,
+    signal,
+    (f) => findings.push(f),
+    () => undefined,
+  );
+  return { summary, kinds: findings.map(({ kind }) => kind), findings };
+}
+
+const three = () => [mail("a", undefined, seen), mail("b", undefined, seen), mail("c", undefined, seen)];
+
+describe("two ends", () => {
+  it("that hold the same are equal, whatever the order and the ids", async () => {
+    const other = three()
+      .reverse()
+      .map((item, i) => ({ ...item, id: String(i) }));
+    const { summary, kinds } = await compare(memorySource([inbox(...three())]), copyOf([inbox(...other)]));
+    expect(summary).toMatchObject({ equal: true, matched: 3, missing: 0, changed: 0, extra: 0 });
+    expect(kinds).toEqual([]);
+  });
+
+  it("differ by a missing message, and by the second of twins", async () => {
+    const twins = [mail("1", "same\r\n"), mail("2", "same\r\n"), mail("3")];
+    const { summary, kinds } = await compare(memorySource([inbox(...twins)]), copyOf([inbox(mail("1", "same\r\n"))]));
+    expect(summary).toMatchObject({ equal: false, matched: 1, missing: 2 });
+    expect(kinds).toEqual(["missing", "missing"]);
+  });
+
+  it("differ by one flag, one keyword, one second; and say which", async () => {
+    const wrong = three();
+    const [a, b, c] = wrong;
+    if (a === undefined || b === undefined || c === undefined) throw new Error("three messages");
+    a.traits = { ...a.traits, flags: new Set() };
+    b.traits = { ...b.traits, keywords: new Set(["$X"]) };
+    c.traits = { ...c.traits, received: { epochSeconds: 1001 } };
+    const { summary, findings } = await compare(memorySource([inbox(...three())]), copyOf([inbox(...wrong)]));
+    expect(summary).toMatchObject({ equal: false, changed: 3, matched: 0 });
+    expect(findings.map(({ what }) => what)).toEqual([
+      "the target lacks seen",
+      "the target has $X beside",
+      expect.stringContaining("received 1970-01-01T00:16:40.000Z at the source"),
+    ]);
+  });
+
+  it("are compared only on what both can tell", async () => {
+    const bare = { ...copyOf([inbox(...three().map((m) => mail(m.id)))]), tells: NO_FIDELITY };
+    const { summary } = await compare(memorySource([inbox(...three())]), bare);
+    expect(summary).toMatchObject({ equal: true, matched: 3 });
+  });
+
+  it("name a message whose bytes a server altered, by Message-ID and date", async () => {
+    const rewritten = mail("a", "Message-ID: <a@example>\r\n\r\nBODY a\r\n", seen);
+    const { summary, kinds } = await compare(
+      memorySource([inbox(mail("a", undefined, seen))]),
+      copyOf([inbox(rewritten)]),
+    );
+    expect(summary).toMatchObject({ equal: false, changed: 1, missing: 0, extra: 0 });
+    expect(kinds).toEqual(["altered"]);
+  });
+
+  it("report extra mail, which counts only both ways", async () => {
+    const target = () => copyOf([inbox(...three(), mail("x")), { path: ["Else"], generation: "1", mail: [mail("y")] }]);
+    const one = await compare(memorySource([inbox(...three())]), target());
+    expect(one.summary).toMatchObject({ equal: true, extra: 2 });
+    const both = await compare(memorySource([inbox(...three())]), target(), { bothWays: true });
+    expect(both.summary.equal).toBe(false);
+  });
+
+  it("differ by a folder that is missing, even an empty one", async () => {
+    const source = memorySource([inbox(), { path: ["Empty"], generation: "1", mail: [] }]);
+    const { summary, kinds } = await compare(source, copyOf([inbox()]));
+    expect(summary).toMatchObject({ equal: false, foldersMissing: 1 });
+    expect(kinds).toEqual(["folder-missing"]);
+  });
+
+  it("are compared through --map and --into", async () => {
+    const source = memorySource([{ path: ["Old", "Sub"], generation: "1", mail: three() }]);
+    const target = copyOf([{ path: ["In", "New", "Sub"], generation: "1", mail: three() }]);
+    const { summary } = await compare(source, target, { map: [{ from: ["Old"], to: ["New"] }], into: ["In"] });
+    expect(summary).toMatchObject({ equal: true, matched: 3 });
+  });
+
+  it("scale: a thousand messages with ten keys each find their own", async () => {
+    const many = (shift: number) =>
+      Array.from({ length: 3000 }, (_, i) => mail(String(i), `n ${(i + shift) % 3000}\r\n`));
+    const { summary } = await compare(memorySource([inbox(...many(0))]), copyOf([inbox(...many(7))]));
+    expect(summary).toMatchObject({ equal: true, matched: 3000 });
+  });
+});
