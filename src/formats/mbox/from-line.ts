@@ -1,0 +1,86 @@
+// Reading From_ lines: which lines part two messages, who sent, and when.
+
+import { dateOf, parseZone } from "../../mail/headers.ts";
+import type { Received } from "../../mail/model.ts";
+
+/** Octets of a line that are looked at; a longer one is not a From_ line (a sender has at most 320, RFC 5321 4.5.3.1). */
+export const FROM_LINE_LIMIT = 1000;
+
+export interface FromLine {
+  /** The envelope sender as it stands; "" when there is none. */
+  readonly sender: string;
+  /**
+   * Undefined where the line has no date or one that says nothing: the first day of 1970 and everything before it (writers put
+   * it where they knew none), and the constant of `git format-patch`.
+   */
+  readonly received?: Received;
+}
+
+/** `separator`: it parts two messages. `if-header`: it does when the next line is a header field. `no`: a line like any other. */
+export type Verdict = "separator" | "if-header" | "no";
+
+const WEEKDAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)";
+const MONTH = "(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)";
+const TIME = "(\\d{1,2}:\\d\\d(?::\\d\\d)?)";
+const ZONE = "((?:\\s+(?:[A-Z]{1,5}|(?:GMT|UTC)?[+-]\\d\\d:?\\d\\d)){0,2})(?:\\s+\\([^()]{0,40}\\))?";
+const REMOTE = "(?:\\s+remote\\s+from\\s+\\S+)?";
+/** asctime(3), with a zone before or after the year as some Unix systems and Takeout write it. */
+const ASCTIME = new RegExp(
+  `(?:^|\\s)${WEEKDAY}\\.?,?\\s+${MONTH}\\s+(\\d{1,2}),?\\s+${TIME}${ZONE}\\s+(\\d{4}|\\d\\d)${ZONE}${REMOTE}$`,
+  "i",
+);
+/** RFC 5322 order: old Thunderbird templates and some exports. */
+const MAIL_DATE = new RegExp(
+  `(?:^|\\s)${WEEKDAY}\\.?,?\\s+(\\d{1,2})[ -]${MONTH}[ -](\\d{4}|\\d\\d),?\\s+${TIME}${ZONE}${REMOTE}$`,
+  "i",
+);
+/** One word, or a quoted local part: what stands before the date when the line was written by a mail program. */
+const SENDER = /^(?:"(?:[^"\\]|\\.)*"\S*|\S*)$/;
+/** Lines without a date that programs do write: Thunderbird ("From ", "From -"), Takeout ("From 123@xxx"), Eudora. */
+const DATELESS = /^(?:-?|\d{1,25}@xxx|\?\?\?@\?\?\?)$/;
+/** `git format-patch` gives every message this instant (Mon Sep 17 00:00:00 2001), whenever it was made. */
+const GIT_CONSTANT = 1_000_684_800;
+/** Dates of the first day of 1970 stand for "unknown". */
+const FIRST_DAY = 86_400;
+
+/** Judges one line, given without its line end. */
+export function judgeFromLine(line: string): { verdict: Verdict; from: FromLine } {
+  const none = { verdict: "no", from: { sender: "" } } as const;
+  if (!line.startsWith("From ") || line.length > FROM_LINE_LIMIT) return none;
+  const text = line.slice(5).trim();
+  const unix = ASCTIME.exec(text);
+  const mail = unix === null ? MAIL_DATE.exec(text) : null;
+  const match = unix ?? mail;
+  if (match === null) {
+    return DATELESS.test(text) ? { verdict: "if-header", from: { sender: text === "-" ? "" : text } } : none;
+  }
+  const sender = text.slice(0, match.index).trim();
+  const received = unix === null ? mailDate(match) : asctime(match);
+  const verdict = SENDER.test(sender) ? "separator" : "if-header";
+  return { verdict, from: { sender: sender === "-" ? "" : sender, ...(received === undefined ? {} : { received }) } };
+}
+
+/** True when a line (its first octets are enough) begins like a header field, or like the `>From ` that old gateways put first. */
+export function looksLikeField(line: string): boolean {
+  return /^(?:[\x21-\x39\x3b-\x7e]{1,200}[ \t]*:|>From )/.test(line);
+}
+
+function asctime(match: RegExpExecArray): Received | undefined {
+  const [, month = "", day = "", time = "", before = "", year = "", after = ""] = match;
+  return sensible(day, month, year, time, before.trim() === "" ? after : before);
+}
+
+function mailDate(match: RegExpExecArray): Received | undefined {
+  const [, day = "", month = "", year = "", time = "", zone = ""] = match;
+  return sensible(day, month, year, time, zone);
+}
+
+function sensible(day: string, month: string, year: string, time: string, zone: string): Received | undefined {
+  const [name = "", summer] = zone.trim().split(/\s+/);
+  const date = dateOf({ day, month, year, time, zone: name.replace(/^(?:GMT|UTC)(?=[+-])/i, "") });
+  if (date === undefined || date.epochSeconds < FIRST_DAY || date.epochSeconds === GIT_CONSTANT) return undefined;
+  // "MET DST": System V wrote summer time as a second word.
+  const hour = summer?.toUpperCase() === "DST" && parseZone(name) !== undefined ? 60 : 0;
+  if (hour === 0 || date.zoneMinutes === undefined) return date;
+  return { epochSeconds: date.epochSeconds - hour * 60, zoneMinutes: date.zoneMinutes + hour };
+}

@@ -1,0 +1,164 @@
+// What mail programs write about a message into its mbox header: read as traits, and taken out where it is the container's.
+
+import libmime from "libmime";
+import { fieldEnd, fieldName, headerBlock, headerText, headerValue, receivedFromHeader } from "../../mail/headers.ts";
+import type { Received, SystemFlag, Traits } from "../../mail/model.ts";
+
+/**
+ * The container's fields, and what their value must look like to be the container's own: a `Status: 5.0.0` is the sender's,
+ * and stays. X-Gmail-Labels is read but stays: Takeout put it there once, and no program rewrites it.
+ */
+const CONTAINER_FIELDS: ReadonlyMap<string, RegExp> = new Map([
+  ["status", /^[A-Z]{0,10}$/],
+  ["x-status", /^[A-Z]{0,10}$/],
+  ["x-keywords", /^/],
+  ["x-uid", /^\d*$/],
+  ["x-imap", /^/],
+  ["x-imapbase", /^/],
+  ["x-mozilla-status", /^[0-9a-f]*$/i],
+  ["x-mozilla-status2", /^[0-9a-f]*$/i],
+  ["x-mozilla-keys", /^/],
+  ["content-length", /^\d*$/],
+]);
+
+export interface MessageState {
+  readonly traits: Traits;
+  /** The received date is the header's, as the From_ line had none. */
+  readonly dateFromHeader: boolean;
+  /** The header without the container's lines; the very same buffer when it had none. */
+  readonly head: Buffer;
+}
+
+/**
+ * Traits from a message's first octets (the header with its blank line) and the date of its From_ line; `head` is everything
+ * else, byte for byte. Where no field tells flags, there are none.
+ */
+export function readState(head: Buffer, fromDate: Received | undefined): MessageState {
+  const block = Buffer.from(headerBlock(head));
+  const fields = new Map<string, string>();
+  const kept: Buffer[] = [];
+  let from = 0;
+  for (let at = 0; at < block.length; ) {
+    const end = fieldEnd(block, at);
+    const name = fieldName(block, at, end);
+    const shape = name === undefined ? undefined : CONTAINER_FIELDS.get(name);
+    if (name !== undefined && shape !== undefined) {
+      const value = fieldValue(block.subarray(at, end));
+      if (shape.test(value)) {
+        // A program that does not know another's lines may leave two: the topmost is the newer.
+        if (!fields.has(name)) fields.set(name, value);
+        kept.push(block.subarray(from, at));
+        from = end;
+      }
+    }
+    at = end;
+  }
+  const rest = kept.length === 0 ? head : Buffer.concat([...kept, block.subarray(from), head.subarray(block.length)]);
+  const received = fromDate ?? receivedFromHeader(head);
+  return {
+    traits: traitsOf(fields, gmailLabels(head), received),
+    dateFromHeader: fromDate === undefined && received !== undefined,
+    head: rest,
+  };
+}
+
+/** True for the message that UW-IMAP, Alpine and Dovecot keep their own data in (the first of a mailbox). */
+export function isInternalData(head: Buffer): boolean {
+  if (headerValue(head, "x-imap") === undefined && headerValue(head, "x-imapbase") === undefined) return false;
+  return /DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA/i.test(headerValue(head, "subject") ?? "");
+}
+
+function fieldValue(field: Buffer): string {
+  return headerText(field.subarray(field.indexOf(58) + 1))
+    .replace(/\r*\n(?=[ \t])/g, "")
+    .trim();
+}
+
+const LETTERS: Readonly<Record<string, SystemFlag>> = {
+  R: "seen",
+  A: "answered",
+  F: "flagged",
+  D: "deleted",
+  T: "draft",
+};
+
+/** nsMsgMessageFlags of Thunderbird. X-Mozilla-Status holds the low 16 bits, X-Mozilla-Status2 the high ones (in all 32). */
+const MOZILLA = {
+  read: 0x0001,
+  replied: 0x0002,
+  marked: 0x0004,
+  expunged: 0x0008,
+  forwarded: 0x1000,
+  imapDeleted: 0x0020_0000,
+  receiptSent: 0x0080_0000,
+} as const;
+
+function traitsOf(
+  fields: ReadonlyMap<string, string>,
+  gmail: readonly string[],
+  received: Received | undefined,
+): Traits {
+  const flags = new Set<SystemFlag>();
+  const keywords = new Set<string>();
+  // Python's mailbox and c-client read the letters of both fields alike.
+  for (const letter of `${fields.get("status") ?? ""}${fields.get("x-status") ?? ""}`) {
+    const flag = LETTERS[letter];
+    if (flag !== undefined) flags.add(flag);
+  }
+  const low = Number.parseInt(fields.get("x-mozilla-status") || "0", 16) & 0xffff;
+  const high = Number.parseInt(fields.get("x-mozilla-status2") || "0", 16);
+  // Both fields name bits of one word; `|` works on 32 bits, and so do all masks here.
+  const bits = low | high;
+  if (bits & MOZILLA.read) flags.add("seen");
+  if (bits & MOZILLA.replied) flags.add("answered");
+  if (bits & MOZILLA.marked) flags.add("flagged");
+  // Deleted in Thunderbird but not compacted yet: handed on with the flag, so that nothing goes in silence.
+  if (bits & (MOZILLA.expunged | MOZILLA.imapDeleted)) flags.add("deleted");
+  if (bits & MOZILLA.forwarded) keywords.add("$Forwarded");
+  if (bits & MOZILLA.receiptSent) keywords.add("$MDNSent");
+  // Labels 1 to 5, before there were tags.
+  const label = (bits >>> 25) & 7;
+  if (label >= 1 && label <= 5) keywords.add(`$label${label}`);
+  // Keywords compare without case: the first spelling stays.
+  const folded = new Set([...keywords].map((word) => word.toLowerCase()));
+  for (const name of ["x-keywords", "x-mozilla-keys"])
+    for (const word of (fields.get(name) ?? "").split(/\s+/)) {
+      if (word === "" || folded.has(word.toLowerCase())) continue;
+      folded.add(word.toLowerCase());
+      keywords.add(word);
+    }
+  if (!fields.has("status") && !fields.has("x-status") && !fields.has("x-mozilla-status"))
+    for (const flag of gmailFlags(gmail)) flags.add(flag);
+  return { flags, keywords, labels: new Set(gmail), ...(received === undefined ? {} : { received }) };
+}
+
+/** Takeout's labels: encoded words (RFC 2047) first, then names parted by commas, quoted where they hold one. */
+function gmailLabels(head: Buffer): string[] {
+  const value = headerValue(head, "x-gmail-labels");
+  if (value === undefined) return [];
+  let text = value;
+  try {
+    text = libmime.decodeWords(value);
+  } catch {
+    // An encoding that nobody knows: the words as they stand.
+  }
+  const labels: string[] = [];
+  for (const match of text.matchAll(/\s*(?:"((?:[^"\\]|\\.)*)"|([^,]*))\s*(?:,|$)/g)) {
+    const label = match[1]?.replace(/\\(.)/g, "$1") ?? match[2]?.trim() ?? "";
+    if (label !== "") labels.push(label);
+  }
+  return labels;
+}
+
+/** Labels that an English account's Takeout always uses some of: only then does the absence of "Unread" say anything. */
+const ENGLISH = new Set(["Inbox", "Archived", "Sent", "Important", "Starred", "Trash", "Spam", "Chat", "Drafts"]);
+
+/** Takeout tells flags by labels alone, in the account's language; of others than English ones nothing is guessed. */
+function gmailFlags(labels: readonly string[]): SystemFlag[] {
+  const flags: SystemFlag[] = [];
+  const unread = labels.includes("Unread");
+  if (!unread && (labels.includes("Opened") || labels.some((label) => ENGLISH.has(label)))) flags.push("seen");
+  if (labels.includes("Starred")) flags.push("flagged");
+  if (labels.includes("Drafts") || labels.includes("Draft")) flags.push("draft");
+  return flags;
+}

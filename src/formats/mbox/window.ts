@@ -1,0 +1,80 @@
+// Reading a large file by offset through one buffer that moves along with the reader.
+
+/** A file, or anything else with a size and octets at offsets. */
+export interface RandomAccess {
+  /** Octets; what comes behind them is not read. */
+  readonly size: number;
+  /** Reads up to target.length octets from `position`; fewer only at the end. Returns how many. Throws MailError. */
+  read(target: Buffer, position: number): Promise<number>;
+}
+
+/** The file became shorter while it was being read. */
+export class Shortened extends Error {
+  override readonly name = "Shortened";
+}
+
+export interface Window {
+  readonly size: number;
+  /**
+   * The octets from `position` on, at least `length` of them (fewer only at the end of the file), for look-up: they are valid
+   * until the next call. When the file must be read for it, it is read from `keep` on (at most `position`), unless that lies so
+   * far back that little new would be gained.
+   */
+  view(position: number, length: number, keep?: number): Promise<Buffer>;
+  /** As view, when the octets are there already. */
+  peek(position: number, length: number): Buffer | undefined;
+  /** The octets of a range in buffers of their own, without moving the window. Throws Shortened. */
+  copy(start: number, end: number): AsyncGenerator<Buffer>;
+}
+
+/** One piece of a content; large enough that the calls do not count. */
+const PIECE = 256 * 1024;
+
+/** A window of `capacity` octets; `view` may ask for that many at most. Not for use by two readers at once. */
+export function openWindow(file: RandomAccess, capacity: number): Window {
+  const { size } = file;
+  const buffer = Buffer.allocUnsafe(capacity);
+  let start = 0;
+  let held = 0;
+
+  async function fill(target: Buffer, position: number): Promise<void> {
+    for (let done = 0; done < target.length; ) {
+      const read = await file.read(target.subarray(done), position + done);
+      if (read === 0) throw new Shortened("the file became shorter while it was read");
+      done += read;
+    }
+  }
+
+  function peek(position: number, length: number): Buffer | undefined {
+    const end = Math.min(size, position + length);
+    if (position < start || end > start + held) return undefined;
+    return buffer.subarray(position - start, held);
+  }
+
+  async function view(position: number, length: number, keep = position): Promise<Buffer> {
+    const there = peek(position, length);
+    if (there !== undefined) return there;
+    const back = position - keep;
+    const from = back <= capacity / 4 && back + length <= capacity ? keep : position;
+    held = 0;
+    start = from;
+    const wanted = Math.max(0, Math.min(capacity, size - from));
+    await fill(buffer.subarray(0, wanted), from);
+    held = wanted;
+    return buffer.subarray(position - start, held);
+  }
+
+  async function* copy(from: number, end: number): AsyncGenerator<Buffer> {
+    for (let at = from; at < end; ) {
+      const length = Math.min(PIECE, end - at);
+      const piece = Buffer.allocUnsafe(length);
+      const there = peek(at, length);
+      if (there === undefined) await fill(piece, at);
+      else there.copy(piece, 0, 0, length);
+      at += length;
+      yield piece;
+    }
+  }
+
+  return { size, view, peek, copy };
+}

@@ -1,0 +1,255 @@
+// The mbox source: a file, or a folder of files, read in order; nothing in them is ever changed.
+
+import { createHash } from "node:crypto";
+import type { BigIntStats } from "node:fs";
+import { type FileHandle, open, realpath, stat } from "node:fs/promises";
+import { basename } from "node:path";
+import { type Dialect, looksLikeMbox, type MboxMessage, notMbox, splitMbox } from "../formats/mbox/split.ts";
+import { isInternalData, readState } from "../formats/mbox/state.ts";
+import { findMboxes, folderName, type MboxFile } from "../formats/mbox/tree.ts";
+import { type RandomAccess, Shortened } from "../formats/mbox/window.ts";
+import { configError, errno, ioError, MailError } from "../mail/errors.ts";
+import { FULL_FIDELITY } from "../mail/fidelity.ts";
+import type { Entry, Folder } from "../mail/model.ts";
+import { showPath } from "../mail/model.ts";
+import type { Incoming, ReadOptions, Slice, Source } from "./source.ts";
+
+export interface MboxSourceOptions {
+  /** A file, or a directory of them. */
+  readonly path: string;
+  /** How lines are quoted and messages cut (see formats/mbox/split.ts); "auto" by default. */
+  readonly dialect?: Dialect;
+  /** Hand on the lines that mail programs keep their state in (Status, X-Keywords, X-Mozilla-Status …) as well. */
+  readonly raw?: boolean;
+  /** Told what is passed over or uncertain: files that are no mbox, internal data, dates that were guessed. */
+  readonly onNotice?: (text: string) => void;
+}
+
+/** Octets at each end of a file that its generation is taken from, beside size and time. */
+const SAMPLE = 4096;
+
+/**
+ * Opens the source. Its origins: the generation is one state of the file (size, mtime and both ends), the id the octet at
+ * which the From_ line begins. Messages that a mail program has deleted and not yet compacted come with the flag "deleted".
+ * Throws MailError config when the path is not there or the single file is no mbox.
+ */
+export async function openMboxSource(options: MboxSourceOptions, signal: AbortSignal): Promise<Source> {
+  const { dialect = "auto", raw = false, onNotice: notice = () => undefined } = options;
+  const root = await realpath(options.path).catch((error: unknown) => {
+    throw missing(options.path, error);
+  });
+  const status = await stat(root).catch((error: unknown) => {
+    throw missing(options.path, error);
+  });
+  if (!status.isDirectory() && !status.isFile())
+    throw configError(`${options.path} is neither a file nor a folder, so no mbox can be read from it`);
+  if (status.isFile()) await mustBeMbox(root, options.path);
+  signal.throwIfAborted();
+  let files: Map<string, MboxFile> | undefined;
+
+  /** Looked for anew each time, but told once what is passed over. */
+  async function find(stop: AbortSignal): Promise<Map<string, MboxFile>> {
+    const tell = files === undefined ? notice : () => undefined;
+    const list = status.isFile()
+      ? [{ path: [folderName(basename(root))], file: Buffer.from(root) }]
+      : await findMboxes(root, tell, stop);
+    if (list.length === 0) tell(`${options.path} holds no mbox`);
+    files = new Map(list.map((file) => [showPath(file.path), file]));
+    return files;
+  }
+
+  async function fileOf(folder: Folder, stop: AbortSignal): Promise<Buffer> {
+    const key = showPath(folder.path);
+    const file = (files ?? (await find(stop))).get(key)?.file;
+    if (file !== undefined) return file;
+    throw new MailError("not-found", `${options.path} has no mbox for the folder ${key}`, {
+      scope: "folder",
+      remedy: "give-up",
+    });
+  }
+
+  return {
+    kind: "mbox",
+    identity: `mbox:${root}`,
+    limits: { sessions: 2 },
+    tells: FULL_FIDELITY,
+
+    async *folders(stop) {
+      for (const { path, file } of (await find(stop)).values()) {
+        stop.throwIfAborted();
+        if (file === undefined) yield { path, selectable: false };
+        else yield { path, selectable: true, name: file.toString(), ...inbox(path), ...(await outside(file)) };
+      }
+    },
+
+    async *slices(folder) {
+      if (folder.selectable) yield { folder };
+    },
+
+    read: (slice, readOptions) => read(slice, readOptions),
+
+    async [Symbol.asyncDispose]() {
+      // Every file is closed by the read that opened it.
+    },
+  } satisfies Source;
+
+  async function* read(slice: Slice, { want, signal: stop }: ReadOptions): AsyncGenerator<Incoming> {
+    const { path } = slice.folder;
+    const file = await fileOf(slice.folder, stop);
+    const name = file.toString();
+    const handle = await openFile(file, name);
+    const told = { internal: 0, dates: 0, doubtful: 0 };
+    try {
+      const before = await handle.stat({ bigint: true });
+      const access = accessTo(handle, Number(before.size), name);
+      const generation = await generationOf(access, before);
+      for await (const message of splitMbox(access, { dialect, name })) {
+        if (stop.aborted) return;
+        if (isInternalData(message.head)) {
+          told.internal++;
+          continue;
+        }
+        const state = readState(message.head, message.from.received);
+        if (state.dateFromHeader) told.dates++;
+        told.doubtful += message.doubtful;
+        const head = raw ? message.head : state.head;
+        const entry: Entry = {
+          origin: { folder: path, generation, id: String(message.offset) },
+          traits: state.traits,
+          size: message.size - message.head.length + head.length,
+        };
+        if (await want(entry)) yield { entry, content: contentOf(message, head, name) };
+      }
+      if (stop.aborted) return;
+      await unchanged(handle, file, before, name);
+      report(told, name);
+    } catch (error) {
+      throw error instanceof Shortened ? changed(name, error) : error;
+    } finally {
+      await handle.close();
+    }
+  }
+
+  function report(told: { internal: number; dates: number; doubtful: number }, name: string): void {
+    if (told.internal > 0)
+      notice(`${name}: ${told.internal} message(s) with a mail program's internal data, no mail, are passed over`);
+    if (told.dates > 0)
+      notice(`${name}: ${told.dates} message(s) have no date in the From_ line; Received or Date was taken`);
+    if (told.doubtful > 0)
+      notice(
+        `${name}: ${told.doubtful} line(s) look like the beginning of a message but have no blank line before them; they were left in the message they stand in`,
+      );
+  }
+}
+
+async function* contentOf(message: MboxMessage, head: Buffer, name: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* message.content(head);
+  } catch (error) {
+    throw error instanceof Shortened ? changed(name, error) : error;
+  }
+}
+
+function inbox(path: readonly string[]): { use?: "inbox" } {
+  return path.length === 1 && path[0] === "INBOX" ? { use: "inbox" } : {};
+}
+
+/** What can be told of a file before it is read; nothing where it cannot be opened: reading it will say why. */
+async function outside(file: Buffer): Promise<{ bytes?: number; state?: string }> {
+  try {
+    const handle = await open(file, "r");
+    try {
+      const status = await handle.stat({ bigint: true });
+      const bytes = Number(status.size);
+      return { bytes, state: await generationOf(accessTo(handle, bytes, file.toString()), status) };
+    } finally {
+      await handle.close();
+    }
+  } catch {
+    return {};
+  }
+}
+
+/** One state of the file: any rewriting moves the time, and a restored time still meets other octets or another size. */
+async function generationOf(file: RandomAccess, { size, mtimeNs }: BigIntStats): Promise<string> {
+  const hash = createHash("sha256").update(`${size} ${mtimeNs} `);
+  for (const position of [0, Math.max(0, file.size - SAMPLE)]) {
+    const sample = Buffer.alloc(Math.min(SAMPLE, file.size));
+    let done = 0;
+    while (done < sample.length) {
+      const read = await file.read(sample.subarray(done), position + done);
+      if (read === 0) break;
+      done += read;
+    }
+    hash.update(sample);
+  }
+  return hash.digest("hex").slice(0, 32);
+}
+
+function accessTo(handle: FileHandle, size: number, name: string): RandomAccess {
+  return {
+    size,
+    async read(target, position) {
+      try {
+        return (await handle.read(target, 0, target.length, position)).bytesRead;
+      } catch (error) {
+        throw ioError(`cannot read ${name}`, error);
+      }
+    },
+  };
+}
+
+async function openFile(file: Buffer, name: string): Promise<FileHandle> {
+  try {
+    return await open(file, "r");
+  } catch (error) {
+    if (errno(error) === "ENOENT")
+      throw new MailError("not-found", `${name} is not there any more`, {
+        scope: "folder",
+        remedy: "retry",
+        cause: error,
+      });
+    if (errno(error) === "EACCES" || errno(error) === "EPERM")
+      throw new MailError("config", `${name} may not be read`, {
+        scope: "folder",
+        remedy: "give-up",
+        hint: "Mend its permissions, or leave the folder out.",
+        cause: error,
+      });
+    throw ioError(`cannot open ${name}`, error);
+  }
+}
+
+async function mustBeMbox(file: string, shown: string): Promise<void> {
+  const handle = await openFile(Buffer.from(file), shown);
+  try {
+    const { size } = await handle.stat();
+    if (!(await looksLikeMbox(accessTo(handle, size, shown))))
+      throw configError(notMbox(shown), "Give the mbox file itself, or the folder it is in.");
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Fails when the open file, or the one that now has its name, is not the one whose reading began. */
+async function unchanged(handle: FileHandle, file: Buffer, before: BigIntStats, name: string): Promise<void> {
+  const now = await handle.stat({ bigint: true });
+  if (now.size !== before.size || now.mtimeNs !== before.mtimeNs) throw changed(name, undefined);
+  const named = await stat(file, { bigint: true }).catch(() => undefined);
+  if (named !== undefined && (named.ino !== before.ino || named.dev !== before.dev)) throw changed(name, undefined);
+}
+
+function changed(name: string, cause: unknown): MailError {
+  return new MailError("locked", `${name} was changed by another program while it was read`, {
+    scope: "folder",
+    remedy: "retry",
+    hint: "Close the mail program that uses it, and run the same command again.",
+    cause,
+  });
+}
+
+function missing(path: string, error: unknown): MailError {
+  if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR")
+    return configError(`${path} is not there`, "Give an mbox file, or a folder that holds some.", error);
+  return ioError(`cannot open ${path}`, error);
+}
