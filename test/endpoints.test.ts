@@ -14,6 +14,13 @@ beforeAll(() => {
   mkdirSync(join(root, "tree/a/new"), { recursive: true });
   mkdirSync(join(root, "zips"), { recursive: true });
   writeFileSync(join(root, "zips/0001-20240101T000000Z.zip"), "");
+  for (const format of ["maildir", "mboxzip"]) {
+    mkdirSync(join(root, `our-${format}/mailferry`), { recursive: true });
+    writeFileSync(
+      join(root, `our-${format}/mailferry/archive.json`),
+      JSON.stringify({ format, version: 1, id: "12345678" }),
+    );
+  }
   mkdirSync(join(root, "thunderbird"));
   writeFileSync(join(root, "thunderbird/Inbox"), "From - Mon\n");
   writeFileSync(join(root, "one.mbox"), "From a@b Mon Jan  1 00:00:00 2024\n\nx\n");
@@ -177,6 +184,8 @@ describe("paths", () => {
     ["tree", "maildir"],
     ["link", "maildir"],
     ["zips", "mboxzip"],
+    ["our-maildir", "maildir"],
+    ["our-mboxzip", "mboxzip"],
     ["thunderbird", "mbox"],
     ["one.mbox", "mbox"],
     ["a.zip", "mboxzip"],
@@ -190,6 +199,8 @@ describe("paths", () => {
     ["anywhere", "maildir"],
     ["mail", "maildir"],
     ["zips", "mboxzip"],
+    ["our-maildir", "maildir"],
+    ["our-mboxzip", "mboxzip"],
   ])("recognises %s as a target by its name", (name, kind) => {
     expect(parseEndpoint(join(root, name), "target")).toMatchObject({ kind });
   });

@@ -1,6 +1,6 @@
 // What a bare path is: for a source by what lies there, for a target by its name.
 
-import { closeSync, existsSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { configError, ioError } from "../mail/errors.ts";
 import type { Role } from "./endpoint.ts";
@@ -36,7 +36,7 @@ function recogniseTarget(path: string): "maildir" | "mboxzip" {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat?.isDirectory() === true) {
     const names = list(path);
-    return isZipArchive(path, names) && !isMaildir(names) ? "mboxzip" : "maildir";
+    return archiveFormat(path) ?? (hasNumberedZips(names) && !isMaildir(names) ? "mboxzip" : "maildir");
   }
   if (path.toLowerCase().endsWith(".zip")) return "mboxzip";
   if (/^[^\s/]+@[^\s/]+$/.test(path) && stat === undefined)
@@ -50,9 +50,11 @@ function recogniseTarget(path: string): "maildir" | "mboxzip" {
 }
 
 function recogniseDirectory(path: string): "mbox" | "maildir" | "mboxzip" {
+  const format = archiveFormat(path);
+  if (format !== undefined) return format;
   const names = list(path);
   if (isMaildir(names)) return "maildir";
-  if (isZipArchive(path, names)) return "mboxzip";
+  if (hasNumberedZips(names)) return "mboxzip";
   if (names.some((name) => isMaildir(list(join(path, name))))) return "maildir";
   return "mbox";
 }
@@ -61,10 +63,22 @@ function isMaildir(names: readonly string[]): boolean {
   return names.includes("cur") && names.includes("new");
 }
 
-/** Our growing zip archive: numbered zips, or its own folder left by a first run that was cut. */
-function isZipArchive(path: string, names: readonly string[]): boolean {
-  if (names.some((name) => /^\d{4,}-.*\.zip(\.part\.d)?$/.test(name))) return true;
-  return names.includes("mailferry") && list(join(path, "mailferry")).includes("archive.json");
+/** What an archive of ours says of itself. */
+function archiveFormat(path: string): "maildir" | "mboxzip" | undefined {
+  try {
+    const { format } = JSON.parse(readFileSync(join(path, "mailferry", "archive.json"), "utf8")) as {
+      format?: unknown;
+    };
+    return format === "maildir" || format === "mboxzip" ? format : undefined;
+  } catch {
+    // None of ours, or a broken one: then its inside is looked at, and opening it says what is wrong.
+    return undefined;
+  }
+}
+
+/** The zips of an archive that grows, whose own folder was lost. */
+function hasNumberedZips(names: readonly string[]): boolean {
+  return names.some((name) => /^\d{4,9}-\d{8}T\d{6}Z\.zip$/.test(name));
 }
 
 function list(path: string): readonly string[] {

@@ -1,5 +1,6 @@
 // mailferry verify <source> <target>, or <archive> by itself. Changes nothing.
 
+import { join } from "node:path";
 import {
   type Endpoint,
   isAccount,
@@ -122,10 +123,13 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
     void file?.add({ type: "archive-problem", what });
     if (problems++ < PRINTED || ui.verbose > 0) ui.insist(cut(what, 400));
   };
-  const { verifyArchive } = await import("../../migrate/verify-archive.ts");
   let messages = 0;
   try {
-    ({ messages } = await verifyArchive(archive.path, archive.kind, interrupts.signal, onProblem));
+    ({ messages } = await (archive.kind === "maildir" ? checkMaildir : checkZip)(
+      archive.path,
+      interrupts.signal,
+      onProblem,
+    ));
   } catch (error) {
     // An archive too broken to be read on is what this command is there to find.
     if (!(error instanceof MailError) || error.code !== "malformed") throw error;
@@ -142,3 +146,20 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
     );
   return interrupts.code ?? (problems === 0 ? EXIT.complete : EXIT.different);
 }
+
+type Check = (
+  path: string,
+  signal: AbortSignal,
+  onProblem: (what: string) => void,
+) => Promise<{ readonly messages: number }>;
+
+const checkMaildir: Check = async (path, signal, onProblem) => {
+  const { verifyArchive } = await import("../../migrate/verify-archive.ts");
+  await using source = await openSource({ kind: "maildir", path }, {}, signal);
+  return verifyArchive(source, join(path, "mailferry"), signal, onProblem);
+};
+
+const checkZip: Check = async (path, signal, onProblem) => {
+  const { checkMboxZip } = await import("../../formats/mboxzip/check.ts");
+  return checkMboxZip(path, signal, onProblem);
+};
