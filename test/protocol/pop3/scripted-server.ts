@@ -47,7 +47,8 @@ export interface ScriptedServer extends AsyncDisposable {
   readonly sessions: number;
   /** What is still in the maildrop: changed by a QUIT after DELE. */
   messages: readonly ScriptedMessage[];
-  /** Octets of commands that arrived before any were answered with TLS. */
+  /** Sends octets that nobody asked for, in the newest session. */
+  say(text: string): void;
   options(more?: Partial<ServerOptions>): ServerOptions;
 }
 
@@ -80,6 +81,7 @@ export async function scriptedServer(script: Script = {}): Promise<ScriptedServe
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
 
+  let say: (text: string) => void = () => undefined;
   function serve(socket: Socket, session: number, raw: Socket, greet: boolean): void {
     const deleted = new Set<number>();
     let silent = false;
@@ -96,6 +98,7 @@ export async function scriptedServer(script: Script = {}): Promise<ScriptedServe
         }
       });
     };
+    say = send;
     const act = (what: Act) => {
       if (what.send !== undefined) send(what.send);
       const { ending } = what;
@@ -176,6 +179,7 @@ export async function scriptedServer(script: Script = {}): Promise<ScriptedServe
     set messages(messages) {
       state.messages = messages;
     },
+    say: (text) => say(text),
     options: (more = {}) => ({
       host: "127.0.0.1",
       port,
