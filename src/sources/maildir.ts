@@ -3,8 +3,9 @@
 import { realpath, stat, unlink } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { syncDirectory } from "../core/files.ts";
+import { mapOrdered } from "../core/pool.ts";
 import { ARCHIVE_HOME, readArchiveId } from "../formats/archive.ts";
-import { messageContent } from "../formats/maildir/content.ts";
+import { messageContent, smallContent } from "../formats/maildir/content.ts";
 import { countFolder, type FileInfo, folderId, type MailFolder, openMailFolder } from "../formats/maildir/folder.ts";
 import { FOLDER_MAP, readFolderMap } from "../formats/maildir/folder-map.ts";
 import { pathOfDirectory } from "../formats/maildir/folder-name.ts";
@@ -22,6 +23,9 @@ import type { Incoming, ReadOptions, Source } from "./source.ts";
 /** Unique names are for ever, so a folder that no mailferry made has one generation. */
 const FOREIGN_GENERATION = "maildir";
 const SESSIONS = 4;
+/** Messages that are read before they are asked for, and how large they may be: 8 MiB in memory at the most. */
+const READ_AHEAD = 32;
+const READ_AHEAD_SIZE = 256 * 1024;
 /** Files deleted between two fsyncs of their directory. */
 const REMOVE_BATCH = 256;
 
@@ -160,13 +164,21 @@ async function* readFolder(
     wanted.time[wanted.count++] = info.mtimeMs;
   }
   listed?.();
-  for (let n = 0; n < wanted.count; n++) {
-    if (signal.aborted) return;
+  const take = async (n: number): Promise<Incoming> => {
     const i = wanted.index[n] ?? 0;
     const file = listing.file(i);
     const { base } = parseFileName(file.slice(4));
     const info = { file, base, size: wanted.size[n] ?? 0, mtimeMs: wanted.time[n] ?? 0 };
-    yield { entry: await entryOf(i, info), content: contentOf(folder, file, base, signal) };
+    const early = info.size <= READ_AHEAD_SIZE ? await smallContent(`${folder.directory}/${file}`, base) : undefined;
+    const content = early ?? contentOf(folder, file, base, signal);
+    return { entry: await entryOf(i, info), content };
+  };
+  const numbers = async function* (): AsyncGenerator<number> {
+    for (let n = 0; n < wanted.count && !signal.aborted; n++) yield n;
+  };
+  for await (const incoming of mapOrdered(numbers(), READ_AHEAD, take)) {
+    if (signal.aborted) return;
+    yield incoming;
   }
 }
 

@@ -8,6 +8,8 @@ import { parseOwn } from "./names.ts";
 import { type BytePath, fsPath, showBytes } from "./paths.ts";
 
 const CHUNK = 256 * 1024;
+/** A link in somebody's archive must not read other files of the user, nor a pipe hang. */
+const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const CR = 13;
 const LF = 10;
 
@@ -17,20 +19,19 @@ const LF = 10;
  * regular file (a link could lead out of the folder, a pipe would hang); a missing file comes as the system's own ENOENT.
  */
 export async function* messageContent(path: BytePath, base: string): AsyncGenerator<Uint8Array> {
-  // O_NOFOLLOW keeps a link in somebody's archive from reading other files of the user.
-  const handle = await open(fsPath(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
-    (error: unknown) => {
-      if (errno(error) === "ENOENT") throw error;
-      throw errno(error) === "ELOOP" ? noFile(path, error) : ioError(`cannot open ${showBytes(path)}`, error);
-    },
-  );
+  const handle = await open(fsPath(path), FLAGS).catch((error: unknown) => {
+    if (errno(error) === "ENOENT") throw error;
+    throw errno(error) === "ELOOP" ? noFile(path, error) : ioError(`cannot open ${showBytes(path)}`, error);
+  });
   try {
     const info = await handle.stat();
     if (!info.isFile()) throw noFile(path);
-    const first = await chunkAt(handle, 0);
-    const whole = first.length < CHUNK;
+    // One read carries a small message; a file that has grown since is read on all the same.
+    const first = await chunkAt(handle, 0, Math.min(CHUNK, info.size + 1));
+    const whole = first.length <= info.size && first.length < CHUNK;
     const asIs = parseOwn(base)?.rule === "as-is" || hasCrlf(first) || (!whole && (await laterCrlf(handle, first)));
-    yield* asIs ? chunks(handle, first) : toCrlf(chunks(handle, first));
+    const bytes = whole ? only(first) : chunks(handle, first);
+    yield* asIs ? bytes : toCrlf(bytes);
   } catch (error) {
     throw ioError(`cannot read ${showBytes(path)}`, error);
   } finally {
@@ -38,21 +39,48 @@ export async function* messageContent(path: BytePath, base: string): AsyncGenera
   }
 }
 
-async function chunkAt(handle: FileHandle, at: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(CHUNK);
+/**
+ * The same for a file that fits one chunk, read at once: nothing stays open. Undefined when it does not fit, or cannot be read:
+ * `messageContent` then says why.
+ */
+export async function smallContent(path: BytePath, base: string): Promise<AsyncIterable<Uint8Array> | undefined> {
+  const handle = await open(fsPath(path), FLAGS).catch(() => undefined);
+  if (handle === undefined) return undefined;
+  try {
+    const info = await handle.stat();
+    if (!info.isFile() || info.size >= CHUNK) return undefined;
+    const bytes = await chunkAt(handle, 0, info.size + 1);
+    if (bytes.length > info.size) return undefined;
+    const asIs = parseOwn(base)?.rule === "as-is" || hasCrlf(bytes);
+    return asIs ? only(bytes) : toCrlf(only(bytes));
+  } catch {
+    return undefined;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Reads until `length` octets are there, or the file ends. */
+async function chunkAt(handle: FileHandle, at: number, length = CHUNK): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafe(length);
   let filled = 0;
-  while (filled < CHUNK) {
-    const { bytesRead } = await handle.read(buffer, filled, CHUNK - filled, at + filled);
+  while (filled < length) {
+    const { bytesRead } = await handle.read(buffer, filled, length - filled, at + filled);
     if (bytesRead === 0) break;
     filled += bytesRead;
+    // A short read of a regular file is its end.
+    if (filled < length && bytesRead < CHUNK) break;
   }
   return buffer.subarray(0, filled);
+}
+
+async function* only(bytes: Buffer): AsyncGenerator<Uint8Array> {
+  if (bytes.length > 0) yield bytes;
 }
 
 async function* chunks(handle: FileHandle, first: Buffer): AsyncGenerator<Uint8Array> {
   let at = first.length;
   if (at > 0) yield first;
-  if (at < CHUNK) return;
   for (let next = await chunkAt(handle, at); next.length > 0; next = await chunkAt(handle, at)) {
     yield next;
     at += next.length;
