@@ -1,0 +1,226 @@
+// Whole messages by UID, in batches with two on their way at once; every UID that was asked for is accounted.
+
+import { MailError } from "../../mail/errors.ts";
+import { Channel } from "./channel.ts";
+import type { Connection } from "./connection.ts";
+import { accountRefusal, messageRefusal } from "./errors.ts";
+import { bodyListener, type FetchRow, fetchAll, ROW_ITEMS } from "./fetch.ts";
+import type { Tagged } from "./parse.ts";
+import { uidSet } from "./syntax.ts";
+
+/** Messages and announced octets of one UID FETCH. Two are on their way, so the wire is never idle for a round trip. */
+const BATCH_MESSAGES = 250;
+const BATCH_BYTES = 2 * 1024 * 1024;
+const IN_FLIGHT = 2;
+
+export interface Wanted {
+  readonly uids: Uint32Array;
+  /** As announced by RFC822.SIZE, capped at 2^32 - 1. */
+  readonly sizes: Uint32Array;
+}
+
+/** A message that came, or why this one alone did not. */
+export type Fetched =
+  | { readonly uid: number; readonly row: FetchRow; readonly content: AsyncIterable<Uint8Array> }
+  | { readonly uid: number; readonly row: FetchRow | undefined; readonly error: MailError };
+
+interface Batch {
+  readonly pending: Set<number>;
+}
+
+type Item = { readonly row: FetchRow } | { readonly batch: Batch; readonly answer: Tagged };
+
+/**
+ * Yields each of `wanted` once. A large content must be read, or is skipped, before the next pull. Throws MailError connection
+ * when the wire fails; `broken` is told the UID that the server was sending, or was to send next, when it did.
+ */
+export async function* fetchBodies(
+  connection: Connection,
+  wanted: Wanted,
+  broken: (uid: number) => void,
+): AsyncGenerator<Fetched> {
+  const channel = new Channel<Item>(connection);
+  const batches: Batch[] = [];
+  const missing: number[] = [];
+  let next = 0;
+  let streaming: number | undefined;
+
+  const batchOf = (uid: number | undefined): Batch | undefined =>
+    uid === undefined ? undefined : batches.find(({ pending }) => pending.has(uid));
+  const start = (): void => {
+    if (next >= wanted.uids.length) return;
+    const { set, next: behind } = uidSet(wanted.uids, next, batchLength(wanted, next));
+    const batch: Batch = { pending: new Set(wanted.uids.subarray(next, behind)) };
+    next = behind;
+    batches.push(batch);
+    const listener = bodyListener(
+      connection,
+      (row) => batchOf(row.uid) !== undefined && row.flags !== undefined && row.received !== undefined,
+      (row, weight) => {
+        if (row.uid === undefined || row.body === undefined) return;
+        // NIL, and what comes twice or unasked, does not count as delivered.
+        const found = row.body === null ? undefined : batchOf(row.uid);
+        if (found === undefined) return;
+        found.pending.delete(row.uid);
+        streaming = Buffer.isBuffer(row.body) ? undefined : row.uid;
+        channel.push({ row }, weight);
+      },
+    );
+    connection.run(`UID FETCH ${set} (${ROW_ITEMS} BODY.PEEK[])`, listener).then(
+      (answer) => channel.push({ batch, answer }, 0),
+      (error: unknown) => {
+        if (batch === batches[0]) {
+          const uid = streaming ?? first(batch.pending);
+          if (uid !== undefined) broken(uid);
+        }
+        channel.fail(error);
+      },
+    );
+  };
+  try {
+    for (let n = 0; n < IN_FLIGHT; n++) start();
+    while (batches.length > 0) {
+      const items = await channel.take();
+      for (const item of items ?? []) {
+        if ("row" in item) {
+          const { row } = item;
+          const { uid = 0, body } = row;
+          if (Buffer.isBuffer(body)) yield { uid, row, content: once(body) };
+          else if (body !== null && body !== undefined) {
+            yield { uid, row, content: body.content };
+            body.skip();
+          }
+          continue;
+        }
+        const refusal = item.answer.status === "OK" ? undefined : accountRefusal(item.answer);
+        if (refusal !== undefined) throw refusal;
+        batches.splice(batches.indexOf(item.batch), 1);
+        missing.push(...item.batch.pending);
+        start();
+      }
+    }
+    for (const uid of missing) {
+      yield* fetchOne(connection, uid, broken);
+    }
+  } finally {
+    channel.drop();
+  }
+}
+
+/** One message by itself: the row first, so that whatever order the server gives things in, all is known before the body. */
+export async function* fetchOne(
+  connection: Connection,
+  uid: number,
+  broken: (uid: number) => void,
+): AsyncGenerator<Fetched> {
+  const channel = new Channel<FetchRow>(connection);
+  const meta = fetchAll(connection, `UID FETCH ${uid} (${ROW_ITEMS})`);
+  const listener = bodyListener(
+    connection,
+    () => true,
+    (row, weight) => {
+      if (row.body !== undefined && (row.uid === undefined || row.uid === uid)) channel.push(row, weight);
+    },
+  );
+  const answer = connection.run(`UID FETCH ${uid} (UID BODY.PEEK[])`, listener);
+  answer.then(
+    () => channel.end(),
+    (error: unknown) => {
+      broken(uid);
+      channel.fail(error);
+    },
+  );
+  try {
+    const { rows, answer: metaAnswer } = await meta;
+    const row = rows.find((one) => one.uid === uid && one.size !== undefined) ?? rows.find((one) => one.uid === uid);
+    for (let items = await channel.take(); items !== undefined; items = await channel.take())
+      for (const { body } of items) {
+        if (body === null || body === undefined) continue;
+        const known = row ?? { uid };
+        if (Buffer.isBuffer(body)) yield { uid, row: known, content: once(body) };
+        else {
+          yield { uid, row: known, content: body.content };
+          body.skip();
+        }
+        return;
+      }
+    yield { uid, row, error: lostMessage(uid, row, await answer, metaAnswer) };
+  } finally {
+    channel.drop();
+  }
+}
+
+function lostMessage(uid: number, row: FetchRow | undefined, answer: Tagged, meta: Tagged): MailError {
+  const refused = answer.status !== "OK" ? answer : meta.status !== "OK" ? meta : undefined;
+  if (refused !== undefined) {
+    const error = messageRefusal(`the server does not give message ${uid}`, refused);
+    if (error.details.scope !== "message") throw error;
+    return error;
+  }
+  if (row === undefined)
+    return new MailError("not-found", `message ${uid} is no longer in the folder`, {
+      scope: "message",
+      remedy: "give-up",
+    });
+  return new MailError("malformed", `the server lists message ${uid} but gives no content for it`, {
+    scope: "message",
+    remedy: "give-up",
+  });
+}
+
+function batchLength({ sizes }: Wanted, from: number): number {
+  let bytes = 0;
+  let count = 0;
+  while (count < BATCH_MESSAGES && from + count < sizes.length) {
+    bytes += sizes[from + count] ?? 0;
+    if (count > 0 && bytes > BATCH_BYTES) break;
+    count++;
+  }
+  return count;
+}
+
+function first(set: ReadonlySet<number>): number | undefined {
+  for (const item of set) return item;
+  return undefined;
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  if (bytes.length > 0) yield bytes;
+}
+
+/** The octets of one message. Throws MailError of scope message: not-found when it is gone. Many may be asked for at once. */
+export async function* fetchContent(connection: Connection, uid: number): AsyncGenerator<Uint8Array> {
+  const channel = new Channel<FetchRow>(connection);
+  const listener = bodyListener(
+    connection,
+    () => true,
+    (row, weight) => {
+      if (row.body !== undefined && (row.uid === undefined || row.uid === uid)) channel.push(row, weight);
+    },
+  );
+  const answer = connection.run(`UID FETCH ${uid} (UID BODY.PEEK[])`, listener);
+  answer.then(
+    () => channel.end(),
+    (error: unknown) => channel.fail(error),
+  );
+  try {
+    for (let items = await channel.take(); items !== undefined; items = await channel.take())
+      for (const { body } of items) {
+        if (body === null || body === undefined) continue;
+        if (Buffer.isBuffer(body)) {
+          if (body.length > 0) yield body;
+        } else
+          try {
+            yield* body.content;
+          } finally {
+            body.skip();
+          }
+        await answer;
+        return;
+      }
+    const answered = await answer;
+    throw lostMessage(uid, undefined, answered, answered);
+  } finally {
+    channel.drop();
+  }
+}

@@ -1,0 +1,323 @@
+// One authenticated connection: tagged commands sent without waiting, answers handed to whom they belong, stalls noticed.
+
+import type { Duplex, Readable, Writable } from "node:stream";
+import { MailError } from "../../mail/errors.ts";
+import { networkError, type ServerOptions } from "../server.ts";
+import { CommandWriter, type Writing } from "./command-writer.ts";
+import { accountRefusal, protocolError } from "./errors.ts";
+import { type DataResponse, parseResponse, type Status, type Tagged } from "./parse.ts";
+import { type LiteralSink, type Piece, Scanner, Streamed } from "./scanner.ts";
+import type { CommandPart } from "./syntax.ts";
+
+/** A server that says nothing for this long while we wait for it is taken for dead (a FETCH of a huge folder may think a while). */
+export const STALL_MS = 5 * 60 * 1000;
+/** A goodbye is a courtesy. */
+const LOGOUT_MS = 1_000;
+
+/** What imapflow's unbind() hands over. */
+export interface Wire {
+  readonly readSocket: Readable;
+  readonly writeSocket: Writable;
+  readonly socket: Duplex;
+}
+
+export interface ConnectionOptions {
+  /** For errors and traces. */
+  readonly server: ServerOptions;
+  readonly name: string;
+  /** In upper case ("UIDPLUS", "APPENDLIMIT=1000"). */
+  readonly capabilities: ReadonlySet<string>;
+  readonly stallMs?: number;
+}
+
+/** Who hears what the server says while a command is the oldest one without an answer. */
+export interface Listener {
+  data?(response: DataResponse): void;
+  status?(status: Status): void;
+  /** A literal too large to gather begins, after `soFar`. Undefined: gather it (and fail when it is beyond all bounds). */
+  literal?(soFar: DataResponse, size: number): LiteralSink | undefined;
+}
+
+interface Command extends Writing {
+  readonly listener: Listener;
+  readonly resolve: (answer: Tagged) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** What is open on this connection. */
+export interface Selected {
+  readonly name: string;
+  readonly readOnly: boolean;
+  readonly uidValidity: string;
+  /** Kept up to date by EXISTS. */
+  exists: number;
+  readonly uidNext?: number;
+  readonly flags: readonly string[];
+  /** Undefined: the server did not say, so all of `flags` (RFC 3501 7.1). */
+  readonly permanentFlags?: readonly string[];
+}
+
+export class Connection {
+  readonly capabilities: ReadonlySet<string>;
+  readonly server: ServerOptions;
+  /** Set by whoever selects a folder; undefined while none is open. */
+  selected: Selected | undefined;
+  readonly #wire: Wire;
+  readonly #name: string;
+  readonly #scanner: Scanner;
+  readonly #writer: CommandWriter;
+  readonly #pending: Command[] = [];
+  readonly #stallMs: number;
+  #stall: NodeJS.Timeout | undefined;
+  #holds = 0;
+  #tags = 0;
+  #failure: MailError | undefined;
+  #bye: string | undefined;
+
+  constructor(wire: Wire, options: ConnectionOptions) {
+    this.#wire = wire;
+    this.#name = options.name;
+    this.server = options.server;
+    this.capabilities = options.capabilities;
+    this.#stallMs = options.stallMs ?? STALL_MS;
+    this.#scanner = new Scanner({
+      response: (pieces) => this.#response(pieces),
+      literal: (pieces, size) => this.#literal(pieces, size),
+    });
+    this.#writer = new CommandWriter(wire.writeSocket, {
+      capabilities: options.capabilities,
+      failed: (error) => this.fail(error),
+      progress: () => this.#alive(),
+      trace: (text) => this.#trace("C", text),
+    });
+    const lost = (error?: Error | null): void => this.#lost(error ?? undefined);
+    for (const stream of new Set<Readable | Writable>([wire.readSocket, wire.writeSocket, wire.socket])) {
+      stream.on("error", lost);
+      stream.on("close", () => lost());
+    }
+    wire.readSocket.on("end", () => lost());
+    wire.readSocket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    wire.readSocket.resume();
+  }
+
+  /** Why it is of no more use; undefined while it is. */
+  get failure(): MailError | undefined {
+    return this.#failure;
+  }
+
+  /** True while an answer is outstanding or a response is half read. */
+  get busy(): boolean {
+    return this.#pending.length > 0 || this.#scanner.midResponse;
+  }
+
+  has(capability: string): boolean {
+    return this.capabilities.has(capability);
+  }
+
+  /**
+   * Sends a command behind all that were sent before, and resolves with its tagged answer, whatever that is. Rejects with
+   * MailError connection when there will be none: outcome "none" when not an octet of it went out, else "unknown".
+   */
+  run(parts: string | readonly CommandPart[], listener: Listener = {}): Promise<Tagged> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) {
+        reject(this.#failureOf("none"));
+        return;
+      }
+      const command: Command = {
+        tag: `m${(++this.#tags).toString(36)}`,
+        parts: typeof parts === "string" ? [parts] : parts,
+        started: false,
+        listener,
+        resolve,
+        reject,
+      };
+      this.#pending.push(command);
+      this.#alive();
+      this.#writer.add(command);
+    });
+  }
+
+  /** Stops reading until as many `release` calls came. Backpressure: the server's octets stay in the socket. */
+  hold(): void {
+    if (++this.#holds > 1) return;
+    this.#scanner.paused = true;
+    this.#wire.readSocket.pause();
+  }
+
+  release(): void {
+    if (--this.#holds > 0 || this.#failure !== undefined) return;
+    this.#scanner.paused = false;
+    this.#alive();
+    this.#wire.readSocket.resume();
+    // Not from inside the caller's own loop: what was kept back is dispatched by itself.
+    queueMicrotask(() => this.#guard(() => this.#scanner.resume()));
+  }
+
+  /** Ends it for everybody: nothing more is read or written. The first reason counts. */
+  fail(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = networkError(this.server, error);
+    clearTimeout(this.#stall);
+    this.#wire.readSocket.pause();
+    this.#writer.stop(this.#failure);
+    for (const stream of new Set<Readable | Writable>([
+      this.#wire.writeSocket,
+      this.#wire.readSocket,
+      this.#wire.socket,
+    ]))
+      stream.destroy();
+    this.#scanner.fail(this.#failure);
+    for (const { started, reject } of this.#pending.splice(0)) reject(this.#failureOf(started ? "unknown" : "none"));
+  }
+
+  /** Takes leave where that is possible without waiting for anything else. Never fails. */
+  async close(): Promise<void> {
+    if (this.#failure === undefined && !this.busy) {
+      const farewell = this.run("LOGOUT").catch(() => undefined);
+      let timer: NodeJS.Timeout | undefined;
+      await Promise.race([
+        farewell,
+        new Promise<void>((resolve) => {
+          timer = setTimeout(resolve, LOGOUT_MS);
+        }),
+      ]);
+      clearTimeout(timer);
+    }
+    this.fail(new MailError("connection", "the connection was closed", { scope: "account", remedy: "retry" }));
+  }
+
+  /** Runs `work` so that an abort ends the connection, and with it every wait on it. */
+  async abortable<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    const release = this.endOn(signal);
+    try {
+      return await work();
+    } finally {
+      release();
+    }
+  }
+
+  /** From now on, until the returned function is called, an abort ends the connection. */
+  endOn(signal: AbortSignal): () => void {
+    const stop = (): void => this.fail(stopped(signal.reason));
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+    return () => signal.removeEventListener("abort", stop);
+  }
+
+  #failureOf(outcome: "none" | "unknown"): MailError {
+    const failure = this.#failure ?? protocolError("the connection is closed");
+    return new MailError(failure.code, failure.message, { ...failure.details, outcome });
+  }
+
+  #lost(error: Error | undefined): void {
+    if (this.#failure !== undefined) return;
+    if (this.#bye !== undefined) {
+      const refusal = accountRefusal({ status: "BYE", text: this.#bye });
+      this.fail(
+        refusal ??
+          new MailError("connection", `the server ended the connection: ${this.#bye}`, {
+            scope: "account",
+            remedy: "retry",
+            cause: error,
+          }),
+      );
+      return;
+    }
+    this.fail(error ?? new Error("the server closed the connection"));
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.#failure !== undefined) return;
+    this.#alive();
+    this.#guard(() => this.#scanner.push(chunk));
+  }
+
+  #guard(work: () => void): void {
+    if (this.#failure !== undefined) return;
+    try {
+      work();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  #response(pieces: readonly Piece[]): void {
+    if (this.server.trace !== undefined) this.#trace("S", describe(pieces));
+    const response = parseResponse(pieces);
+    const oldest = this.#pending[0];
+    switch (response.kind) {
+      case "continuation":
+        this.#writer.proceed();
+        return;
+      case "tagged": {
+        const at = this.#pending.findIndex(({ tag }) => tag === response.tag);
+        const [command] = at === -1 ? [] : this.#pending.splice(at, 1);
+        if (command === undefined)
+          throw protocolError(`the server answers a command that nobody gave: ${response.tag}`);
+        this.#writer.answered(command);
+        this.#alive();
+        command.resolve(response);
+        return;
+      }
+      case "status":
+        if (response.status === "BYE") this.#bye = response.text;
+        oldest?.listener.status?.(response);
+        return;
+      case "data":
+        if (response.name === "EXISTS" && this.selected !== undefined && response.number !== undefined)
+          this.selected.exists = response.number;
+        oldest?.listener.data?.(response);
+    }
+  }
+
+  #literal(pieces: readonly Piece[], size: number): LiteralSink | undefined {
+    const listener = this.#pending[0]?.listener;
+    if (listener?.literal === undefined) return undefined;
+    const soFar = parseResponse(pieces, true);
+    return soFar.kind === "data" ? listener.literal(soFar, size) : undefined;
+  }
+
+  /** Something moved, or is now waited for: the stall clock starts anew. */
+  #alive(): void {
+    if (this.#failure !== undefined || this.#pending.length === 0) {
+      clearTimeout(this.#stall);
+      this.#stall = undefined;
+    } else if (this.#stall === undefined) this.#stall = setTimeout(() => this.#stalled(), this.#stallMs);
+    else this.#stall.refresh();
+  }
+
+  #stalled(): void {
+    this.#stall = undefined;
+    // It is we who make the server wait.
+    if (this.#holds > 0) this.#alive();
+    else
+      this.fail(
+        new MailError(
+          "connection",
+          `no answer from ${this.server.host} for ${Math.round(this.#stallMs / 1000)} seconds`,
+          {
+            scope: "account",
+            remedy: "retry",
+          },
+        ),
+      );
+  }
+
+  #trace(direction: "C" | "S", text: string): void {
+    this.server.trace?.(this.#name, direction, text);
+  }
+}
+
+/** What ends a wait that was aborted: whether its command took effect is not known. */
+function stopped(reason: unknown): MailError {
+  return new MailError("connection", "stopped", { scope: "account", remedy: "retry", cause: reason });
+}
+
+function describe(pieces: readonly Piece[]): string {
+  return pieces
+    .map((piece) =>
+      typeof piece === "string" ? piece : `<${piece instanceof Streamed ? piece.size : piece.length} octets>`,
+    )
+    .join("");
+}

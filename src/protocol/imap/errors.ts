@@ -1,0 +1,68 @@
+// What an IMAP server says when it refuses, as MailErrors: whose fault, how far it reaches, and whether to try again.
+
+import { MailError } from "../../mail/errors.ts";
+import type { Status } from "./parse.ts";
+
+/** The server speaks no IMAP that we know: a new connection may do better. */
+export function protocolError(message: string): MailError {
+  return new MailError("protocol", message, { scope: "account", remedy: "retry" });
+}
+
+/** Exchange Online's words; the answer is a BAD and then a disconnect. */
+const BACKOFF = /Suggested Backoff Time: (\d{1,9}) milliseconds/i;
+const THROTTLED =
+  /throttl|too many (?:simultaneous )?(?:connections|requests|commands)|rate limit|bandwidth limit|try again later/i;
+/** Longest wait that we believe a server: a day, as Gmail's own bandwidth lock. */
+const MAX_WAIT_MS = 24 * 60 * 60 * 1000;
+
+/** RFC 5530 and others: the trouble is the server's own and passes. */
+const PASSING = new Set(["UNAVAILABLE", "INUSE", "SERVERBUG", "LIMIT", "THROTTLED"]);
+
+/** Undefined unless this refusal says "not now" or "no room", for the whole account, whatever was asked. */
+export function accountRefusal(answer: Status): MailError | undefined {
+  const words = answer.text === "" ? answer.status : answer.text;
+  const backoff = BACKOFF.exec(answer.text)?.[1];
+  if (backoff !== undefined || answer.code === "THROTTLED" || (answer.code !== "TOOBIG" && THROTTLED.test(answer.text)))
+    return new MailError("connection", `the server asks to slow down: ${words}`, {
+      scope: "account",
+      remedy: "wait",
+      outcome: "none",
+      ...(backoff === undefined ? {} : { waitMs: Math.min(Number(backoff), MAX_WAIT_MS) }),
+    });
+  if (answer.code === "OVERQUOTA" || /quota exceeded|over quota/i.test(answer.text))
+    return new MailError("quota", `the account is full: ${words}`, {
+      scope: "account",
+      remedy: "wait",
+      outcome: "none",
+      hint: "Make room in the target account and run the same command again.",
+    });
+  return undefined;
+}
+
+/** A NO or BAD to something that was asked of a whole folder. */
+export function folderRefusal(what: string, answer: Status): MailError {
+  const account = accountRefusal(answer);
+  if (account !== undefined) return account;
+  const words = answer.text === "" ? answer.status : answer.text;
+  const { code = "" } = answer;
+  if (code === "NONEXISTENT" || code === "TRYCREATE")
+    return new MailError("not-found", `${what}: ${words}`, { scope: "folder", remedy: "give-up", outcome: "none" });
+  return new MailError(code === "INUSE" ? "locked" : code === "NOPERM" ? "config" : "protocol", `${what}: ${words}`, {
+    scope: "folder",
+    remedy: PASSING.has(code) ? "retry" : "give-up",
+    outcome: "none",
+  });
+}
+
+/** A NO or BAD to one message. */
+export function messageRefusal(what: string, answer: Status): MailError {
+  const account = accountRefusal(answer);
+  if (account !== undefined) return account;
+  const words = answer.text === "" ? answer.status : answer.text;
+  const { code = "" } = answer;
+  if (code === "TOOBIG" || (code === "" && /too (?:large|big)|size limit|exceeds.*size/i.test(answer.text)))
+    return new MailError("too-large", `${what}: ${words}`, { scope: "message", remedy: "give-up", outcome: "none" });
+  if (PASSING.has(code))
+    return new MailError("protocol", `${what}: ${words}`, { scope: "message", remedy: "retry", outcome: "none" });
+  return new MailError("malformed", `${what}: ${words}`, { scope: "message", remedy: "give-up", outcome: "none" });
+}

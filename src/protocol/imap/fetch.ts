@@ -1,0 +1,133 @@
+// UID FETCH as a stream of rows: whole ones in batches, bodies gathered when small and streamed when large.
+
+import type { Received, SystemFlag } from "../../mail/model.ts";
+import { Channel, type LiteralStream, literalStream } from "./channel.ts";
+import type { Connection, Listener } from "./connection.ts";
+import { forPairs } from "./mailbox.ts";
+import { type DataResponse, type Tagged, valueNumber, valueText } from "./parse.ts";
+import { Streamed } from "./scanner.ts";
+import { parseFlags, parseInternalDate } from "./syntax.ts";
+
+export const ROW_ITEMS = "UID FLAGS INTERNALDATE RFC822.SIZE";
+
+/** What one FETCH response said; servers also send responses that nobody asked for, with less in them. */
+export interface FetchRow {
+  uid?: number;
+  sequence?: number;
+  flags?: Set<SystemFlag>;
+  keywords?: Set<string>;
+  received?: Received;
+  size?: number;
+  /** BODY[]: null for NIL. */
+  body?: Buffer | LiteralStream | null;
+  /** BODY[HEADER.FIELDS (…)]. */
+  header?: Buffer;
+}
+
+/** Undefined for other responses. */
+export function parseRow(response: DataResponse): FetchRow | undefined {
+  if (response.name !== "FETCH") return undefined;
+  const row: FetchRow = {};
+  if (response.number !== undefined) row.sequence = response.number;
+  forPairs(response.values[0], (name, value) => {
+    if (name === "UID") {
+      const uid = valueNumber(value);
+      if (uid !== undefined && uid > 0 && uid <= 0xffffffff) row.uid = uid;
+    } else if (name === "FLAGS") {
+      const { flags, keywords } = parseFlags(value);
+      row.flags = flags;
+      row.keywords = keywords;
+    } else if (name === "INTERNALDATE") {
+      const received = parseInternalDate(valueText(value) ?? "");
+      if (received !== undefined) row.received = received;
+    } else if (name === "RFC822.SIZE") {
+      const size = valueNumber(value);
+      if (size !== undefined) row.size = size;
+    } else if (name === "BODY[]" || name === "RFC822" || name === "BODY[]<0>") {
+      if (value === null) row.body = null;
+      else if (Buffer.isBuffer(value)) row.body = value;
+      else if (typeof value === "string") row.body = Buffer.from(value, "latin1");
+      // Streamed: it was given out when it began.
+    } else if (name.startsWith("BODY[HEADER")) {
+      const text = valueText(value);
+      row.header = Buffer.isBuffer(value) ? value : Buffer.from(text ?? "", "latin1");
+    }
+  });
+  return row;
+}
+
+export function hasStreamedBody(response: DataResponse): boolean {
+  const [list] = response.values;
+  return Array.isArray(list) && list.some((value) => value instanceof Streamed);
+}
+
+/** About what a row without a body takes in memory. */
+const ROW_WEIGHT = 300;
+
+/**
+ * The rows of one UID FETCH (or FETCH) without bodies, in batches as they come; at the end the tagged answer, which may be a
+ * NO behind good rows, and how many messages were expunged meanwhile. The connection is held while the consumer is busy. Not
+ * read to its end, it leaves the connection busy.
+ */
+export async function* fetchRows(
+  connection: Connection,
+  command: string,
+): AsyncGenerator<FetchRow[], { answer: Tagged; expunged: number }> {
+  const channel = new Channel<FetchRow>(connection);
+  let expunged = 0;
+  const data = (response: DataResponse): void => {
+    if (response.name === "EXPUNGE" || response.name === "VANISHED") expunged++;
+    const row = parseRow(response);
+    if (row !== undefined) channel.push(row, ROW_WEIGHT + (row.header?.length ?? 0));
+  };
+  const answer = connection.run(command, { data });
+  answer.then(
+    () => channel.end(),
+    (error: unknown) => channel.fail(error),
+  );
+  try {
+    for (let rows = await channel.take(); rows !== undefined; rows = await channel.take()) yield rows;
+    return { answer: await answer, expunged };
+  } finally {
+    channel.drop();
+  }
+}
+
+/** All rows of a FETCH that has few. */
+export async function fetchAll(connection: Connection, command: string): Promise<{ rows: FetchRow[]; answer: Tagged }> {
+  const rows: FetchRow[] = [];
+  const answer = await connection.run(command, {
+    data: (response) => {
+      const row = parseRow(response);
+      if (row !== undefined) rows.push(row);
+    },
+  });
+  return { rows, answer };
+}
+
+/**
+ * Hears FETCH responses with BODY[]: `found` gets each row once, a large body as a stream at the moment it begins. `accepts`
+ * says whether what stands before a large body suffices; if not, the body goes by unread and the row comes with no body.
+ */
+export function bodyListener(
+  connection: Connection,
+  accepts: (soFar: FetchRow) => boolean,
+  found: (row: FetchRow, weight: number) => void,
+): Listener {
+  return {
+    data(response) {
+      const row = parseRow(response);
+      if (row === undefined || hasStreamedBody(response)) return;
+      found(row, ROW_WEIGHT + (Buffer.isBuffer(row.body) ? row.body.length : 0));
+    },
+    literal(soFar) {
+      const row = parseRow(soFar);
+      if (row === undefined) return undefined;
+      if (!accepts(row)) return { write: () => undefined, end: () => undefined, fail: () => undefined };
+      const stream = literalStream(connection);
+      row.body = stream;
+      found(row, ROW_WEIGHT);
+      return stream.sink;
+    },
+  };
+}

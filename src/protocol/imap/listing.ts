@@ -1,0 +1,96 @@
+// Every message of the open folder once, as a stream of rows, whatever the server leaves out, repeats or sends unasked.
+
+import type { Connection } from "./connection.ts";
+import { folderRefusal } from "./errors.ts";
+import { type FetchRow, fetchAll, fetchRows, ROW_ITEMS } from "./fetch.ts";
+import { valueNumber } from "./parse.ts";
+import { GrowingUint32 } from "./uids.ts";
+
+export interface ListedRow extends FetchRow {
+  uid: number;
+}
+
+/** Rows without a size that may wait for their better halves; a server that sends more of them is listing so. */
+const MAX_INCOMPLETE = 10_000;
+
+/**
+ * Lists the selected folder, UIDs in `range` ("1:*", "1:5000"). A message that STATUS and EXISTS count and FETCH leaves out is
+ * looked for by SEARCH and listed with its UID alone. Throws MailError of scope folder when the server refuses.
+ */
+export async function* listMessages(connection: Connection, range: string): AsyncGenerator<ListedRow[]> {
+  const exists = connection.selected?.exists ?? 0;
+  if (exists === 0) return;
+  const seen = new UidTrail();
+  // Flag changes are told unasked, perhaps before the row that was asked for (RFC 9051 7.5.2): they wait for it.
+  const incomplete = new Map<number, ListedRow>();
+  const rows = fetchRows(connection, `UID FETCH ${range} (${ROW_ITEMS})`);
+  let next = await rows.next();
+  for (; next.done !== true; next = await rows.next()) {
+    const fresh: ListedRow[] = [];
+    for (const row of next.value) {
+      const { uid } = row;
+      if (uid === undefined) continue;
+      const listed: ListedRow = Object.assign(row, { uid });
+      if (row.size === undefined && incomplete.size < MAX_INCOMPLETE) {
+        if (!seen.has(uid)) incomplete.set(uid, listed);
+      } else if (seen.add(uid)) {
+        incomplete.delete(uid);
+        fresh.push(listed);
+      }
+    }
+    if (fresh.length > 0) yield fresh;
+  }
+  const { answer, expunged } = next.value;
+  if (answer.status !== "OK")
+    throw folderRefusal(`${connection.selected?.name ?? "the folder"} cannot be listed`, answer);
+  const rest = [...incomplete.values()].filter(({ uid }) => seen.add(uid));
+  if (rest.length > 0) yield rest;
+  if (range === "1:*" && seen.size + expunged < exists) yield* leftOut(connection, seen);
+}
+
+async function* leftOut(connection: Connection, seen: UidTrail): AsyncGenerator<ListedRow[]> {
+  const found: number[] = [];
+  const answer = await connection.run("UID SEARCH UID 1:*", {
+    data: ({ name, values }) => {
+      if (name !== "SEARCH") return;
+      for (const value of values) {
+        const uid = valueNumber(value);
+        if (uid !== undefined && !seen.has(uid)) found.push(uid);
+      }
+    },
+  });
+  if (answer.status !== "OK") return;
+  for (const uid of found) {
+    if (!seen.add(uid)) continue;
+    const { rows } = await fetchAll(connection, `UID FETCH ${uid} (${ROW_ITEMS})`);
+    const row = rows.find((one) => one.uid === uid);
+    yield [row === undefined ? { uid } : Object.assign(row, { uid })];
+  }
+}
+
+/** Which UIDs came already: four octets each while they come in order, as they nearly always do. */
+class UidTrail {
+  readonly #ordered = new GrowingUint32();
+  readonly #others = new Set<number>();
+  #last = 0;
+
+  get size(): number {
+    return this.#ordered.length + this.#others.size;
+  }
+
+  has(uid: number): boolean {
+    return (uid <= this.#last && this.#ordered.includesSorted(uid)) || this.#others.has(uid);
+  }
+
+  /** False when it came before. */
+  add(uid: number): boolean {
+    if (uid > this.#last && !this.#others.has(uid)) {
+      this.#ordered.push(uid);
+      this.#last = uid;
+      return true;
+    }
+    if (this.has(uid)) return false;
+    this.#others.add(uid);
+    return true;
+  }
+}

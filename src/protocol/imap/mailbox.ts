@@ -1,0 +1,239 @@
+// Control commands that we give ourselves, names byte for byte: LIST with STATUS, SELECT and EXAMINE, CREATE, SUBSCRIBE.
+
+import { MailError } from "../../mail/errors.ts";
+import type { SpecialUse } from "../../mail/model.ts";
+import type { Connection, Selected } from "./connection.ts";
+import { folderRefusal } from "./errors.ts";
+import { type DataResponse, type Status, type Value, valueNumber, valueText } from "./parse.ts";
+import { type CommandPart, stringPart } from "./syntax.ts";
+
+export interface MailboxStatus {
+  messages?: number;
+  bytes?: number;
+  uidNext?: number;
+  uidValidity?: string;
+  highestModseq?: string;
+  appendLimit?: number;
+}
+
+export interface Listed {
+  /** The raw name (latin1, an octet a char). */
+  readonly name: string;
+  /** Null where the server knows no hierarchy. */
+  readonly delimiter: string | null;
+  /** In lower case. */
+  readonly attributes: ReadonlySet<string>;
+  subscribed: boolean;
+  status?: MailboxStatus;
+}
+
+const USES: ReadonlyMap<string, SpecialUse> = new Map([
+  ["\\all", "all"],
+  ["\\archive", "archive"],
+  ["\\drafts", "drafts"],
+  ["\\flagged", "flagged"],
+  ["\\important", "important"],
+  ["\\junk", "junk"],
+  ["\\sent", "sent"],
+  ["\\trash", "trash"],
+]);
+
+export function specialUse({ attributes, name }: Listed): SpecialUse | undefined {
+  if (isInbox(name)) return "inbox";
+  for (const [attribute, use] of USES) if (attributes.has(attribute)) return use;
+  return undefined;
+}
+
+/** RFC 3501 5.1: INBOX has no case. */
+export function isInbox(name: string): boolean {
+  return name.toUpperCase() === "INBOX";
+}
+
+export function isSelectable({ attributes }: Listed): boolean {
+  return !attributes.has("\\noselect") && !attributes.has("\\nonexistent");
+}
+
+/** Questions that may be on their way at once where the server has no LIST-STATUS. */
+const STATUS_WINDOW = 64;
+
+/**
+ * Every mailbox, each name once, with subscription; with `status` also counts: in one round trip where the server offers
+ * LIST-STATUS (RFC 5819), else by pipelined STATUS. A mailbox whose STATUS is refused is listed without it.
+ */
+export async function listMailboxes(connection: Connection, status: boolean): Promise<Listed[]> {
+  const byName = new Map<string, Listed>();
+  const statuses = new Map<string, MailboxStatus>();
+  const extended = connection.has("LIST-EXTENDED");
+  const items = statusItems(connection);
+  const withStatus = status && extended && connection.has("LIST-STATUS");
+  const returns = [
+    "SUBSCRIBED",
+    ...(connection.has("SPECIAL-USE") ? ["SPECIAL-USE"] : []),
+    ...(withStatus ? [`STATUS (${items})`] : []),
+  ];
+  const data = (response: DataResponse): void => {
+    if (response.name === "LIST" || response.name === "LSUB") {
+      const listed = parseListed(response);
+      if (listed === undefined) return;
+      const known = byName.get(keyOf(listed.name));
+      if (response.name === "LSUB") {
+        if (known !== undefined) known.subscribed = true;
+      } else if (known === undefined) byName.set(keyOf(listed.name), listed);
+    } else if (response.name === "STATUS") addStatus(statuses, response);
+  };
+  const answers = await Promise.all([
+    connection.run(extended ? `LIST "" "*" RETURN (${returns.join(" ")})` : 'LIST "" "*"', { data }),
+    ...(extended ? [] : [connection.run('LSUB "" "*"', { data })]),
+  ]);
+  const [list] = answers;
+  if (list !== undefined && list.status !== "OK") throw folderRefusal("the folders cannot be listed", list);
+  const all = [...byName.values()];
+  if (status) {
+    const missing = all.filter((one) => isSelectable(one) && !statuses.has(keyOf(one.name)));
+    for (let at = 0; at < missing.length; at += STATUS_WINDOW)
+      await Promise.all(
+        missing
+          .slice(at, at + STATUS_WINDOW)
+          .map(({ name }) => connection.run(["STATUS ", stringPart(name), ` (${items})`], { data })),
+      );
+    for (const one of all) {
+      const found = statuses.get(keyOf(one.name));
+      if (found !== undefined) one.status = found;
+    }
+  }
+  return all;
+}
+
+function keyOf(name: string): string {
+  return isInbox(name) ? "INBOX" : name;
+}
+
+function statusItems(connection: Connection): string {
+  const items = ["MESSAGES", "UIDNEXT", "UIDVALIDITY"];
+  if (connection.has("CONDSTORE") || connection.has("QRESYNC")) items.push("HIGHESTMODSEQ");
+  if (connection.has("STATUS=SIZE")) items.push("SIZE");
+  return items.join(" ");
+}
+
+function parseListed({ values: [attributes, delimiter, name, extended] }: DataResponse): Listed | undefined {
+  // A mailbox may be called NIL; an empty name is the answer to a question about the delimiter.
+  const raw = name === null ? "NIL" : valueText(name);
+  if (raw === null || raw === "") return undefined;
+  const flags = new Set<string>();
+  for (const item of Array.isArray(attributes) ? attributes : []) flags.add((valueText(item) ?? "").toLowerCase());
+  void extended;
+  const separator = valueText(delimiter);
+  return {
+    name: raw,
+    delimiter: separator === "" ? null : separator,
+    attributes: flags,
+    subscribed: flags.has("\\subscribed"),
+  };
+}
+
+function addStatus(statuses: Map<string, MailboxStatus>, { values: [name, list] }: DataResponse): void {
+  const raw = name === null ? "NIL" : valueText(name);
+  if (raw === null) return;
+  const status: MailboxStatus = {};
+  forPairs(list, (item, value) => {
+    const number = valueNumber(value);
+    if (item === "MESSAGES" && number !== undefined) status.messages = number;
+    else if (item === "SIZE" && number !== undefined) status.bytes = number;
+    else if (item === "UIDNEXT" && number !== undefined) status.uidNext = number;
+    else if (item === "UIDVALIDITY" && number !== undefined) status.uidValidity = String(number);
+    else if (item === "APPENDLIMIT" && number !== undefined) status.appendLimit = number;
+    // 63 bits (RFC 7162): kept as it is written.
+    else if (item === "HIGHESTMODSEQ" && typeof value === "string") status.highestModseq = value;
+  });
+  statuses.set(keyOf(raw), status);
+}
+
+/** The names (in upper case) and values of a list that has them in turn. */
+export function forPairs(list: Value | undefined, each: (name: string, value: Value) => void): void {
+  if (!Array.isArray(list)) return;
+  for (let at = 0; at + 1 < list.length; at += 2) {
+    const name = list[at];
+    const value = list[at + 1];
+    if (typeof name === "string" && value !== undefined) each(name.toUpperCase(), value);
+  }
+}
+
+/** STATUS of one mailbox. Throws MailError of scope folder. */
+export async function mailboxStatus(connection: Connection, name: string, items: string): Promise<MailboxStatus> {
+  const statuses = new Map<string, MailboxStatus>();
+  const answer = await connection.run(["STATUS ", stringPart(name), ` (${items})`], {
+    data: (response) => {
+      if (response.name === "STATUS") addStatus(statuses, response);
+    },
+  });
+  if (answer.status !== "OK") throw folderRefusal(`the state of ${name} cannot be had`, answer);
+  return statuses.get(keyOf(name)) ?? {};
+}
+
+/** SELECTs or EXAMINEs, always anew. Throws MailError not-found, config or protocol of scope folder. */
+export async function selectMailbox(connection: Connection, name: string, readOnly: boolean): Promise<Selected> {
+  // Whatever happens now, the folder that was open before is no longer (RFC 3501 6.3.1).
+  connection.selected = undefined;
+  let exists = 0;
+  let flags: readonly string[] = [];
+  let permanentFlags: readonly string[] | undefined;
+  let uidValidity: string | undefined;
+  let uidNext: number | undefined;
+  const status = ({ code, argument = "" }: Status): void => {
+    if (code === "UIDVALIDITY") uidValidity = argument.trim();
+    else if (code === "UIDNEXT") uidNext = Number(argument);
+    else if (code === "PERMANENTFLAGS") permanentFlags = argument.replace(/[()]/g, " ").split(" ").filter(Boolean);
+  };
+  const data = (response: DataResponse): void => {
+    if (response.name === "EXISTS") exists = response.number ?? 0;
+    else if (response.name === "FLAGS") {
+      const [list] = response.values;
+      flags = (Array.isArray(list) ? list : []).map((flag) => valueText(flag) ?? "").filter(Boolean);
+    }
+  };
+  const answer = await connection.run([readOnly ? "EXAMINE " : "SELECT ", stringPart(name)], { status, data });
+  if (answer.status !== "OK") throw folderRefusal(`the folder ${name} cannot be opened`, answer);
+  // RFC 3501 2.3.1.1 lets a server have no lasting UIDs; then nothing in it could be named again.
+  if (uidValidity === undefined || !/^\d+$/.test(uidValidity))
+    throw new MailError("protocol", `the server gives no UIDVALIDITY for ${name}`, {
+      scope: "folder",
+      remedy: "give-up",
+    });
+  const selected: Selected = {
+    name,
+    readOnly: readOnly || answer.code === "READ-ONLY",
+    uidValidity,
+    exists,
+    flags,
+    ...(uidNext === undefined || !Number.isFinite(uidNext) ? {} : { uidNext }),
+    ...(permanentFlags === undefined ? {} : { permanentFlags }),
+  };
+  connection.selected = selected;
+  return selected;
+}
+
+/** The prefix and delimiter of one's own folders (RFC 2342); no prefix where the server does not say. */
+export async function personalNamespace(connection: Connection): Promise<{ prefix: string; delimiter: string | null }> {
+  let found: { prefix: string; delimiter: string | null } | undefined;
+  if (connection.has("NAMESPACE"))
+    await connection.run("NAMESPACE", {
+      data: ({ name, values: [personal] }) => {
+        const [first] = Array.isArray(personal) ? personal : [];
+        if (name !== "NAMESPACE" || !Array.isArray(first)) return;
+        found = { prefix: valueText(first[0]) ?? "", delimiter: valueText(first[1]) };
+      },
+    });
+  if (found === undefined)
+    await connection.run('LIST "" ""', {
+      data: ({ name, values }) => {
+        if (name === "LIST") found = { prefix: "", delimiter: valueText(values[1]) };
+      },
+    });
+  return found ?? { prefix: "", delimiter: "/" };
+}
+
+/** One command about a mailbox: CREATE, SUBSCRIBE. Resolves with the answer, whatever it is. */
+export function mailboxCommand(connection: Connection, verb: string, name: string, rest = ""): Promise<Status> {
+  const parts: CommandPart[] = [`${verb} `, stringPart(name), rest];
+  return connection.run(parts);
+}

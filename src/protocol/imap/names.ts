@@ -1,0 +1,101 @@
+// Between raw mailbox names and folder paths: modified UTF-7, the delimiter, INBOX and the personal namespace's prefix.
+
+import { decodeMutf7, encodeMutf7 } from "../../formats/mutf7.ts";
+import type { FolderPath } from "../../mail/model.ts";
+import { isInbox } from "./mailbox.ts";
+
+export interface Naming {
+  /** Before the names of one's own folders ("INBOX."), raw. */
+  readonly prefix: string;
+  /** Null: no hierarchy. */
+  readonly delimiter: string | null;
+}
+
+/** A raw component that is no modified UTF-7 stands for itself, its octets read as UTF-8 where they are that. */
+function decodeComponent(raw: string): string {
+  const decoded = decodeMutf7(raw);
+  if (decoded !== undefined) return decoded;
+  const bytes = Buffer.from(raw, "latin1");
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return raw;
+  }
+}
+
+/** The path of a raw name; different raw names may have one path (see `pathsOf`). */
+export function pathOf(raw: string, delimiter: string | null, prefix: string): FolderPath {
+  if (isInbox(raw)) return ["INBOX"];
+  const split = (name: string): string[] =>
+    (delimiter === null ? [name] : name.split(delimiter)).filter((part) => part !== "").map(decodeComponent);
+  if (prefix !== "" && raw.startsWith(prefix) && raw.length > prefix.length) {
+    const inside = split(raw.slice(prefix.length));
+    // "INBOX.INBOX" is not the inbox.
+    if (inside.length > 1 || (inside[0] !== undefined && !isInbox(inside[0]))) return belowInbox(inside);
+  }
+  const path = split(raw);
+  return path.length === 0 ? [raw] : belowInbox(path);
+}
+
+/** "Inbox/Sub" lies below INBOX, however the server spells that. */
+function belowInbox(path: string[]): FolderPath {
+  const [first = "", ...rest] = path;
+  return rest.length > 0 && isInbox(first) ? ["INBOX", ...rest] : path;
+}
+
+/** The path of every listed name, no two alike: names that are no valid encoding give way, and keep their raw spelling. */
+export function pathsOf(
+  listed: readonly { readonly name: string; readonly delimiter: string | null }[],
+  prefix: string,
+): Map<string, FolderPath> {
+  const taken = new Set<string>();
+  const paths = new Map<string, FolderPath>();
+  const key = (path: FolderPath): string => JSON.stringify(path);
+  const exact = ({ name }: { readonly name: string }): boolean => decodeMutf7(name) !== undefined;
+  for (const one of [...listed.filter(exact), ...listed.filter((item) => !exact(item))]) {
+    const plain = pathOf(one.name, one.delimiter, prefix);
+    let path = plain;
+    for (let n = 1; taken.has(key(path)); n++)
+      path = [...plain.slice(0, -1), `${plain[plain.length - 1] ?? ""} (${one.name}${n === 1 ? "" : ` ${n}`})`];
+    taken.add(key(path));
+    paths.set(one.name, path);
+  }
+  return paths;
+}
+
+const SUBSTITUTES = ["_", "-", "~", "=", "+"];
+
+/**
+ * The raw name for a path, and the path under which it will be read back. `attempt` counts up where the name before was taken:
+ * another substitute for the delimiter, then a number at the end. `plain` also gives up what servers tend to refuse.
+ */
+export function nameFor(
+  path: FolderPath,
+  { prefix, delimiter }: Naming,
+  attempt: number,
+  plain = false,
+): { name: string; path: FolderPath } {
+  if (path.length === 1 && path[0] === "INBOX") return { name: "INBOX", path: ["INBOX"] };
+  const substitute = SUBSTITUTES.filter((one) => one !== delimiter)[attempt] ?? "_";
+  const needsNumber = attempt >= SUBSTITUTES.length - 1;
+  const kept = path.map((component, index) => {
+    let name = delimiter === null ? component : keepOut(component, delimiter, substitute);
+    if (plain) name = name.replace(/[\p{Cc}\p{Surrogate}%*"\\/]/gu, substitute).trim();
+    if (name === "") name = substitute;
+    // Only the inbox may be called that at the top (any case).
+    if (index === 0 && isInbox(name) && (path.length === 1 || name !== "INBOX")) name += substitute;
+    return needsNumber && index === path.length - 1 ? `${name}${substitute}${attempt}` : name;
+  });
+  const names = kept.length === 0 ? [substitute] : kept;
+  const joined = delimiter === null ? [names.join(substitute)] : names;
+  const raw = prefix + joined.map(encodeMutf7).join(delimiter ?? "");
+  return { name: raw, path: pathOf(raw, delimiter, prefix) };
+}
+
+/** The delimiter goes from a name, also where only its encoded form would show it (a "&" or "-" of modified UTF-7). */
+function keepOut(component: string, delimiter: string, substitute: string): string {
+  const name = component.replaceAll(delimiter, substitute);
+  return encodeMutf7(name).includes(delimiter)
+    ? [...name].map((char) => (encodeMutf7(char).includes(delimiter) ? substitute : char)).join("")
+    : name;
+}

@@ -1,0 +1,227 @@
+// Gives a response's pieces their meaning: atoms, strings, NIL, lists and literals of any legal shape (RFC 3501 9).
+
+import { protocolError } from "./errors.ts";
+import type { Piece, Streamed } from "./scanner.ts";
+
+/** Atoms, numbers and quoted strings are text (latin1, an octet a char); the atom NIL is null; a literal is its octets. */
+export type Value = string | null | Buffer | Streamed | Value[];
+
+export interface Status {
+  readonly status: "OK" | "NO" | "BAD" | "BYE" | "PREAUTH";
+  /** In upper case, without brackets. */
+  readonly code?: string;
+  /** What stands behind the code inside the brackets. */
+  readonly argument?: string;
+  readonly text: string;
+}
+
+export interface Tagged extends Status {
+  readonly kind: "tagged";
+  readonly tag: string;
+}
+
+export interface DataResponse {
+  readonly kind: "data";
+  /** The number of `* 12 EXISTS`. */
+  readonly number?: number;
+  /** In upper case. */
+  readonly name: string;
+  readonly values: readonly Value[];
+}
+
+export type Response =
+  | Tagged
+  | DataResponse
+  | (Status & { readonly kind: "status" })
+  | { readonly kind: "continuation"; readonly text: string };
+
+/** Lists inside lists; a BODYSTRUCTURE of a deep forward has a few dozen. */
+const MAX_DEPTH = 200;
+
+const STATUS = /^(OK|NO|BAD|BYE|PREAUTH)(?: (.*))?$/is;
+
+/** With `open`, the pieces may end in the middle of a list: all that came so far is given. Throws MailError "protocol". */
+export function parseResponse(pieces: readonly Piece[], open = false): Response {
+  const [first = ""] = pieces;
+  if (typeof first !== "string") throw protocolError("a response of the server begins with a literal");
+  if (first.startsWith("* ")) {
+    const status = pieces.length === 1 ? STATUS.exec(first.slice(2)) : null;
+    if (status !== null) return { kind: "status", ...parseStatus(status[1] ?? "", status[2] ?? "") };
+    return parseData(pieces, open);
+  }
+  if (first.startsWith("+")) return { kind: "continuation", text: first.slice(2) };
+  const space = first.indexOf(" ");
+  const tagged = space === -1 ? null : STATUS.exec(first.slice(space + 1));
+  if (tagged === null || space === 0)
+    throw protocolError(`not an IMAP response: ${JSON.stringify(first.slice(0, 80))}`);
+  return { kind: "tagged", tag: first.slice(0, space), ...parseStatus(tagged[1] ?? "", tagged[2] ?? "") };
+}
+
+function parseStatus(word: string, rest: string): Status {
+  const status = word.toUpperCase() as Status["status"];
+  if (!rest.startsWith("[")) return { status, text: rest };
+  const end = closingBracket(rest);
+  if (end === -1) return { status, text: rest };
+  const inside = rest.slice(1, end);
+  const space = inside.indexOf(" ");
+  const code = (space === -1 ? inside : inside.slice(0, space)).toUpperCase();
+  const text = rest.slice(end + 1).trimStart();
+  return space === -1 ? { status, code, text } : { status, code, argument: inside.slice(space + 1), text };
+}
+
+/** The bracket that closes the one at the start, past quoted strings and nested brackets. */
+function closingBracket(text: string): number {
+  let depth = 0;
+  let quoted = false;
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at];
+    if (quoted) {
+      if (char === "\\") at++;
+      else if (char === '"') quoted = false;
+    } else if (char === '"') quoted = true;
+    else if (char === "[") depth++;
+    else if (char === "]" && --depth === 0) return at;
+  }
+  // An unbalanced quote in a code is not worth losing the answer.
+  return quoted ? text.indexOf("]") : -1;
+}
+
+function parseData(pieces: readonly Piece[], open: boolean): DataResponse {
+  const cursor = new Cursor(pieces, open);
+  cursor.skip(2);
+  const values = cursor.list(0);
+  let [head] = values;
+  let from = 1;
+  let number: number | undefined;
+  if (typeof head === "string" && /^\d{1,15}$/.test(head) && values.length > 1) {
+    number = Number(head);
+    head = values[1] ?? "";
+    from = 2;
+  }
+  if (typeof head !== "string") throw protocolError("a response of the server has no name");
+  return {
+    kind: "data",
+    name: head.toUpperCase(),
+    values: values.slice(from),
+    ...(number === undefined ? {} : { number }),
+  };
+}
+
+const SPACE = 32;
+const QUOTE = 34;
+const OPEN = 40;
+const CLOSE = 41;
+const BACKSLASH = 92;
+const OPEN_BRACKET = 91;
+const CLOSE_BRACKET = 93;
+
+class Cursor {
+  readonly #pieces: readonly Piece[];
+  readonly #open: boolean;
+  #index = 0;
+  #text: string;
+  #at = 0;
+
+  constructor(pieces: readonly Piece[], open: boolean) {
+    this.#pieces = pieces;
+    this.#open = open;
+    const [first] = pieces;
+    this.#text = typeof first === "string" ? first : "";
+  }
+
+  skip(count: number): void {
+    this.#at += count;
+  }
+
+  /** The values up to the closing parenthesis (which is taken), or up to the end at depth 0. */
+  list(depth: number): Value[] {
+    if (depth > MAX_DEPTH) throw protocolError("a response of the server is nested too deeply");
+    const values: Value[] = [];
+    for (;;) {
+      if (this.#at >= this.#text.length) {
+        const literal = this.#nextLiteral();
+        if (literal === undefined) {
+          if (depth > 0 && !this.#open) throw protocolError("a list in a response of the server is not closed");
+          return values;
+        }
+        values.push(literal);
+        continue;
+      }
+      const char = this.#text.charCodeAt(this.#at);
+      if (char === SPACE) this.#at++;
+      else if (char === OPEN) {
+        this.#at++;
+        values.push(this.list(depth + 1));
+      } else if (char === CLOSE) {
+        this.#at++;
+        if (depth > 0) return values;
+      } else if (char === QUOTE) values.push(this.#quoted());
+      else values.push(this.#atom());
+    }
+  }
+
+  /** At the end of a text: the literal that follows it, if any; the text behind that one is next. */
+  #nextLiteral(): Buffer | Streamed | undefined {
+    const next = this.#pieces[this.#index + 1];
+    if (next === undefined || typeof next === "string") return undefined;
+    this.#index += 2;
+    const text = this.#pieces[this.#index];
+    this.#text = typeof text === "string" ? text : "";
+    this.#at = 0;
+    return next;
+  }
+
+  #quoted(): string {
+    const start = this.#at + 1;
+    let escaped = false;
+    for (let at = start; at < this.#text.length; at++) {
+      const char = this.#text.charCodeAt(at);
+      if (char === BACKSLASH) {
+        escaped = true;
+        at++;
+      } else if (char === QUOTE) {
+        this.#at = at + 1;
+        const text = this.#text.slice(start, at);
+        return escaped ? text.replace(/\\(.)/gs, "$1") : text;
+      }
+    }
+    throw protocolError("a quoted string in a response of the server is not closed");
+  }
+
+  /** Up to a space or parenthesis; inside brackets (`BODY[HEADER.FIELDS ("X")]`) these belong to it. */
+  #atom(): string | null {
+    let text = "";
+    let start = this.#at;
+    let brackets = 0;
+    for (;;) {
+      if (this.#at >= this.#text.length) {
+        text += this.#text.slice(start);
+        const literal = brackets > 0 ? this.#nextLiteral() : undefined;
+        if (!(literal instanceof Buffer)) break;
+        text += literal.toString("latin1");
+        start = 0;
+        continue;
+      }
+      const char = this.#text.charCodeAt(this.#at);
+      if (char === OPEN_BRACKET) brackets++;
+      else if (char === CLOSE_BRACKET && brackets > 0) brackets--;
+      else if (brackets === 0 && (char === SPACE || char === OPEN || char === CLOSE)) {
+        text += this.#text.slice(start, this.#at);
+        break;
+      }
+      this.#at++;
+    }
+    return text.length === 3 && text.toUpperCase() === "NIL" ? null : text;
+  }
+}
+
+/** A string of the server as text (latin1); null for NIL and lists. */
+export function valueText(value: Value | undefined): string | null {
+  if (typeof value === "string") return value;
+  return Buffer.isBuffer(value) ? value.toString("latin1") : null;
+}
+
+/** A number of at most 2^53, or undefined. */
+export function valueNumber(value: Value | undefined): number | undefined {
+  return typeof value === "string" && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
+}

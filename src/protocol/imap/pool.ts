@@ -1,0 +1,126 @@
+// The connections of one account: opened when needed, lent for one piece of work at a time, replaced when they die.
+
+import type { Connection } from "./connection.ts";
+
+/** A lent connection; disposing it gives it back, or ends it when it is dead or in the middle of something. */
+export interface Lease extends Disposable {
+  readonly connection: Connection;
+}
+
+interface Waiter {
+  readonly mailbox: string | undefined;
+  readonly resolve: (lease: Lease) => void;
+  readonly reject: (error: unknown) => void;
+  readonly signal: AbortSignal;
+}
+
+export class ConnectionPool implements AsyncDisposable {
+  readonly #open: (signal: AbortSignal) => Promise<Connection>;
+  readonly #max: number;
+  readonly #idle: Connection[] = [];
+  readonly #waiting: Waiter[] = [];
+  /** Lent out, or being opened. */
+  #used = 0;
+  #disposed = false;
+
+  constructor(open: (signal: AbortSignal) => Promise<Connection>, max: number) {
+    this.#open = open;
+    this.#max = Math.max(1, max);
+  }
+
+  /**
+   * An idle connection, one on which `mailbox` is open if there is one; else a new one; else the next that is given back, first
+   * come first served. Throws what opening throws, and the signal's reason.
+   */
+  lease(mailbox: string | undefined, signal: AbortSignal): Promise<Lease> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      const onAbort = (): void => {
+        const at = this.#waiting.indexOf(waiter);
+        if (at !== -1) this.#waiting.splice(at, 1);
+        reject(signal.reason);
+      };
+      signal.addEventListener("abort", onAbort, { once: true });
+      const waiter: Waiter = {
+        mailbox,
+        signal,
+        resolve: (lease) => {
+          signal.removeEventListener("abort", onAbort);
+          resolve(lease);
+        },
+        reject: (error) => {
+          signal.removeEventListener("abort", onAbort);
+          reject(error);
+        },
+      };
+      this.#waiting.push(waiter);
+      this.#serve();
+    });
+  }
+
+  /** Ends what is idle; what is lent ends when it comes back. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+    for (const { reject } of this.#waiting.splice(0)) reject(new Error("the account was closed"));
+    await Promise.all(this.#idle.splice(0).map((connection) => connection.close()));
+  }
+
+  #serve(): void {
+    for (let waiter = this.#waiting[0]; waiter !== undefined; waiter = this.#waiting[0]) {
+      const idle = this.#takeIdle(waiter.mailbox);
+      if (idle === undefined && this.#used >= this.#max) return;
+      this.#waiting.shift();
+      this.#used++;
+      if (idle !== undefined) waiter.resolve(this.#lend(idle));
+      else void this.#openFor(waiter);
+    }
+  }
+
+  #takeIdle(mailbox: string | undefined): Connection | undefined {
+    for (let at = this.#idle.length - 1; at >= 0; at--)
+      if (this.#idle[at]?.failure !== undefined) this.#idle.splice(at, 1);
+    const matching = this.#idle.findIndex(({ selected }) => selected?.name === mailbox);
+    // Another folder's connection is taken over only when no new one may be opened; the one idle for longest goes first.
+    const at =
+      matching !== -1 ? matching : this.#used + this.#idle.length >= this.#max || mailbox === undefined ? 0 : -1;
+    return at === -1 ? undefined : this.#idle.splice(at, 1)[0];
+  }
+
+  async #openFor(waiter: Waiter): Promise<void> {
+    try {
+      const connection = await this.#open(waiter.signal);
+      if (waiter.signal.aborted) {
+        this.#return(connection);
+        waiter.reject(waiter.signal.reason);
+      } else waiter.resolve(this.#lend(connection));
+    } catch (error) {
+      this.#used--;
+      waiter.reject(error);
+      this.#serve();
+    }
+  }
+
+  #lend(connection: Connection): Lease {
+    let lent = true;
+    return {
+      connection,
+      [Symbol.dispose]: () => {
+        if (!lent) return;
+        lent = false;
+        this.#return(connection);
+      },
+    };
+  }
+
+  #return(connection: Connection): void {
+    this.#used--;
+    if (this.#disposed) void connection.close();
+    else if (connection.failure === undefined && connection.busy)
+      connection.fail(new Error("an answer was not waited for"));
+    else if (connection.failure === undefined) this.#idle.push(connection);
+    this.#serve();
+  }
+}

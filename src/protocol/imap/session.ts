@@ -1,0 +1,198 @@
+// From server options to an authenticated connection: imapflow connects, secures and logs in, then hands its socket over.
+
+import { connect as connectTcp, isIP } from "node:net";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import type { ImapFlow, ImapFlowOptions } from "imapflow";
+import { configError, errno, MailError } from "../../mail/errors.ts";
+import { matchesFingerprint, networkError, type ServerOptions, tlsOptions } from "../server.ts";
+import { Connection } from "./connection.ts";
+import { accountRefusal } from "./errors.ts";
+
+/** DNS, TCP and TLS together. */
+const CONNECT_MS = 60_000;
+const GREETING_MS = 30_000;
+/** Silence during login; some servers are slow to refuse a password on purpose. */
+const LOGIN_STALL_MS = 60_000;
+
+export interface ConnectOptions {
+  /** For the trace. */
+  readonly name: string;
+  /** See STALL_MS. */
+  readonly stallMs?: number;
+}
+
+/**
+ * Connects and logs in. TLS comes first always (RFC 8314), unless security is "none": with STARTTLS missing or stripped, or a
+ * certificate that is not the trusted one, nothing secret has been sent. Throws MailError auth, connection or config.
+ */
+export async function connectImap(
+  server: ServerOptions,
+  options: ConnectOptions,
+  signal: AbortSignal,
+): Promise<Connection> {
+  signal.throwIfAborted();
+  // Loaded only where a mailbox is opened: it takes a fifth of a second.
+  const [{ ImapFlow: Client }, pass] = await Promise.all([import("imapflow"), server.password()]);
+  if (pass === "")
+    throw new MailError("auth", `no password for ${server.user}`, { scope: "account", remedy: "give-up" });
+  // The certificate's own trouble; imapflow would report only that the connection ended.
+  const refusal: { error?: MailError } = {};
+  const client = new Client(clientOptions(server, pass, options, refusal));
+  client.on("error", () => undefined);
+  const onAbort = (): void => client.close();
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    await client.connect();
+    signal.throwIfAborted();
+    // It must not answer "secure" with anything else, however its options are understood.
+    if (server.security !== "none" && !client.secureConnection)
+      throw configError(`${server.host}:${server.port} is not secured by TLS`);
+    return handOver(client, server, options);
+  } catch (error) {
+    client.close();
+    signal.throwIfAborted();
+    throw refusal.error ?? loginError(server, error);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function handOver(client: ImapFlow, server: ServerOptions, options: ConnectOptions): Connection {
+  const capabilities = new Set<string>();
+  for (const [name, value] of client.capabilities)
+    capabilities.add(typeof value === "number" ? `${name}=${value}`.toUpperCase() : name.toUpperCase());
+  const wire = client.unbind();
+  wire.socket.setTimeout(0);
+  return new Connection(wire, {
+    server,
+    name: options.name,
+    capabilities,
+    ...(options.stallMs === undefined ? {} : { stallMs: options.stallMs }),
+  });
+}
+
+function clientOptions(
+  server: ServerOptions,
+  pass: string,
+  { name }: ConnectOptions,
+  refusal: { error?: MailError },
+): ImapFlowOptions {
+  return {
+    host: server.host,
+    port: server.port,
+    // One of the two always, or a stripped STARTTLS would mean a login in the clear.
+    secure: server.security === "tls",
+    ...(server.security === "tls" ? {} : { doSTARTTLS: server.security === "starttls" }),
+    auth: { user: server.user, pass },
+    clientInfo: { name: "mailferry" },
+    logger: server.trace === undefined ? false : traceLogger(name, server.trace),
+    disableCompression: server.compress !== true,
+    disableAutoIdle: true,
+    disableAutoEnable: true,
+    disableIMAP4rev2: true,
+    connectionTimeout: CONNECT_MS,
+    greetingTimeout: GREETING_MS,
+    socketTimeout: LOGIN_STALL_MS,
+    transport: {
+      connect: ({ host, port, secure }, onConnect) => {
+        if (secure) return secured(server, refusal, onConnect, { host, port });
+        const socket = connectTcp({ host, port, noDelay: true }, onConnect);
+        return socket;
+      },
+      upgrade: (socket, _options, onSecure) => secured(server, refusal, onSecure, { socket }),
+    },
+  };
+}
+
+/** A TLS socket that says it is ready only when its certificate is the trusted one; before that nothing is sent on it. */
+function secured(
+  server: ServerOptions,
+  refusal: { error?: MailError },
+  onSecure: () => void,
+  place: object,
+): TLSSocket {
+  const { servername, ...trust } = tlsOptions(server);
+  const socket = connectTls(
+    {
+      ...trust,
+      ...place,
+      host: server.host,
+      // RFC 6066 3: no address in the server name extension.
+      ...(isIP(server.host) === 0 && servername !== undefined ? { servername } : {}),
+      // A pinned certificate counts whoever signed it; it is looked at below, before the first octet is sent.
+      ...(server.fingerprint === undefined ? {} : { rejectUnauthorized: false }),
+    },
+    () => {
+      const { fingerprint } = server;
+      if (fingerprint !== undefined && !matchesFingerprint(socket.getPeerCertificate(), fingerprint)) {
+        refusal.error = configError(
+          `the certificate of ${server.host}:${server.port} is not the one that you pinned`,
+          "Compare its fingerprint with the server's owner; nothing was sent to it.",
+        );
+        socket.destroy(refusal.error);
+        return;
+      }
+      socket.setNoDelay(true);
+      onSecure();
+    },
+  );
+  socket.on("error", (error) => {
+    const translated = networkError(server, error);
+    if (translated.code === "config") refusal.error ??= translated;
+  });
+  return socket;
+}
+
+interface ClientError {
+  readonly message: string;
+  readonly authenticationFailed?: boolean;
+  readonly serverResponseCode?: string;
+  readonly responseText?: string;
+  readonly response?: unknown;
+  readonly tlsFailed?: boolean;
+}
+
+/** RFC 5530: refusals that say nothing about the password. */
+const NOT_THE_PASSWORD = new Set(["UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"]);
+
+function loginError(server: ServerOptions, error: unknown): MailError {
+  if (!(error instanceof Error) || error instanceof MailError) return networkError(server, error);
+  const details: ClientError = error;
+  if (details.authenticationFailed === true) {
+    const words = typeof details.response === "string" ? details.response : (details.responseText ?? error.message);
+    const code = details.serverResponseCode ?? "";
+    const busy = accountRefusal({ status: "NO", code, text: words });
+    if (busy !== undefined) return busy;
+    if (NOT_THE_PASSWORD.has(code))
+      return new MailError("connection", `${server.host} does not let anybody in just now: ${words}`, {
+        scope: "account",
+        remedy: "retry",
+        outcome: "none",
+        cause: error,
+      });
+    return new MailError("auth", `${server.host} refuses the login of ${server.user}: ${words}`, {
+      scope: "account",
+      remedy: "give-up",
+      outcome: "none",
+      hint: "Check user and password; many providers want an app password here.",
+      cause: error,
+    });
+  }
+  if (details.tlsFailed === true && errno(error) === undefined)
+    return configError(
+      `${server.host}:${server.port} does not offer STARTTLS (${error.message}); nothing secret was sent`,
+      "Use imaps:// with the server's TLS port, usually 993.",
+      error,
+    );
+  return networkError(server, error);
+}
+
+/** imapflow hides secrets in what it logs; of that only the lines of the conversation are passed on. */
+function traceLogger(name: string, trace: NonNullable<ServerOptions["trace"]>): NonNullable<ImapFlowOptions["logger"]> {
+  const line = (entry: unknown): void => {
+    if (typeof entry !== "object" || entry === null || !("src" in entry) || !("msg" in entry)) return;
+    if (entry.src === "c" || entry.src === "s") trace(name, entry.src === "c" ? "C" : "S", String(entry.msg));
+  };
+  const nothing = (): void => undefined;
+  return { trace: nothing, debug: line, info: nothing, warn: nothing, error: nothing };
+}

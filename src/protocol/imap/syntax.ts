@@ -1,0 +1,149 @@
+// What goes into commands: strings that cannot inject, flag lists, dates, and UID sets that fit into a command line.
+
+import { parseZone } from "../../mail/headers.ts";
+import type { Received, SystemFlag, TraitChange, Traits } from "../../mail/model.ts";
+import { type Value, valueText } from "./parse.ts";
+
+/** Octets that go as a literal; `chunks` must give exactly `size` of them. */
+export interface Literal {
+  readonly size: number;
+  chunks(): AsyncIterable<Uint8Array>;
+}
+
+/** A command in parts, without tag and line end: text (latin1, an octet a char, never with CR, LF or NUL) and literals. */
+export type CommandPart = string | Literal;
+
+/** Octets of a UID set in one command. Exchange takes lines of 10,240 octets, others 8,000 (RFC 7162 4). */
+const MAX_SET = 6_000;
+
+/** A literal of octets at hand. */
+export function literalOf(bytes: Uint8Array): Literal {
+  return {
+    size: bytes.length,
+    async *chunks() {
+      if (bytes.length > 0) yield bytes;
+    },
+  };
+}
+
+/** A name or other string (latin1): quoted where that is legal, else a literal (RFC 3501 4.3). */
+export function stringPart(text: string): CommandPart {
+  return /^[\x20-\x7e]*$/.test(text) ? `"${text.replace(/[\\"]/g, "\\$&")}"` : literalOf(Buffer.from(text, "latin1"));
+}
+
+const SYSTEM: Readonly<Record<SystemFlag, string>> = {
+  seen: "\\Seen",
+  answered: "\\Answered",
+  flagged: "\\Flagged",
+  deleted: "\\Deleted",
+  draft: "\\Draft",
+};
+const BY_NAME: ReadonlyMap<string, SystemFlag> = new Map(
+  Object.entries(SYSTEM).map(([flag, name]) => [name.toLowerCase(), flag as SystemFlag]),
+);
+
+/** RFC 3501 9: an atom; nothing that ends a list, opens a literal or a wildcard. */
+const KEYWORD = /^[^\x00-\x20\x7f-\uffff(){%*"\\\]]{1,255}$/;
+
+export function isKeyword(name: string): boolean {
+  return KEYWORD.test(name);
+}
+
+export function flagName(flag: SystemFlag): string {
+  return SYSTEM[flag];
+}
+
+/** Traits as the names of a flag list; keywords that IMAP cannot write are in `refused`. */
+export function flagNames(traits: Pick<Traits, "flags" | "keywords">): { names: string[]; refused: string[] } {
+  const names = [...traits.flags].map((flag) => SYSTEM[flag]);
+  const refused: string[] = [];
+  for (const keyword of traits.keywords) (isKeyword(keyword) ? names : refused).push(keyword);
+  return { names, refused };
+}
+
+/** A server's flag list as flags and keywords; \Recent and unknown system flags are no one's to copy. */
+export function parseFlags(value: Value | undefined): { flags: Set<SystemFlag>; keywords: Set<string> } {
+  const flags = new Set<SystemFlag>();
+  const keywords = new Set<string>();
+  for (const item of Array.isArray(value) ? value : []) {
+    // A keyword called NIL is legal and looks like nothing.
+    const name = item === null ? "NIL" : valueText(item);
+    if (name === null || name === "") continue;
+    const system = BY_NAME.get(name.toLowerCase());
+    if (system !== undefined) flags.add(system);
+    else if (!name.startsWith("\\")) keywords.add(name);
+  }
+  return { flags, keywords };
+}
+
+/** The key under which changes are the same. */
+export function changeKey(change: TraitChange): string {
+  return JSON.stringify([change.add, change.remove].map((side) => [[...side.flags].sort(), [...side.keywords].sort()]));
+}
+
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const INTERNALDATE = /^ ?(\d{1,2})-([A-Za-z]{3})-(\d{4}) (\d{2}):(\d{2}):(\d{2})(?: ([+-]\d{4}))?$/;
+
+/** INTERNALDATE with its zone kept; undefined for what is none. */
+export function parseInternalDate(text: string): Received | undefined {
+  const match = INTERNALDATE.exec(text);
+  if (match === null) return undefined;
+  const [, day, name = "", year, hour, minute, second, zone] = match;
+  const month = MONTHS.indexOf(name.charAt(0).toUpperCase() + name.slice(1).toLowerCase());
+  if (month === -1) return undefined;
+  const date = new Date(0);
+  date.setUTCFullYear(Number(year), month, Number(day));
+  date.setUTCHours(Number(hour), Number(minute), Number(second));
+  const zoneMinutes = zone === undefined ? undefined : parseZone(zone);
+  const epochSeconds = date.getTime() / 1000 - (zoneMinutes ?? 0) * 60;
+  return zoneMinutes === undefined ? { epochSeconds } : { epochSeconds, zoneMinutes };
+}
+
+/** As APPEND wants it, quotes included; undefined where the year does not have four digits. */
+export function formatInternalDate({ epochSeconds, zoneMinutes = 0 }: Received): string | undefined {
+  const local = new Date((epochSeconds + zoneMinutes * 60) * 1000);
+  const year = local.getUTCFullYear();
+  if (!(year >= 1 && year <= 9999)) return undefined;
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const zone = Math.abs(zoneMinutes);
+  const day = `${two(local.getUTCDate())}-${MONTHS[local.getUTCMonth()]}-${String(year).padStart(4, "0")}`;
+  const time = `${two(local.getUTCHours())}:${two(local.getUTCMinutes())}:${two(local.getUTCSeconds())}`;
+  return `"${day} ${time} ${zoneMinutes < 0 ? "-" : "+"}${two(Math.floor(zone / 60))}${two(zone % 60)}"`;
+}
+
+/**
+ * A UID set of as many of these (ascending) UIDs from `from` on as fit into one command line, runs written as ranges; at most
+ * `limit` of them. `next` is the index behind the last one taken.
+ */
+export function uidSet(uids: ArrayLike<number>, from: number, limit: number): { set: string; next: number } {
+  const end = Math.min(uids.length, from + limit);
+  let set = "";
+  let at = from;
+  while (at < end) {
+    const first = uids[at] ?? 0;
+    let last = first;
+    let next = at + 1;
+    while (next < end && uids[next] === last + 1) last = uids[next++] ?? 0;
+    const item = first === last ? `${first}` : `${first}:${last}`;
+    if (set.length + item.length + 1 > MAX_SET) break;
+    set += set === "" ? item : `,${item}`;
+    at = next;
+  }
+  return { set, next: at };
+}
+
+/** The numbers of a UID set such as "3,5:7" in its order (a COPYUID or APPENDUID), at most `limit`; undefined if it is none. */
+export function expandSet(set: string, limit: number): number[] | undefined {
+  const uids: number[] = [];
+  for (const item of set.split(",")) {
+    const match = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(item);
+    if (match === null) return undefined;
+    const first = Number(match[1]);
+    const last = Number(match[2] ?? match[1]);
+    for (let uid = Math.min(first, last); uid <= Math.max(first, last); uid++) {
+      if (uids.length >= limit) return undefined;
+      uids.push(uid);
+    }
+  }
+  return uids;
+}

@@ -1,0 +1,139 @@
+// The folders of a target account: which name each path gets, never the same for two, and how missing ones are made.
+
+import { MailError } from "../../mail/errors.ts";
+import type { Folder, FolderPath } from "../../mail/model.ts";
+import type { Connection } from "./connection.ts";
+import { folderRefusal } from "./errors.ts";
+import {
+  isInbox,
+  isSelectable,
+  type Listed,
+  listMailboxes,
+  mailboxCommand,
+  personalNamespace,
+  specialUse,
+} from "./mailbox.ts";
+import { type Naming, nameFor, pathsOf } from "./names.ts";
+import type { Status } from "./parse.ts";
+
+export interface Resolved {
+  readonly name: string;
+  /** As the path is read back. */
+  readonly path: FolderPath;
+}
+
+export interface MailboxTree {
+  /** Always the same for the same path, and never a name that another path has. Changes nothing on the server. */
+  resolve(path: FolderPath): Resolved;
+  /** Makes the folder where it is missing. Throws MailError of scope folder. */
+  ensure(connection: Connection, folder: Folder): Promise<Resolved & { created: boolean }>;
+  isSubscribed(name: string): boolean;
+}
+
+const keyOf = (name: string): string => (isInbox(name) ? "INBOX" : name);
+const pathKey = (path: FolderPath): string => JSON.stringify(path);
+/** RFC 6154: these may be given to a folder when it is made. */
+const CREATABLE_USES = new Set(["sent", "drafts", "trash", "junk", "archive"]);
+
+export async function loadTree(connection: Connection): Promise<MailboxTree> {
+  const [naming, first] = await Promise.all([personalNamespace(connection), listMailboxes(connection, false)]);
+  const listed = new Map<string, Listed>();
+  const byPath = new Map<string, string>();
+  const adopt = (all: readonly Listed[]): void => {
+    for (const one of all) listed.set(keyOf(one.name), one);
+    for (const [name, path] of pathsOf([...listed.values()], naming.prefix)) byPath.set(pathKey(path), name);
+  };
+  adopt(first);
+  const plans = new Map<string, Resolved>();
+  const claimed = new Set<string>();
+
+  /** From `attempt` on: the first name that no other path has. */
+  function claim(path: FolderPath, attempt: number, plain: boolean): { resolved: Resolved; attempt: number } {
+    const existing = attempt === 0 && !plain ? byPath.get(pathKey(path)) : undefined;
+    if (existing !== undefined && !claimed.has(keyOf(existing))) {
+      claimed.add(keyOf(existing));
+      return { resolved: { name: existing, path }, attempt };
+    }
+    for (let n = attempt; ; n++) {
+      const resolved = nameFor(path, naming, n, plain);
+      if (claimed.has(keyOf(resolved.name))) continue;
+      claimed.add(keyOf(resolved.name));
+      return { resolved, attempt: n };
+    }
+  }
+
+  function resolve(path: FolderPath): Resolved {
+    const key = pathKey(path);
+    let plan = plans.get(key);
+    if (plan === undefined) {
+      plan = claim(path, 0, false).resolved;
+      plans.set(key, plan);
+    }
+    return plan;
+  }
+
+  async function ensure(on: Connection, folder: Folder): Promise<Resolved & { created: boolean }> {
+    const plan = resolve(folder.path);
+    const known = listed.get(keyOf(plan.name));
+    if (keyOf(plan.name) === "INBOX" || (known !== undefined && isSelectable(known)))
+      return { ...plan, created: false };
+    const refusal = await create(on, plan.name, folder);
+    if (refusal === undefined) return { ...plan, created: true };
+    adopt(await listMailboxes(on, false));
+    const now = listed.get(keyOf(plan.name));
+    if (now !== undefined && isSelectable(now)) return { ...plan, created: false };
+    // The server may fold cases, or refuse characters: another name is better than no copy, and the path tells of it.
+    const folded = [...listed.keys()].some((name) => name.toLowerCase() === plan.name.toLowerCase());
+    const other = folded ? claim(folder.path, 4, false) : claim(folder.path, 0, true);
+    if (other.resolved.name !== plan.name) {
+      const there = listed.get(keyOf(other.resolved.name));
+      const again =
+        there !== undefined && isSelectable(there) ? undefined : await create(on, other.resolved.name, folder);
+      if (again === undefined) {
+        plans.set(pathKey(folder.path), other.resolved);
+        return { ...other.resolved, created: there === undefined };
+      }
+    }
+    const error = folderRefusal(`the folder ${plan.name} cannot be made`, refusal);
+    // Only SELECT can say that there is no such folder; here it means that one above it is missing.
+    throw error.code === "not-found"
+      ? new MailError("protocol", error.message, { ...error.details, scope: "folder" })
+      : error;
+  }
+
+  /** The refusal, or undefined when it is made. */
+  async function create(on: Connection, name: string, folder: Folder): Promise<Status | undefined> {
+    const { use } = folder;
+    const isFree = ![...listed.values()].some((one) => specialUse(one) === use);
+    let answer: Status = { status: "NO", text: "" };
+    if (use !== undefined && CREATABLE_USES.has(use) && isFree && on.has("CREATE-SPECIAL-USE")) {
+      const attribute = `\\${use.charAt(0).toUpperCase()}${use.slice(1)}`;
+      answer = await mailboxCommand(on, "CREATE", name, ` (USE (${attribute}))`);
+    }
+    if (answer.status !== "OK") answer = await mailboxCommand(on, "CREATE", name);
+    if (answer.status !== "OK" && (await createParents(on, name))) answer = await mailboxCommand(on, "CREATE", name);
+    if (answer.status !== "OK") return answer;
+    listed.set(keyOf(name), { name, delimiter: naming.delimiter, attributes: new Set(), subscribed: false });
+    return undefined;
+  }
+
+  /** Most servers make the folders above by themselves (RFC 3501 6.3.3 says they should). True when there were any to make. */
+  async function createParents(on: Connection, name: string): Promise<boolean> {
+    let made = false;
+    for (const parent of parentsOf(name, naming)) {
+      if (listed.has(keyOf(parent))) continue;
+      made = (await mailboxCommand(on, "CREATE", parent)).status === "OK" || made;
+    }
+    return made;
+  }
+
+  return { resolve, ensure, isSubscribed: (name) => listed.get(keyOf(name))?.subscribed === true };
+}
+
+function parentsOf(name: string, { prefix, delimiter }: Naming): string[] {
+  if (delimiter === null) return [];
+  const inside = name.startsWith(prefix) ? name.slice(prefix.length) : name;
+  const before = name.slice(0, name.length - inside.length);
+  const parts = inside.split(delimiter);
+  return parts.slice(1).map((_, index) => before + parts.slice(0, index + 1).join(delimiter));
+}

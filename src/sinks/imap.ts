@@ -1,0 +1,213 @@
+// IMAP as a sink: folders made and named, messages appended without waiting for each other, copies found and read back.
+
+import { GroupCommit } from "../core/group.ts";
+import { MailError } from "../mail/errors.ts";
+import { type Fidelity, FULL_FIDELITY } from "../mail/fidelity.ts";
+import { messageIdOf } from "../mail/headers.ts";
+import { type Folder, SYSTEM_FLAGS, type TraitChange } from "../mail/model.ts";
+import { Appender } from "../protocol/imap/append.ts";
+import { fetchContent } from "../protocol/imap/bodies.ts";
+import type { Connection, Selected } from "../protocol/imap/connection.ts";
+import { folderRefusal } from "../protocol/imap/errors.ts";
+import { fetchRows, ROW_ITEMS } from "../protocol/imap/fetch.ts";
+import { mailboxCommand, mailboxStatus, selectMailbox } from "../protocol/imap/mailbox.ts";
+import { ConnectionPool } from "../protocol/imap/pool.ts";
+import { connectImap } from "../protocol/imap/session.ts";
+import { SharedSession } from "../protocol/imap/shared-session.ts";
+import { storeChanges } from "../protocol/imap/store.ts";
+import { flagName } from "../protocol/imap/syntax.ts";
+import { loadTree, type MailboxTree } from "../protocol/imap/tree.ts";
+import { type ServerOptions, serverIdentity } from "../protocol/server.ts";
+import type { Copy, FolderPlan, Receipt, Sink, SinkFolder } from "./sink.ts";
+
+const DEFAULT_FOLDERS = 3;
+/** Appends in flight; the engine bounds their octets, and the appender those on the wire. */
+const WRITES = 256;
+
+/** Connects, logs in and lists at once. Throws MailError auth, connection or config. */
+export async function openImapSink(server: ServerOptions, signal: AbortSignal): Promise<Sink> {
+  const folders = server.connections ?? DEFAULT_FOLDERS;
+  let opened = 0;
+  const pool = new ConnectionPool((abort) => connectImap(server, { name: `target-${++opened}` }, abort), folders);
+  let tree: MailboxTree;
+  let usual: Fidelity | undefined;
+  const subscribe = new Set<string>();
+  {
+    using lease = await pool.lease(undefined, signal);
+    const { connection } = lease;
+    tree = await connection.abortable(signal, () => loadTree(connection));
+  }
+
+  async function describe(folder: Folder, abort: AbortSignal): Promise<FolderPlan> {
+    const { name, path } = tree.resolve(folder.path);
+    // Asked once, of the inbox: a round trip a folder would be minutes for thousands of them. `open` knows for sure.
+    usual ??= await inboxFidelity(pool, abort);
+    return { name, path, fidelity: usual };
+  }
+
+  async function open(folder: Folder, abort: AbortSignal): Promise<SinkFolder> {
+    using lease = await pool.lease(tree.resolve(folder.path).name, abort);
+    const { connection } = lease;
+    return await connection.abortable(abort, async () => {
+      const { name, path, created } = await tree.ensure(connection, folder);
+      const selected = await selectMailbox(connection, name, false);
+      const limit = await appendLimit(connection, name);
+      if (folder.subscribed === true && !tree.isSubscribed(name)) subscribe.add(name);
+      const fidelity = fidelityOf(selected, limit);
+      return sinkFolder(pool, { name, path, fidelity }, selected.uidValidity, created);
+    });
+  }
+
+  async function seal(abort: AbortSignal): Promise<void> {
+    if (subscribe.size === 0) return;
+    using lease = await pool.lease(undefined, abort);
+    const { connection } = lease;
+    await connection.abortable(abort, async () => {
+      const names = [...subscribe];
+      const answers = await Promise.all(names.map((name) => mailboxCommand(connection, "SUBSCRIBE", name)));
+      for (const [i, answer] of answers.entries()) {
+        const name = names[i] ?? "";
+        if (answer.status !== "OK") throw folderRefusal(`the folder ${name} cannot be subscribed`, answer);
+        subscribe.delete(name);
+      }
+    });
+  }
+
+  return {
+    kind: "imap",
+    identity: serverIdentity("imap", server),
+    limits: { writes: WRITES, folders },
+    describe,
+    open,
+    seal,
+    [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
+  } satisfies Sink;
+}
+
+function sinkFolder(pool: ConnectionPool, plan: FolderPlan, uidValidity: string, created: boolean): SinkFolder {
+  const { name } = plan;
+  const session = new SharedSession(pool, name, uidValidity);
+  const appender = new Appender(name, uidValidity, session, plan.fidelity.maxBytes);
+  const uidOf = ({ ref }: Receipt): number => {
+    const match = /^(\d+):(\d{1,10})$/.exec(ref);
+    if (match?.[1] === uidValidity) return Number(match[2]);
+    throw new MailError("not-found", `${ref} is of another generation of the folder ${name}`, {
+      scope: "message",
+      remedy: "give-up",
+    });
+  };
+  interface Update {
+    readonly uid: number;
+    readonly change: TraitChange;
+    readonly signal: AbortSignal;
+  }
+  const updates = new GroupCommit<Update, void>(async (items) => {
+    const [first] = items;
+    if (first === undefined) return [];
+    using seat = await session.enter(first.signal);
+    return await storeChanges(seat.connection, items);
+  });
+
+  async function* copies(since: string | undefined, signal: AbortSignal): AsyncGenerator<Copy> {
+    const after = since === undefined ? 0 : Number(since);
+    using lease = await pool.lease(name, signal);
+    const { connection } = lease;
+    const release = connection.endOn(signal);
+    try {
+      const selected = await selectMailbox(connection, name, false);
+      if (selected.uidValidity !== uidValidity)
+        throw new MailError("not-found", `the folder ${name} was made anew`, { scope: "folder", remedy: "retry" });
+      if (selected.exists === 0 || (selected.uidNext !== undefined && selected.uidNext <= after + 1)) return;
+      const command = `UID FETCH ${after + 1}:* (${ROW_ITEMS} BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])`;
+      const rows = fetchRows(connection, command);
+      let next = await rows.next();
+      for (; next.done !== true; next = await rows.next())
+        for (const { uid, size, header, flags, keywords, received } of next.value) {
+          // "n:*" always names the last message; rows with less in them were not asked for.
+          if (uid === undefined || uid <= after || size === undefined || header === undefined) continue;
+          const messageId = messageIdOf(header);
+          yield {
+            receipt: { ref: `${uidValidity}:${uid}` },
+            size,
+            traits: {
+              flags: flags ?? new Set(),
+              keywords: keywords ?? new Set(),
+              labels: new Set(),
+              ...(received === undefined ? {} : { received }),
+            },
+            ...(messageId === undefined ? {} : { messageId }),
+          };
+        }
+      if (next.value.answer.status !== "OK")
+        throw folderRefusal(`the folder ${name} cannot be listed`, next.value.answer);
+    } finally {
+      release();
+    }
+  }
+
+  return {
+    ...plan,
+    generation: uidValidity,
+    created,
+    async position(signal) {
+      using seat = await session.enter(signal);
+      const { uidNext } = await mailboxStatus(seat.connection, name, "UIDNEXT");
+      return uidNext === undefined ? undefined : String(uidNext - 1);
+    },
+    copies,
+    async append(message, signal) {
+      const { uid, altered, losses } = await appender.append(message, signal);
+      return {
+        ...(uid === undefined ? {} : { receipt: { ref: `${uidValidity}:${uid}` } }),
+        ...(altered === undefined ? {} : { altered }),
+        ...(losses.length === 0 ? {} : { losses }),
+      };
+    },
+    async *reopen(receipt, signal) {
+      const uid = uidOf(receipt);
+      using seat = await session.enter(signal);
+      yield* fetchContent(seat.connection, uid);
+    },
+    async update(receipt, change, signal) {
+      signal.throwIfAborted();
+      await updates.add({ uid: uidOf(receipt), change, signal });
+    },
+  };
+}
+
+async function inboxFidelity(pool: ConnectionPool, signal: AbortSignal): Promise<Fidelity> {
+  using lease = await pool.lease(undefined, signal);
+  const { connection } = lease;
+  return await connection.abortable(signal, async () => {
+    const limit = await appendLimit(connection, "INBOX");
+    try {
+      return fidelityOf(await selectMailbox(connection, "INBOX", false), limit);
+    } catch (error) {
+      // An account without an inbox is odd and no reason to stop.
+      if (!(error instanceof MailError) || error.details.scope !== "folder") throw error;
+      return { ...FULL_FIDELITY, labels: false };
+    }
+  });
+}
+
+/** RFC 7889: one limit for all folders, or one a folder that STATUS tells. */
+async function appendLimit(connection: Connection, name: string): Promise<number | undefined> {
+  for (const capability of connection.capabilities) {
+    const limit = /^APPENDLIMIT=(\d{1,15})$/.exec(capability)?.[1];
+    if (limit !== undefined && limit !== "0") return Number(limit);
+  }
+  return connection.has("APPENDLIMIT") ? (await mailboxStatus(connection, name, "APPENDLIMIT")).appendLimit : undefined;
+}
+
+function fidelityOf({ flags, permanentFlags }: Selected, limit: number | undefined): Fidelity {
+  const kept = new Set((permanentFlags ?? flags).map((flag) => flag.toLowerCase()));
+  const system = SYSTEM_FLAGS.filter((flag) => kept.has(flagName(flag).toLowerCase()));
+  const any = permanentFlags === undefined || kept.has("\\*");
+  return {
+    flags: new Set(system),
+    keywords: any ? "any" : new Set([...kept].filter((flag) => !flag.startsWith("\\"))),
+    labels: false,
+    received: true,
+    ...(limit === undefined ? {} : { maxBytes: limit }),
+  };
+}

@@ -1,0 +1,244 @@
+// IMAP as a source: folders with their state, a listing and then the bodies of what is wanted, removal by UID EXPUNGE.
+
+import { configError, MailError } from "../mail/errors.ts";
+import { FULL_FIDELITY } from "../mail/fidelity.ts";
+import type { Entry, Folder, Origin, Traits } from "../mail/model.ts";
+import { showPath } from "../mail/model.ts";
+import { type Fetched, fetchBodies, fetchOne } from "../protocol/imap/bodies.ts";
+import type { Connection } from "../protocol/imap/connection.ts";
+import { folderRefusal } from "../protocol/imap/errors.ts";
+import { type FetchRow, fetchAll } from "../protocol/imap/fetch.ts";
+import { listMessages } from "../protocol/imap/listing.ts";
+import {
+  isSelectable,
+  type Listed,
+  listMailboxes,
+  personalNamespace,
+  selectMailbox,
+  specialUse,
+} from "../protocol/imap/mailbox.ts";
+import { nameFor, pathsOf } from "../protocol/imap/names.ts";
+import { ConnectionPool } from "../protocol/imap/pool.ts";
+import { connectImap } from "../protocol/imap/session.ts";
+import { uidSet } from "../protocol/imap/syntax.ts";
+import { GrowingUint32 } from "../protocol/imap/uids.ts";
+import { type ServerOptions, serverIdentity } from "../protocol/server.ts";
+import type { Incoming, ReadOptions, Slice, Source } from "./source.ts";
+
+const DEFAULT_SESSIONS = 3;
+/** Messages that one STORE and EXPUNGE removes. */
+const REMOVE_BATCH = 500;
+/** A message at which the connection broke this often, without getting past it, is not asked for again in this run. */
+const STRIKES = 3;
+
+/** Connects and logs in at once. Throws MailError auth, connection or config. */
+export async function openImapSource(server: ServerOptions, signal: AbortSignal): Promise<Source> {
+  const sessions = server.connections ?? DEFAULT_SESSIONS;
+  let opened = 0;
+  const pool = new ConnectionPool((abort) => connectImap(server, { name: `source-${++opened}` }, abort), sessions);
+  (await pool.lease(undefined, signal))[Symbol.dispose]();
+  let naming: { prefix: string; delimiter: string | null } = { prefix: "", delimiter: "/" };
+  /** By folder name, UIDVALIDITY and UID: how often the connection broke there. */
+  const strikes = new Map<string, number>();
+
+  const rawName = (folder: Folder): string => folder.name ?? nameFor(folder.path, naming, 0).name;
+
+  async function list(abort: AbortSignal): Promise<{ folders: Folder[] }> {
+    using lease = await pool.lease(undefined, abort);
+    const { connection } = lease;
+    return await connection.abortable(abort, async () => {
+      const [namespace, listed] = await Promise.all([personalNamespace(connection), listMailboxes(connection, true)]);
+      naming = namespace;
+      const paths = pathsOf(listed, namespace.prefix);
+      const withState = connection.has("CONDSTORE") || connection.has("QRESYNC");
+      return { folders: listed.map((one) => folderOf(one, paths.get(one.name) ?? [one.name], withState)) };
+    });
+  }
+
+  async function* read(slice: Slice, { want, listed, signal: abort }: ReadOptions): AsyncGenerator<Incoming> {
+    const { folder } = slice;
+    if (!folder.selectable || abort.aborted) return;
+    const name = rawName(folder);
+    let release: (() => void) | undefined;
+    try {
+      using lease = await pool.lease(name, abort);
+      const { connection } = lease;
+      release = connection.endOn(abort);
+      const { uidValidity } = await selectMailbox(connection, name, true);
+      const struck = (uid: number): string => JSON.stringify([name, uidValidity, uid]);
+      const entryOf = (uid: number, row: FetchRow | undefined): Entry => ({
+        origin: { folder: folder.path, generation: uidValidity, id: String(uid) },
+        traits: traitsOf(row),
+        ...(row?.size === undefined ? {} : { size: row.size }),
+      });
+
+      const uids = new GrowingUint32();
+      const sizes = new GrowingUint32();
+      const suspects: number[] = [];
+      for await (const rows of listMessages(connection, slice.range ?? "1:*"))
+        for (const row of rows) {
+          const answer = want(entryOf(row.uid, row));
+          if (!(typeof answer === "boolean" ? answer : await answer)) continue;
+          if (strikes.has(struck(row.uid))) suspects.push(row.uid);
+          else {
+            uids.push(row.uid);
+            sizes.push(row.size ?? 0);
+          }
+        }
+      listed?.();
+
+      const broken = (uid: number): void => {
+        if (!abort.aborted) strikes.set(struck(uid), (strikes.get(struck(uid)) ?? 0) + 1);
+      };
+      const incoming = (fetched: Fetched): Incoming => ({
+        entry: entryOf(fetched.uid, fetched.row),
+        content: "error" in fetched ? failing(fetched.error) : fetched.content,
+      });
+      for await (const fetched of fetchBodies(connection, { uids: uids.view(), sizes: sizes.view() }, broken)) {
+        yield incoming(fetched);
+        if (abort.aborted) return;
+      }
+      // Last, and one by one: a message that ends the connection shall not take others with it.
+      for (const uid of suspects) {
+        if ((strikes.get(struck(uid)) ?? 0) >= STRIKES) {
+          const error = new MailError("malformed", `the connection ends whenever message ${uid} is asked for`, {
+            scope: "message",
+            remedy: "give-up",
+          });
+          yield incoming({ uid, row: undefined, error });
+        } else
+          for await (const fetched of fetchOne(connection, uid, broken)) {
+            yield incoming(fetched);
+            strikes.delete(struck(uid));
+          }
+        if (abort.aborted) return;
+      }
+    } catch (error) {
+      // On abort it ends quietly.
+      if (!abort.aborted) throw error;
+    } finally {
+      release?.();
+    }
+  }
+
+  async function* remove(origins: AsyncIterable<Origin>, abort: AbortSignal): AsyncGenerator<Origin> {
+    let batch: Origin[] = [];
+    for await (const origin of origins) {
+      batch.push(origin);
+      if (batch.length < REMOVE_BATCH) continue;
+      yield* await removeBatch(batch, abort);
+      batch = [];
+    }
+    if (batch.length > 0) yield* await removeBatch(batch, abort);
+  }
+
+  async function nameOf(path: Folder["path"], abort: AbortSignal): Promise<string> {
+    const { folders } = await list(abort);
+    const wanted = showPath(path);
+    const folder = folders.find((one) => showPath(one.path) === wanted);
+    if (folder?.name !== undefined) return folder.name;
+    throw new MailError("not-found", `the folder ${wanted} is no longer there`, { scope: "folder", remedy: "give-up" });
+  }
+
+  const names = new Map<string, string>();
+  async function removeBatch(batch: readonly Origin[], abort: AbortSignal): Promise<Origin[]> {
+    const [first] = batch;
+    if (first === undefined) return [];
+    const shown = showPath(first.folder);
+    const name = names.get(shown) ?? (await nameOf(first.folder, abort));
+    names.set(shown, name);
+    using lease = await pool.lease(name, abort);
+    const { connection } = lease;
+    if (!connection.has("UIDPLUS"))
+      throw configError(
+        `${server.host} cannot delete single messages safely (it has no UIDPLUS)`,
+        "Nothing was deleted. Leave --move out and delete the messages with your mail program.",
+      );
+    return await connection.abortable(abort, () => expunge(connection, name, batch));
+  }
+
+  return {
+    kind: "imap",
+    identity: serverIdentity("imap", server),
+    limits: { sessions },
+    tells: { ...FULL_FIDELITY, labels: false },
+    async *folders(abort) {
+      const { folders } = await list(abort);
+      yield* folders;
+    },
+    async *slices(folder) {
+      if (folder.selectable) yield { folder };
+    },
+    read,
+    remove,
+    [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
+  } satisfies Source;
+}
+
+function folderOf(listed: Listed, path: Folder["path"], withState: boolean): Folder {
+  const { status = {} } = listed;
+  const use = specialUse(listed);
+  const { uidValidity, uidNext, messages, highestModseq } = status;
+  const state =
+    withState &&
+    uidValidity !== undefined &&
+    uidNext !== undefined &&
+    messages !== undefined &&
+    highestModseq !== undefined
+      ? `${uidValidity}:${uidNext}:${messages}:${highestModseq}`
+      : undefined;
+  return {
+    path,
+    selectable: isSelectable(listed),
+    subscribed: listed.subscribed,
+    name: listed.name,
+    ...(use === undefined ? {} : { use }),
+    ...(messages === undefined ? {} : { messages }),
+    ...(status.bytes === undefined ? {} : { bytes: status.bytes }),
+    ...(state === undefined ? {} : { state }),
+  };
+}
+
+function traitsOf(row: FetchRow | undefined): Traits {
+  return {
+    flags: row?.flags ?? new Set(),
+    keywords: row?.keywords ?? new Set(),
+    labels: new Set(),
+    ...(row?.received === undefined ? {} : { received: row.received }),
+  };
+}
+
+async function* failing(error: MailError): AsyncGenerator<Uint8Array> {
+  yield* [];
+  throw error;
+}
+
+/** Deletes exactly these, and gives those that are gone afterwards. Nothing else that is marked \Deleted goes (RFC 4315). */
+async function expunge(connection: Connection, name: string, batch: readonly Origin[]): Promise<Origin[]> {
+  const { uidValidity, readOnly } = await selectMailbox(connection, name, false);
+  if (batch.some(({ generation }) => generation !== uidValidity))
+    throw new MailError("not-found", `the folder ${name} was made anew since it was read; nothing was deleted in it`, {
+      scope: "folder",
+      remedy: "give-up",
+    });
+  if (readOnly) throw configError(`the folder ${name} can only be read; nothing was deleted in it`);
+  const byUid = new Map(batch.map((origin) => [Number(origin.id), origin]));
+  const uids = [...byUid.keys()].filter((uid) => Number.isInteger(uid) && uid > 0).sort((a, b) => a - b);
+  const gone: Origin[] = [];
+  for (let at = 0; at < uids.length; ) {
+    const { set, next } = uidSet(uids, at, uids.length);
+    const marked = await connection.run(`UID STORE ${set} +FLAGS.SILENT (\\Deleted)`);
+    if (marked.status !== "OK") throw folderRefusal(`messages in ${name} cannot be marked as deleted`, marked);
+    const expunged = await connection.run(`UID EXPUNGE ${set}`);
+    if (expunged.status !== "OK") throw folderRefusal(`messages in ${name} cannot be deleted`, expunged);
+    const { rows, answer } = await fetchAll(connection, `UID FETCH ${set} (UID)`);
+    if (answer.status !== "OK") throw folderRefusal(`it cannot be seen what was deleted in ${name}`, answer);
+    const left = new Set(rows.map(({ uid }) => uid));
+    for (const uid of uids.slice(at, next)) {
+      const origin = byUid.get(uid);
+      if (origin !== undefined && !left.has(uid)) gone.push(origin);
+    }
+    at = next;
+  }
+  return gone;
+}
