@@ -1,0 +1,54 @@
+// The whole archive by itself: each of its zips, their numbers, and that they belong together.
+
+import { stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { configError, ioError } from "../../mail/errors.ts";
+import { readArchiveId } from "../archive.ts";
+import { checkZip } from "./check-zip.ts";
+import { listZips, missingNumbers, type ZipFileName } from "./layout.ts";
+import { zipNumber } from "./ref.ts";
+
+/**
+ * Checks FILE.zip, or every zip of DIR, without any other state: structure, CRCs, the manifest's checksums, every message's
+ * content key and SHA-256, names. `onProblem` gets one line a problem; none means that not a byte differs from what was written.
+ * Resolves with the number of messages whose bytes are right. Throws MailError config where there is no such archive, io where
+ * it cannot be read.
+ */
+export async function checkMboxZip(
+  path: string,
+  signal: AbortSignal,
+  onProblem: (text: string) => void,
+): Promise<{ messages: number }> {
+  const zips = await zipsAt(path);
+  for (const number of missingNumbers(zips))
+    onProblem(`${path}: the zip with the number ${zipNumber(number)} is missing`);
+  let archive = zips[0]?.number === 0 ? undefined : await readArchiveId(path, "mboxzip");
+  let messages = 0;
+  for (const { number, path: file } of zips) {
+    signal.throwIfAborted();
+    const { header, messages: good } = await checkZip(file, tmpdir(), signal, onProblem);
+    messages += good;
+    if (header === undefined) continue;
+    archive ??= header.archive;
+    if (header.archive !== archive) onProblem(`${file}: it belongs to another archive`);
+    if (number > 0 && header.zip !== number)
+      onProblem(`${file}: its manifest says that it is number ${zipNumber(header.zip)}`);
+  }
+  return { messages };
+}
+
+/** A single file has no number in its name: 0. */
+async function zipsAt(path: string): Promise<ZipFileName[]> {
+  let isDirectory: boolean;
+  try {
+    isDirectory = (await stat(path)).isDirectory();
+  } catch (error) {
+    const known = ioError(`cannot read ${path}`, error);
+    throw known.code === "io" ? configError(`there is no archive ${path}`, "Check the path.", error) : known;
+  }
+  if (!isDirectory) return [{ number: 0, path }];
+  const zips = await listZips(path);
+  if (zips.length === 0 && (await readArchiveId(path, "mboxzip")) === undefined)
+    throw configError(`${path} holds no mboxzip archive`, "Give the directory with the numbered zips, or a FILE.zip.");
+  return zips;
+}

@@ -1,0 +1,194 @@
+// What is at a target before anything is written there: nothing, an archive to go on with, a finished file, or something else.
+
+import { randomUUID } from "node:crypto";
+import { lstat, mkdir, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { syncDirectory } from "../../core/files.ts";
+import { acquireLock } from "../../core/lock.ts";
+import { configError, errno, ioError, MailError } from "../../mail/errors.ts";
+import { ARCHIVE_HOME, readArchiveId } from "../archive.ts";
+import { openZip } from "../zip/read.ts";
+import { isSingleFile, listZips, partDirectory, quarantineBeside, type ZipFileName } from "./layout.ts";
+import { spoolHeader } from "./spool.ts";
+import { demandSame, manifestHead, manifestOf } from "./zips.ts";
+
+export interface FoundArchive {
+  /** The archive's id; of a new one, the id that it will get. */
+  readonly id: string;
+  /** FILE.zip, when this is to be a single file. */
+  readonly single?: string;
+  /** Holds `mailferry/`: the archive's directory, or FILE.zip.part.d. */
+  readonly root: string;
+  readonly home: string;
+  /** FILE.zip is there already, by this very job. */
+  readonly sealed?: { readonly messages: number };
+  /** Of an archive that grows. */
+  readonly zips: readonly ZipFileName[];
+}
+
+/** Names of the lock that the sink holds while it writes. The run's own lock lies beside it. */
+export function writerLock(home: string): string {
+  return join(home, "writer.lock");
+}
+
+/** The spool of a zip number. */
+export function spoolDirectory(home: string, name: string): string {
+  return join(home, "spool", name);
+}
+
+/** Throws MailError config for what is not ours or another job's, malformed for a zip that cannot be read. */
+export async function findArchive(path: string, job: string, signal: AbortSignal): Promise<FoundArchive> {
+  return isSingleFile(path) ? findFile(path, job, signal) : findDirectory(path);
+}
+
+async function findFile(file: string, job: string, signal: AbortSignal): Promise<FoundArchive> {
+  const root = partDirectory(file);
+  const home = join(root, ARCHIVE_HOME);
+  const kind = await kindOf(file);
+  if (kind === "directory")
+    throw configError(`${file} is a directory`, 'Name a file that ends in ".zip", or a directory whose name does not.');
+  if (kind === "file") {
+    const { id, messages } = await finished(file, job, signal);
+    if ((await readArchiveId(root).catch(() => undefined)) === id) await finishCleaning(file, home);
+    return { id, single: file, root, home, sealed: { messages }, zips: [] };
+  }
+  if ((await kindOf(dirname(file))) === "none")
+    throw configError(`there is no directory ${dirname(file)}`, "Make it first, or choose another place.");
+  const known = await readArchiveId(root, "mboxzip");
+  if (known === undefined) await demandEmpty(root);
+  const begun = await spoolHeader(spoolDirectory(home, "0001"));
+  if (begun !== undefined && begun.job !== job)
+    throw configError(
+      `${root} holds the unfinished work of another job`,
+      `Run that job's command again to finish it, remove ${root} to give it up, or choose another name.`,
+    );
+  return { id: known ?? randomUUID(), single: file, root, home, zips: [] };
+}
+
+async function findDirectory(root: string): Promise<FoundArchive> {
+  const home = join(root, ARCHIVE_HOME);
+  if ((await kindOf(root)) === "file")
+    throw configError(`${root} is a file, not a directory`, "Choose another place, or a name that ends in .zip.");
+  const known = await readArchiveId(root, "mboxzip");
+  const zips = await listZips(root);
+  if (known !== undefined) return { id: known, root, home, zips };
+  const [first] = zips;
+  if (first === undefined) {
+    await demandEmpty(root);
+    return { id: randomUUID(), root, home, zips };
+  }
+  // Our zips, and `mailferry/` was lost: they say themselves whose they are.
+  await using zip = await openZip(first.path);
+  const { header } = await manifestHead(zip);
+  demandSame(first, header, header.archive);
+  return { id: header.archive, root, home, zips };
+}
+
+async function finished(file: string, job: string, signal: AbortSignal): Promise<{ id: string; messages: number }> {
+  const other = "Choose another name, or a directory (mboxzip:DIR) for an archive that grows.";
+  let opened: Awaited<ReturnType<typeof openZip>>;
+  try {
+    opened = await openZip(file);
+  } catch (error) {
+    if (error instanceof MailError && error.code === "malformed")
+      throw configError(`${file} exists and is not a whole zip`, other, error);
+    throw error;
+  }
+  await using zip = opened;
+  let id: string | undefined;
+  let messages = 0;
+  try {
+    for await (const { record } of manifestOf(zip)) {
+      signal.throwIfAborted();
+      if (record.type === "message") messages++;
+      if (record.type !== "header") continue;
+      if (record.job !== job) throw configError(`${file} exists and was written by another job`, other);
+      id = record.archive;
+    }
+  } catch (error) {
+    if (error instanceof MailError && error.code === "malformed")
+      throw configError(`${file} exists and is no archive that is whole: ${error.message}`, other, error);
+    throw error;
+  }
+  if (id === undefined) throw configError(`${file} exists and is no archive of mailferry`, other);
+  return { id, messages };
+}
+
+/** What a crash between the last rename and the end left behind. Another process that is at it is let be. */
+async function finishCleaning(file: string, home: string): Promise<void> {
+  let lock: AsyncDisposable;
+  try {
+    lock = await acquireLock(writerLock(home), basename(file));
+  } catch (error) {
+    if (error instanceof MailError && error.code === "locked") return;
+    throw error;
+  }
+  await clearParts(file, home, lock);
+}
+
+/** Removes FILE.zip.part.d once FILE.zip is there; what is in quarantine stays, beside it. The lock goes last. */
+export async function clearParts(file: string, home: string, lock: AsyncDisposable): Promise<void> {
+  try {
+    await rescueQuarantine(file, home);
+    await lock[Symbol.asyncDispose]();
+    await rm(partDirectory(file), { recursive: true, force: true });
+    await syncDirectory(dirname(file));
+  } catch (error) {
+    throw ioError(`cannot remove ${partDirectory(file)}`, error);
+  }
+}
+
+/** Moves what is in quarantine to FILE.zip.quarantine. Harmless when called again. */
+export async function rescueQuarantine(file: string, home: string): Promise<void> {
+  await moveInto(join(home, "quarantine"), quarantineBeside(file));
+}
+
+/** Moves the files of one tree into another, and overwrites none there. */
+async function moveInto(from: string, to: string): Promise<void> {
+  let names: string[];
+  try {
+    names = await readdir(from);
+  } catch (error) {
+    if (errno(error) === "ENOENT") return;
+    throw error;
+  }
+  if (names.length > 0) await mkdir(to, { recursive: true, mode: 0o700 });
+  for (const name of names) {
+    const source = join(from, name);
+    if ((await lstat(source)).isDirectory()) {
+      await moveInto(source, join(to, name));
+      continue;
+    }
+    let target = join(to, name);
+    for (let turn = 2; (await kindOf(target)) !== "none"; turn++) target = join(to, `${turn}-${name}`);
+    await rename(source, target);
+  }
+  if (names.length > 0) await syncDirectory(to);
+  await rmdir(from).catch(() => undefined);
+}
+
+async function demandEmpty(directory: string): Promise<void> {
+  let names: string[];
+  try {
+    names = await readdir(directory);
+  } catch (error) {
+    if (errno(error) === "ENOENT") return;
+    throw ioError(`cannot read ${directory}`, error);
+  }
+  // `mailferry/` alone: a run that was killed while it made the archive.
+  const foreign = names.find((name) => name !== ARCHIVE_HOME);
+  if (foreign === undefined) return;
+  throw configError(
+    `${directory} exists, is not empty (${JSON.stringify(foreign)}) and is no mboxzip archive`,
+    "Choose another place, or an empty directory.",
+  );
+}
+
+async function kindOf(path: string): Promise<"none" | "file" | "directory"> {
+  try {
+    return (await stat(path)).isDirectory() ? "directory" : "file";
+  } catch (error) {
+    if (errno(error) === "ENOENT") return "none";
+    throw ioError(`cannot look at ${path}`, error);
+  }
+}

@@ -1,0 +1,121 @@
+// Reading a zip with yauzl: its entries under limits, and their bytes with the CRC checked.
+
+import { crc32 } from "node:zlib";
+import { openPromise, type Entry as YauzlEntry, type ZipFile } from "yauzl";
+import { errno, ioError, MailError } from "../../mail/errors.ts";
+import { damagedZip } from "./seal.ts";
+
+/** A zip with more is refused: nobody has that many folders, and each costs memory. */
+export const MAX_ENTRIES = 200_000;
+/** Octets of all names together. */
+export const MAX_NAME_BYTES = 64 * 1024 * 1024;
+
+export interface ZipEntry {
+  readonly name: string;
+  readonly size: number;
+  readonly packedSize: number;
+  readonly stored: boolean;
+  readonly crc: number;
+}
+
+export interface Zip extends AsyncDisposable {
+  readonly path: string;
+  readonly entries: ReadonlyMap<string, ZipEntry>;
+  /**
+   * The entry's octets from `start` on (more than 0 only for a stored entry). Without a start the CRC is checked at the end.
+   * Throws MailError malformed when the entry is missing or damaged, of the given scope.
+   */
+  read(name: string, scope: "message" | "account", start?: number): AsyncGenerator<Buffer>;
+}
+
+/**
+ * Opens a zip and reads its directory. Throws MailError not-found, config or io when the file cannot be read, malformed when it
+ * is no zip, is cut off, has unsafe or equal names, or exceeds the limits.
+ */
+export async function openZip(path: string): Promise<Zip> {
+  let file: ZipFile;
+  try {
+    // An entry's name is never decoded into another one: a backslash is an error, not a "/".
+    file = await openPromise(path, { autoClose: false, strictFileNames: true });
+  } catch (error) {
+    throw foreign(path, error);
+  }
+  // What goes wrong while nobody reads is told to the next who does.
+  file.on("error", () => undefined);
+  try {
+    const found = await readDirectory(path, file);
+    return {
+      path,
+      entries: found.entries,
+      read: (name, scope, start) => readEntry(path, file, found.raw.get(name), name, scope, start),
+      async [Symbol.asyncDispose]() {
+        file.close();
+      },
+    };
+  } catch (error) {
+    file.close();
+    throw foreign(path, error);
+  }
+}
+
+async function readDirectory(path: string, file: ZipFile) {
+  if (file.entryCount > MAX_ENTRIES) throw damagedZip(path, `it has more than ${MAX_ENTRIES} entries`);
+  const entries = new Map<string, ZipEntry>();
+  const raw = new Map<string, YauzlEntry>();
+  let nameBytes = 0;
+  for await (const entry of file.eachEntry()) {
+    const name = entry.fileName;
+    nameBytes += entry.fileNameLength;
+    if (nameBytes > MAX_NAME_BYTES) throw damagedZip(path, "its entries' names are too long");
+    if (name.includes("\0")) throw damagedZip(path, "an entry's name holds a NUL");
+    // Directories hold nothing; other programs add them.
+    if (name.endsWith("/")) continue;
+    if (entries.has(name)) throw damagedZip(path, `two entries have the name ${JSON.stringify(name)}`);
+    if (!entry.canDecodeFileData())
+      throw damagedZip(path, `the entry ${JSON.stringify(name)} is packed in an unknown way`);
+    raw.set(name, entry);
+    entries.set(name, {
+      name,
+      size: entry.uncompressedSize,
+      packedSize: entry.compressedSize,
+      stored: entry.compressionMethod === 0,
+      crc: entry.crc32,
+    });
+  }
+  return { entries, raw };
+}
+
+async function* readEntry(
+  path: string,
+  file: ZipFile,
+  entry: YauzlEntry | undefined,
+  name: string,
+  scope: "message" | "account",
+  start = 0,
+): AsyncGenerator<Buffer> {
+  if (entry === undefined) throw damagedZip(path, `the entry ${JSON.stringify(name)} is missing`, undefined, scope);
+  let crc = 0;
+  try {
+    const stream = await file.openReadStreamPromise(entry, start > 0 ? { start } : {});
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      if (start === 0) crc = crc32(chunk, crc);
+      yield chunk;
+    }
+  } catch (error) {
+    if (errno(error)?.startsWith("E") === true) throw ioError(`cannot read ${path}`, error);
+    const text = error instanceof Error ? error.message : String(error);
+    throw damagedZip(path, `the entry ${JSON.stringify(name)} cannot be unpacked (${text})`, error, scope);
+  }
+  if (start === 0 && crc !== entry.crc32)
+    throw damagedZip(path, `the entry ${JSON.stringify(name)} does not match its CRC`, undefined, scope);
+}
+
+function foreign(path: string, error: unknown): MailError {
+  if (error instanceof MailError) return error;
+  const code = errno(error);
+  if (code === "ENOENT")
+    return new MailError("config", `there is no file ${path}`, { scope: "account", remedy: "give-up", cause: error });
+  if (code?.startsWith("E") === true && code !== "EOF") return ioError(`cannot read ${path}`, error);
+  const text = error instanceof Error ? error.message : String(error);
+  return damagedZip(path, `not a whole zip file (${text.replace(/\.$/, "")})`, error);
+}

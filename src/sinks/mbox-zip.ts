@@ -1,0 +1,121 @@
+// The mboxzip sink: a zip with an mbox a folder and a manifest, as one FILE.zip or as an archive that grows.
+
+import type { FolderRecord } from "../formats/manifest.ts";
+import { type ArchiveState, openArchiveState } from "../formats/mboxzip/archive-state.ts";
+import { messageAt } from "../formats/mboxzip/content.ts";
+import { findArchive } from "../formats/mboxzip/find.ts";
+import { type Place, parseRef } from "../formats/mboxzip/ref.ts";
+import { configError, MailError } from "../mail/errors.ts";
+import { FULL_FIDELITY } from "../mail/fidelity.ts";
+import type { Folder, FolderPath } from "../mail/model.ts";
+import { showPath } from "../mail/model.ts";
+import type { FolderPlan, Sink, SinkFolder } from "./sink.ts";
+
+export interface MboxZipSinkOptions {
+  /** Ends in ".zip": a single file, written once. Anything else: a directory with a zip a run. */
+  readonly path: string;
+  /** Names the job (source and selection), an opaque text: a finished FILE.zip is accepted again only for the same one. */
+  readonly job: string;
+  /** Pack without compression. */
+  readonly store?: boolean;
+}
+
+/** Appends that wait for one commit together: more of them make larger batches. */
+const WRITES = 64;
+const FOLDERS = 8;
+
+/**
+ * Looks, and writes nothing until the first `open` (but for finishing what a crash after the last step left). Throws MailError
+ * config when something else is there or FILE.zip is another job's, locked when another run writes to it, malformed when it is
+ * damaged.
+ */
+export async function openMboxZipSink(options: MboxZipSinkOptions, signal: AbortSignal): Promise<Sink> {
+  const found = await findArchive(options.path, options.job, signal);
+  const { id, sealed, home } = found;
+  const identity = `mboxzip:${id}`;
+  let state: Promise<ArchiveState> | undefined;
+  const ready = (): Promise<ArchiveState> => {
+    if (sealed !== undefined) throw configError(`${options.path} is finished; nothing can be added to it`);
+    state ??= openArchiveState(found, options.job, options.store === true);
+    return state;
+  };
+  const describe = async (folder: Folder): Promise<FolderPlan> => ({
+    name: showPath(folder.path),
+    path: folder.path,
+    fidelity: FULL_FIDELITY,
+  });
+  return {
+    kind: "mboxzip",
+    identity,
+    limits: { writes: WRITES, folders: FOLDERS },
+    home,
+    ...(sealed === undefined ? {} : { sealed }),
+    describe,
+    async open(folder) {
+      const archive = await ready();
+      const { created } = archive.declare(folderRecord(folder));
+      return { ...(await describe(folder)), generation: id, created, ...folderOf(archive, folder.path) };
+    },
+    async seal(signal) {
+      if (sealed === undefined) await (await ready()).seal(signal);
+    },
+    async [Symbol.asyncDispose]() {
+      await (await state?.catch(() => undefined))?.[Symbol.asyncDispose]();
+    },
+  } satisfies Sink;
+}
+
+function folderRecord({ path, selectable, use, subscribed }: Folder): Omit<FolderRecord, "entry"> {
+  return {
+    type: "folder",
+    path,
+    selectable,
+    ...(use === undefined ? {} : { use }),
+    ...(subscribed === undefined ? {} : { subscribed }),
+  };
+}
+
+function folderOf(
+  archive: ArchiveState,
+  path: FolderPath,
+): Pick<SinkFolder, "position" | "copies" | "append" | "reopen" | "update"> {
+  return {
+    async position() {
+      const { zip, index } = archive.position();
+      return `${zip}:${index}`;
+    },
+    async *copies(since, signal) {
+      const [fromZip = 0, fromIndex = 0] = since === undefined ? [] : since.split(":").map(Number);
+      if (!Number.isSafeInteger(fromZip) || !Number.isSafeInteger(fromIndex))
+        throw new MailError("malformed", `"${since}" is no position in an mboxzip`, {
+          scope: "folder",
+          remedy: "give-up",
+        });
+      for await (const { zip, index, record, traits, ref } of archive.messages(path, fromZip, signal)) {
+        if (zip < fromZip || (zip === fromZip && index < fromIndex)) continue;
+        yield { receipt: { ref }, traits, size: record.size, key: record.key };
+      }
+    },
+    async append(message, signal) {
+      return { receipt: { ref: await archive.append(path, message, signal) } };
+    },
+    async *reopen(receipt, signal) {
+      const place = placeIn(receipt.ref);
+      yield* messageAt(archive.stored(place, signal), place);
+    },
+    async update(receipt, change, signal) {
+      placeIn(receipt.ref);
+      await archive.update({ type: "update", folder: path, ref: receipt.ref, change }, signal);
+    },
+  };
+}
+
+function placeIn(ref: string): Place {
+  const place = parseRef(ref);
+  if (place === undefined)
+    throw new MailError("not-found", `"${ref}" names no message of an mboxzip`, {
+      scope: "message",
+      remedy: "give-up",
+    });
+  return place;
+}

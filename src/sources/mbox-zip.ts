@@ -1,0 +1,182 @@
+// The mboxzip source: FILE.zip or all zips of DIR read as one, each message's bytes as they came.
+
+import { createHash } from "node:crypto";
+import { readdir, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ARCHIVE_HOME, readArchiveId } from "../formats/archive.ts";
+import { type Catalogue, type CatalogueMessage, openCatalogue } from "../formats/mboxzip/catalogue.ts";
+import { messageAt } from "../formats/mboxzip/content.ts";
+import { isSingleFile, listZips, missingNumbers, partDirectory, type ZipFileName } from "../formats/mboxzip/layout.ts";
+import { formatRef, placeOf, zipNumber } from "../formats/mboxzip/ref.ts";
+import { demandSame, manifestHead, manifestOf, type ZipShelf, zipShelf } from "../formats/mboxzip/zips.ts";
+import { openZip } from "../formats/zip/read.ts";
+import { configError, errno, ioError, MailError } from "../mail/errors.ts";
+import { FULL_FIDELITY } from "../mail/fidelity.ts";
+import type { Entry, Folder } from "../mail/model.ts";
+import type { Incoming, ReadOptions, Slice, Source } from "./source.ts";
+
+export interface MboxZipSourceOptions {
+  /** FILE.zip, or a directory with numbered zips. */
+  readonly path: string;
+  /** Told what concerns the whole archive: an unfinished run, a zip that is missing. */
+  readonly onNotice?: (text: string) => void;
+}
+
+/** Each slice inflates for itself, so that more than the usual number of cores gains nothing. */
+const SESSIONS = 4;
+
+/**
+ * Throws MailError config where there is no such archive or a newer mailferry wrote it, malformed when a zip is cut off, damaged,
+ * of another archive, or not ours. Writes nothing but temporary files outside the archive.
+ */
+export async function openMboxZipSource(options: MboxZipSourceOptions, signal: AbortSignal): Promise<Source> {
+  const { id, zips } = await findZips(options);
+  let built: Promise<Catalogue> | undefined;
+  const catalogue = (): Promise<Catalogue> => {
+    built ??= build(zips, signal);
+    return built;
+  };
+  return {
+    kind: "mboxzip",
+    identity: `mboxzip:${id}`,
+    limits: { sessions: SESSIONS },
+    tells: FULL_FIDELITY,
+    async *folders(signal) {
+      for (const { record, messages, bytes } of (await catalogue()).folders()) {
+        signal.throwIfAborted();
+        const { path, selectable, use, subscribed } = record;
+        yield {
+          path,
+          // What holds messages was selectable, whatever a later line says.
+          selectable: selectable || messages > 0,
+          ...(use === undefined ? {} : { use }),
+          ...(subscribed === undefined ? {} : { subscribed }),
+          messages,
+          bytes,
+          state: `${id} ${zips.at(-1)?.number ?? 0}`,
+        } satisfies Folder;
+      }
+    },
+    async *slices(folder) {
+      yield { folder };
+    },
+    async *read(slice, options) {
+      yield* readSlice(await catalogue(), zips, id, slice, options);
+    },
+    async [Symbol.asyncDispose]() {
+      await (await built?.catch(() => undefined))?.[Symbol.asyncDispose]();
+    },
+  } satisfies Source;
+}
+
+async function findZips({ path, onNotice }: MboxZipSourceOptions): Promise<{ id: string; zips: ZipFileName[] }> {
+  let isDirectory: boolean;
+  try {
+    isDirectory = (await stat(path)).isDirectory();
+  } catch (error) {
+    if (errno(error) !== "ENOENT") throw ioError(`cannot read ${path}`, error);
+    const begun = isSingleFile(path) && (await readArchiveId(partDirectory(path)).catch(() => undefined)) !== undefined;
+    throw begun
+      ? configError(`${path} is not finished yet`, "Run the command that began it again; it goes on where it stopped.")
+      : configError(`there is no archive ${path}`, "Check the path.", error);
+  }
+  if (!isDirectory) {
+    await using zip = await openZip(path);
+    const { header } = await manifestHead(zip);
+    return { id: header.archive, zips: [{ number: header.zip, path }] };
+  }
+  const zips = await listZips(path);
+  let id = await readArchiveId(path, "mboxzip");
+  for (const file of zips) {
+    await using zip = await openZip(file.path);
+    const { header } = await manifestHead(zip);
+    id ??= header.archive;
+    demandSame(file, header, id);
+  }
+  if (id === undefined)
+    throw configError(`${path} holds no mboxzip archive`, "Give the directory with the numbered zips, or a FILE.zip.");
+  for (const number of missingNumbers(zips))
+    onNotice?.(`${path}: the zip with the number ${zipNumber(number)} is missing; what it held is not read`);
+  const spools = await readdir(join(path, ARCHIVE_HOME, "spool")).catch(() => []);
+  if (spools.some((name) => Number(name) > (zips.at(-1)?.number ?? 0)))
+    onNotice?.(
+      `${path}: the last run was not finished; what it had gathered is not read until the same backup runs again`,
+    );
+  return { id, zips };
+}
+
+async function build(zips: readonly ZipFileName[], signal: AbortSignal): Promise<Catalogue> {
+  const catalogue = await openCatalogue(tmpdir());
+  try {
+    for (const { number, path } of zips) {
+      signal.throwIfAborted();
+      await using zip = await openZip(path);
+      await catalogue.absorb(number, manifestOf(zip), 0);
+    }
+    return catalogue;
+  } catch (error) {
+    await catalogue[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function* readSlice(
+  catalogue: Catalogue,
+  zips: readonly ZipFileName[],
+  generation: string,
+  { folder }: Slice,
+  options: ReadOptions,
+): AsyncGenerator<Incoming> {
+  const { signal } = options;
+  const paths = new Map(zips.map(({ number, path }) => [number, path]));
+  // One bit a message: which of them are wanted.
+  let wanted = new Uint8Array(1024);
+  let count = 0;
+  for await (const message of catalogue.messages(folder.path)) {
+    if (signal.aborted) return;
+    if (await options.want(entryOf(message, generation))) {
+      if (count >> 3 >= wanted.length) {
+        const larger = new Uint8Array(Math.max(wanted.length * 2, (count >> 3) + 1));
+        larger.set(wanted);
+        wanted = larger;
+      }
+      wanted[count >> 3] = (wanted[count >> 3] ?? 0) | (1 << (count & 7));
+    }
+    count++;
+  }
+  options.listed?.();
+  await using shelf = zipShelf((number) => paths.get(number), 1);
+  let at = -1;
+  for await (const message of catalogue.messages(folder.path)) {
+    if (signal.aborted) return;
+    at++;
+    if (((wanted[at >> 3] ?? 0) & (1 << (at & 7))) === 0) continue;
+    yield { entry: entryOf(message, generation), content: original(shelf, message, signal) };
+  }
+}
+
+function entryOf({ zip, record, traits }: CatalogueMessage, generation: string): Entry {
+  const id = formatRef(placeOf(zip, record));
+  return { origin: { folder: record.folder, generation, id }, traits, size: record.size };
+}
+
+/** The bytes, checked against the manifest: a damaged message must not pass for the one that was stored. */
+async function* original(shelf: ZipShelf, message: CatalogueMessage, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const { record, zip } = message;
+  const hash = createHash("sha256");
+  let size = 0;
+  const place = placeOf(zip, record);
+  for await (const chunk of messageAt(shelf.stored(place, signal), place)) {
+    hash.update(chunk);
+    size += chunk.length;
+    if (size > record.size) break;
+    yield chunk;
+  }
+  if (size === record.size && hash.digest("hex") === record.sha256) return;
+  throw new MailError(
+    "malformed",
+    `the message at ${record.entry} ${record.offset} in zip ${zipNumber(zip)} is not the one that was stored (SHA-256)`,
+    { scope: "message", remedy: "give-up", hint: "The archive is damaged there; use another copy of it." },
+  );
+}
