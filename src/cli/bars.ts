@@ -108,7 +108,8 @@ export function openBars(stream: NodeJS.WriteStream): Bars {
       }
     },
     write(text) {
-      if (multi.isActive) multi.log(text);
+      // Lines are written over bars that stood there: what is right of them goes.
+      if (multi.isActive) multi.log(text.replaceAll("\n", "\u001b[0K\n"));
       else stream.write(text);
     },
     [Symbol.dispose]: stop,

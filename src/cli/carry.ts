@@ -82,7 +82,8 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
       failure = error;
     }
   }
-  return report(carriage, session, notes, failure, isDry, reportFile);
+  // Awaited here: the report file is closed when this function ends.
+  return await report(carriage, session, notes, failure, isDry, reportFile);
 }
 
 async function report(

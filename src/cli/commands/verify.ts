@@ -36,7 +36,7 @@ export async function verify(session: Session): Promise<ExitCode> {
         "Write: mailferry verify SOURCE TARGET.",
       );
     await using file = reportPath === undefined ? undefined : await openReportFile(reportPath);
-    return verifyAlone(first, session, file);
+    return await verifyAlone(first, session, file);
   }
   // Both ends are read: the target is recognised by what is there.
   const target = parseEndpoint(second, "source", "target");
@@ -44,7 +44,7 @@ export async function verify(session: Session): Promise<ExitCode> {
   for (const endpoint of [first, target]) refuseCleartext(endpoint, allowCleartext);
   await refuseSame(first, target);
   await using file = reportPath === undefined ? undefined : await openReportFile(reportPath);
-  return verifyPair(first, target, session, file);
+  return await verifyPair(first, target, session, file);
 }
 
 async function verifyPair(
@@ -156,7 +156,7 @@ type Check = (
 const checkMaildir: Check = async (path, signal, onProblem) => {
   const { verifyArchive } = await import("../../migrate/verify-archive.ts");
   await using source = await openSource({ kind: "maildir", path }, {}, signal);
-  return verifyArchive(source, join(path, "mailferry"), signal, onProblem);
+  return await verifyArchive(source, join(path, "mailferry"), signal, onProblem);
 };
 
 const checkZip: Check = async (path, signal, onProblem) => {

@@ -1,0 +1,48 @@
+// One command line from its words to its exit code: parse, run, report. This is the one place that catches.
+
+import { EXIT, type ExitCode, exitCodeOf } from "./exit.ts";
+import type { Verb } from "./help.ts";
+import { listenForInterrupts } from "./interrupts.ts";
+import { isOn } from "./options.ts";
+import { parseCommandLine } from "./parse.ts";
+import { secretsFrom } from "./secrets.ts";
+import type { Session } from "./session.ts";
+import { openTrace } from "./trace.ts";
+import { openUi, type Ui } from "./ui.ts";
+
+type Command = (session: Session) => Promise<ExitCode>;
+
+const COMMANDS: Readonly<Record<Verb, () => Promise<Command>>> = {
+  backup: async () => (await import("./commands/backup.ts")).backup,
+  migrate: async () => (await import("./commands/migrate.ts")).migrate,
+  drain: async () => (await import("./commands/drain.ts")).drain,
+  restore: async () => (await import("./commands/restore.ts")).restore,
+  verify: async () => (await import("./commands/verify.ts")).verify,
+  folders: async () => (await import("./commands/folders.ts")).folders,
+};
+
+/** Runs one command line to its exit code. Never throws; signals are heard until it ends. */
+export async function program(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<ExitCode> {
+  // Until the options are read: what goes wrong is said, as JSON too where that was asked for.
+  let ui: Ui = openUi({ quiet: false, verbose: 0, json: argv.includes("--json"), hide: (text) => text });
+  using interrupts = listenForInterrupts((text) => ui.insist(text));
+  try {
+    const parsed = await parseCommandLine(argv, process.stdout.columns ?? 80);
+    if ("print" in parsed) {
+      process.stdout.write(`${parsed.print}\n`);
+      return EXIT.complete;
+    }
+    const { verb, args } = parsed;
+    const secrets = secretsFrom(environment, (text) => ui.insist(text));
+    const verbose = typeof args.verbose === "number" ? args.verbose : 0;
+    ui = openUi({ quiet: isOn(args, "quiet"), verbose, json: isOn(args, "json"), hide: secrets.hide });
+    await using trace = openTrace(environment.MAILFERRY_TRACE, secrets.hide, (text) => ui.insist(text));
+    const command = await COMMANDS[verb]();
+    return await command({ args, ui, secrets, interrupts, environment, trace });
+  } catch (error) {
+    const code = interrupts.code ?? exitCodeOf(error);
+    // Whoever pressed Ctrl-C knows why it ended.
+    if (interrupts.code === undefined) ui.fail(error);
+    return code;
+  }
+}
