@@ -22,14 +22,14 @@ export interface FileName {
   readonly letters: string;
 }
 
-/** Reads any file name; one without an info part has no letters. Some systems cannot hold ":" and use ";" or "!". */
+/** Reads any file name; one without an info part has no letters. Where ":" cannot be held, ";", "!" or "_" stands for it. */
 export function parseFileName(name: string): FileName {
   const colon = name.indexOf(":");
   if (colon !== -1) {
     const info = name.slice(colon);
     return { base: name.slice(0, colon), letters: info.startsWith(":2,") ? info.slice(3) : "" };
   }
-  const other = /[;!]2,([A-Za-z]*)$/.exec(name);
+  const other = /[;!_]2,([A-Za-z]*)$/.exec(name);
   return other === null ? { base: name, letters: "" } : { base: name.slice(0, other.index), letters: other[1] ?? "" };
 }
 
