@@ -1,6 +1,5 @@
 // APPENDs into one folder, pipelined: each message gets its own fate, and what the server made of it is looked at in batches.
 
-import { GroupCommit } from "../../core/group.ts";
 import { Budget } from "../../core/pool.ts";
 import { ioError, MailError } from "../../mail/errors.ts";
 import type { Loss } from "../../mail/fidelity.ts";
@@ -10,17 +9,16 @@ import type { Message } from "../../mail/message.ts";
 import { fetchContent } from "./bodies.ts";
 import type { Connection } from "./connection.ts";
 import { accountRefusal, messageRefusal } from "./errors.ts";
-import { type FetchRow, fetchAll, parseRow, ROW_ITEMS } from "./fetch.ts";
+import { type FetchRow, parseRow } from "./fetch.ts";
+import { NewUids } from "./new-uids.ts";
 import type { Tagged } from "./parse.ts";
 import type { SharedSession } from "./shared-session.ts";
-import { type CommandPart, flagName, flagNames, formatInternalDate, stringPart, uidSet } from "./syntax.ts";
+import { type CommandPart, flagName, flagNames, formatInternalDate, stringPart } from "./syntax.ts";
 
 /** Octets of messages that may be on their way into one folder; a larger message goes alone. */
 const WINDOW_BYTES = 4 * 1024 * 1024;
 /** Every message counts for at least this much of the window, so that empty ones are bounded too. */
 const LEAST_WEIGHT = 4 * 1024;
-/** New UIDs looked at by one FETCH. */
-const CHECK_BATCH = 500;
 
 /** What became of one append; `uid` is absent where the server does not say (no UIDPLUS), or took it back. */
 export interface Appended {
@@ -29,20 +27,13 @@ export interface Appended {
   readonly losses: readonly Loss[];
 }
 
-interface Check {
-  readonly connection: Connection;
-  readonly uid: number;
-}
-
 export class Appender {
   readonly #name: string;
   readonly #uidValidity: string;
   readonly #session: SharedSession;
   readonly #maxBytes: number | undefined;
   readonly #window = new Budget(WINDOW_BYTES);
-  readonly #checks = new GroupCommit<Check, FetchRow | undefined>((checks) => checkAll(checks), {
-    maxItems: CHECK_BATCH,
-  });
+  readonly #checks = new NewUids();
 
   constructor(name: string, uidValidity: string, session: SharedSession, maxBytes: number | undefined) {
     this.#name = name;
@@ -71,7 +62,7 @@ export class Appender {
     try {
       using seat = await this.#session.enter(signal);
       const { connection } = seat;
-      const { answer, later } = await this.#send(connection, message, size, names);
+      const { answer, later } = await this.#checks.during(() => this.#send(connection, message, size, names));
       release();
       const uid = this.#appendedUid(answer);
       if (uid === undefined) {
@@ -94,7 +85,7 @@ export class Appender {
     { names, losses }: { readonly names: readonly string[]; readonly losses: Loss[] },
   ): Promise<Appended> {
     try {
-      const row = await this.#checks.add({ connection, uid });
+      const row = await this.#checks.look(connection, uid);
       // Gmail names a UID for a message that it has already, and discards it.
       if (row === undefined) return { losses };
       for (const name of await missingFlags(connection, uid, row, names)) losses.push(lossOf(name));
@@ -168,35 +159,6 @@ async function* content(message: Message): AsyncGenerator<Uint8Array> {
   } catch (error) {
     throw ioError("a staged message cannot be read", error);
   }
-}
-
-/** What the server says of new UIDs, one FETCH for all that wait; undefined for those that are not there. */
-async function checkAll(checks: readonly Check[]): Promise<{ value: FetchRow | undefined }[]> {
-  const found = new Map<Check, FetchRow>();
-  for (const connection of new Set(checks.map((check) => check.connection))) {
-    const open = new Map(checks.filter((check) => check.connection === connection).map((check) => [check.uid, check]));
-    const ask = async (): Promise<void> => {
-      const uids = [...open.keys()].sort((a, b) => a - b);
-      for (let at = 0; at < uids.length; ) {
-        const { set, next } = uidSet(uids, at, CHECK_BATCH);
-        at = next;
-        const { rows } = await fetchAll(connection, `UID FETCH ${set} (${ROW_ITEMS})`);
-        for (const row of rows) {
-          const check = row.uid === undefined ? undefined : open.get(row.uid);
-          if (check === undefined || row.size === undefined) continue;
-          found.set(check, row);
-          open.delete(check.uid);
-        }
-      }
-    };
-    await ask();
-    // A server need not have told this session of them yet.
-    if (open.size > 0) {
-      await connection.run("NOOP");
-      await ask();
-    }
-  }
-  return checks.map((check) => ({ value: found.get(check) }));
 }
 
 /** The flags that the copy lacks although a STORE asked for them again (Exchange forgets \Flagged in APPEND). */
