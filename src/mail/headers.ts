@@ -1,5 +1,6 @@
 // Looking into a header block without parsing the message: where it ends, one field's value, and dates as mail writes them.
 
+import { isUtf8 } from "node:buffer";
 import { HEADER_LIMIT } from "./body.ts";
 import type { Received } from "./model.ts";
 
@@ -30,11 +31,8 @@ function blankAt(buffer: Buffer, at: number): boolean {
 
 /** The octets of a header as text: UTF-8 where it is valid (RFC 6532), else Latin-1, so that nothing is ever lost to U+FFFD. */
 export function headerText(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
-  }
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return buffer.toString(isUtf8(buffer) ? "utf8" : "latin1");
 }
 
 /**
@@ -49,13 +47,19 @@ export function headerValues(head: Uint8Array, name: string): string[] {
   let at = 0;
   while (at < buffer.length) {
     const end = fieldEnd(buffer, at);
-    if (fieldName(buffer, at, end) === wanted) {
+    if (mayBe(buffer, at, wanted) && fieldName(buffer, at, end) === wanted) {
       const text = headerText(buffer.subarray(buffer.indexOf(58, at) + 1, end));
       values.push(text.replace(/\r*\n(?=[ \t])/g, "").trim());
     }
     at = end;
   }
   return values;
+}
+
+/** A cheap look that spares most fields the copy of their name: same first letter, and the name ends where it should. */
+function mayBe(buffer: Buffer, at: number, wanted: string): boolean {
+  const after = buffer[at + wanted.length];
+  return (after === 58 || after === 32 || after === 9) && ((buffer[at] ?? 0) | 32) === (wanted.charCodeAt(0) | 32);
 }
 
 /** The topmost value of a field as headerValues gives it; undefined when the field is not there. */
@@ -155,7 +159,7 @@ export function parseZone(text: string): number | undefined {
 }
 
 /** RFC 5322 4.3: years of two digits are 2000 to 2049 and 1950 to 1999, of three digits 1900 is added. */
-function fullYear(digits: string): number {
+function yearOf(digits: string): number {
   const year = Number(digits);
   if (digits.length === 2) return year < 50 ? year + 2000 : year + 1900;
   return digits.length === 3 ? year + 1900 : year;
@@ -176,13 +180,14 @@ export function dateOf({ day, month, year, time, zone }: DateParts): Received | 
   const [hour = 0, minute = 0, second = 0] = time.split(/[:.]/).map(Number);
   const dayNumber = Number(day);
   if (monthIndex === -1 || dayNumber < 1 || hour > 24 || minute > 59 || second > 60) return undefined;
-  const date = new Date(0);
-  date.setUTCFullYear(fullYear(year), monthIndex, dayNumber);
-  if (date.getUTCDate() !== dayNumber) return undefined;
-  // A leap second counts as the next one, as POSIX time has none.
-  date.setUTCHours(hour, minute, second);
+  const fullYear = yearOf(year);
+  // Date.UTC takes lesser ones for years of the twentieth century.
+  if (fullYear < 100) return undefined;
+  const midnight = Date.UTC(fullYear, monthIndex, dayNumber);
+  if (new Date(midnight).getUTCDate() !== dayNumber) return undefined;
   const zoneMinutes = zone === undefined ? undefined : parseZone(zone);
-  const epochSeconds = date.getTime() / 1000 - (zoneMinutes ?? 0) * 60;
+  // A leap second counts as the next one, as POSIX time has none.
+  const epochSeconds = midnight / 1000 + hour * 3600 + (minute - (zoneMinutes ?? 0)) * 60 + second;
   return zoneMinutes === undefined ? { epochSeconds } : { epochSeconds, zoneMinutes };
 }
 

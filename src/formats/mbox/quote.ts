@@ -5,6 +5,7 @@ import type { Received, Traits } from "../../mail/model.ts";
 const GT = 62;
 const LF = 10;
 const FROM = Buffer.from("From ");
+const QUOTED = Buffer.from(">From ");
 const QUOTE = Buffer.from(">");
 const NOTHING = Buffer.alloc(0);
 
@@ -50,7 +51,10 @@ async function* rewrite(
 
     const parts: Buffer[] = [];
     let from = 0;
-    for (let at = buffer.indexOf(FROM); at !== -1; at = buffer.indexOf(FROM, at + FROM.length)) {
+    // When unquoting, the last mark of a run is always held along with what follows it.
+    const needle = mode === "quote" ? FROM : QUOTED;
+    for (let hit = buffer.indexOf(needle); hit !== -1; hit = buffer.indexOf(needle, hit + needle.length)) {
+      const at = hit + needle.length - FROM.length;
       const marks = run(at);
       if (mode === "quote" ? marks < 0 : mode === "unquote" ? marks < 1 : marks !== 1) continue;
       if (mode === "quote") parts.push(buffer.subarray(from, at), QUOTE);

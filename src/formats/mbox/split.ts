@@ -47,21 +47,32 @@ export interface SplitOptions {
 }
 
 const NEEDLE = Buffer.from("\nFrom ");
+const QUOTED = Buffer.from(">From ");
 const LF = 10;
 const CR = 13;
 /** A From_ line, and enough of the next line to see whether it is a header field. */
 const LOOK = FROM_LINE_LIMIT + 258;
+/** Up to here a content that is in the window goes out in one piece: most mail does, and pieces cost more than octets. */
+const SMALL = 256 * 1024;
 const WINDOW = HEADER_LIMIT + 256 * 1024;
 
 interface Found {
+  /** Where the From_ line begins. */
+  readonly offset: number;
   readonly from: FromLine;
   /** The octet behind the From_ line's line end. */
   readonly content: number;
 }
 
+/** Where a content ends, and the From_ line behind it; none at the end of the file. */
 interface Extent {
   readonly end: number;
-  readonly next: number;
+  readonly next?: Found;
+}
+
+interface Scanned extends Extent {
+  readonly bare: number;
+  readonly doubtful: number;
 }
 
 /**
@@ -74,19 +85,20 @@ export async function* splitMbox(file: RandomAccess, options: SplitOptions): Asy
   const headLimit = Math.min(HEADER_LIMIT, options.windowSize ?? HEADER_LIMIT);
   const start = await skipBlank(window);
   if (start === window.size) return;
-  let at = start;
+  const at = start;
   let found = await fromLineAt(window, at, at);
   if (found === undefined)
     throw configError(notMbox(options.name), "Give the mbox file itself, or the folder it is in.");
-  while (true) {
-    const { from, content } = found;
-    const wholeHead = await readHead(window, at, content, headLimit);
-    const landing = dialect === "rd" || dialect === "o" ? undefined : await land(window, at, content, wholeHead);
+  while (found !== undefined) {
+    const { offset, from, content }: Found = found;
+    const wholeHead = await readHead(window, offset, content, headLimit);
+    const landing: Extent | undefined =
+      dialect === "rd" || dialect === "o" ? undefined : await land(window, offset, content, wholeHead);
     // What Content-Length spans is looked through only where the quoting depends on it.
-    const scanned =
+    const scanned: Scanned =
       landing !== undefined && dialect !== "auto"
         ? { ...landing, bare: 0, doubtful: 0 }
-        : await scan(window, at, content, landing);
+        : await scan(window, offset, content, landing);
     const { end, next } = scanned;
     const head = wholeHead.subarray(0, end - content);
     const quoting = quotingOf(dialect, scanned.bare > 0);
@@ -99,7 +111,7 @@ export async function* splitMbox(file: RandomAccess, options: SplitOptions): Asy
       }
     };
     yield {
-      offset: at,
+      offset,
       from,
       size: end - content,
       head,
@@ -107,17 +119,21 @@ export async function* splitMbox(file: RandomAccess, options: SplitOptions): Asy
       doubtful: scanned.doubtful,
       content(first = head) {
         if (passed) throw new Error("a message of an mbox was read after the next one was asked for");
-        const bytes = body(first);
+        const rest = end - content - head.length;
+        const held = rest <= SMALL ? window.peek(content + head.length, rest) : undefined;
+        const whole = held === undefined ? undefined : Buffer.concat([first, held.subarray(0, rest)]);
+        const bytes = whole === undefined ? body(first) : once(whole);
+        if (whole?.includes(QUOTED) === false) return bytes;
         return quoting === "rd" ? unquoteFrom(bytes) : quoting === "o" ? unquoteFromOnce(bytes) : bytes;
       },
     };
     passed = true;
-    if (next >= window.size) return;
-    const following = await fromLineAt(window, next, next);
-    if (following === undefined) throw new Error("a separator of an mbox was not found again");
-    found = following;
-    at = next;
+    found = next;
   }
+}
+
+async function* once(bytes: Buffer): AsyncGenerator<Uint8Array> {
+  if (bytes.length > 0) yield bytes;
 }
 
 /** True when these first octets of a file are an mbox's: nothing but blank lines, or a From_ line. */
@@ -161,7 +177,7 @@ async function fromLineAt(window: Window, at: number, keep: number): Promise<Fou
   const { verdict, from } = judgeFromLine(view.toString("latin1", 0, view[end - 1] === CR ? end - 1 : end));
   if (verdict === "no") return undefined;
   if (verdict === "if-header" && !looksLikeField(view.toString("latin1", end + 1, end + 257))) return undefined;
-  return { from, content: at + (lf === -1 ? end : lf + 1) };
+  return { offset: at, from, content: at + (lf === -1 ? end : lf + 1) };
 }
 
 /** The header block with its blank line, as far as the limit, copied. */
@@ -181,19 +197,21 @@ async function land(window: Window, offset: number, content: number, head: Buffe
   if (value === undefined || !/^\d{1,15}$/.test(value) || headerEnd(head) === -1) return undefined;
   const end = content + head.length + Number(value);
   if (end > window.size) return undefined;
-  if (end === window.size) return { end, next: end };
+  if (end === window.size) return { end };
   const from = Math.max(content - 1, end - 3);
   const view = await window.view(from, 5, offset);
   const here = end - from;
   const lineEnd = view[here] === LF ? 1 : view[here] === CR && view[here + 1] === LF ? 2 : 0;
   const atLineStart = view[here - 1] === LF;
   const blank = blankBefore(view, here);
-  if (lineEnd > 0 && end + lineEnd === window.size) return { end, next: window.size };
-  if (lineEnd > 0 && (await fromLineAt(window, end + lineEnd, offset)) !== undefined)
-    return { end, next: end + lineEnd };
-  if (!atLineStart || (await fromLineAt(window, end, offset)) === undefined) return undefined;
+  if (lineEnd > 0) {
+    if (end + lineEnd === window.size) return { end };
+    const next = await fromLineAt(window, end + lineEnd, offset);
+    if (next !== undefined) return { end, next };
+  }
+  const next = atLineStart ? await fromLineAt(window, end, offset) : undefined;
   // Some writers counted the separator's blank line in.
-  return { end: end - blank, next: end };
+  return next === undefined ? undefined : { end: end - blank, next };
 }
 
 /** Octets of the blank line that ends at `at`; 0 when there is none, or when the view does not reach the line before it. */
@@ -207,12 +225,7 @@ function blankBefore(view: Buffer, at: number): number {
  * Looks through the content up to its end: the next separator or the end of the file, or where `landing` says. Counts the
  * `From ` lines in it that are no separators, and of these the doubtful ones.
  */
-async function scan(
-  window: Window,
-  offset: number,
-  content: number,
-  landing: Extent | undefined,
-): Promise<Extent & { bare: number; doubtful: number }> {
+async function scan(window: Window, offset: number, content: number, landing: Extent | undefined): Promise<Scanned> {
   const limit = landing?.end ?? window.size;
   let bare = 0;
   let doubtful = 0;
@@ -229,14 +242,14 @@ async function scan(
     const lf = base + hit;
     if (lf + NEEDLE.length > limit) break;
     const blank = lf < content ? 0 : blankBefore(view, hit + 1);
-    const separator = (await fromLineAt(window, lf + 1, offset)) !== undefined;
-    if (landing === undefined && separator && blank > 0) return { end: lf + 1 - blank, next: lf + 1, bare, doubtful };
+    const next = await fromLineAt(window, lf + 1, offset);
+    if (landing === undefined && next !== undefined && blank > 0) return { end: lf + 1 - blank, next, bare, doubtful };
     bare++;
-    if (separator && landing === undefined) doubtful++;
+    if (landing === undefined && next !== undefined) doubtful++;
     at = lf + 1;
   }
   if (landing !== undefined) return { ...landing, bare, doubtful };
-  return { end: await endOfFile(window, content), next: window.size, bare, doubtful };
+  return { end: await endOfFile(window, content), bare, doubtful };
 }
 
 /** The end of the last message: one blank line at the end of the file is the format's. */
