@@ -175,7 +175,9 @@ async function missingFlags(
     await connection.run(`UID STORE ${uid} +FLAGS (${some.join(" ")})`, {
       data: (response) => {
         const told = parseRow(response);
-        if (told?.flags !== undefined && (told.uid === undefined || told.uid === uid)) missing = lacking(told, missing);
+        if (told?.flags === undefined || told.uid !== uid) return false;
+        missing = lacking(told, missing);
+        return true;
       },
     });
   }

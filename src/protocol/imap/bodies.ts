@@ -55,15 +55,16 @@ export async function* fetchBodies(
     batches.push(batch);
     const listener = bodyListener(
       connection,
-      (row) => batchOf(row.uid) !== undefined && row.flags !== undefined && row.received !== undefined,
+      ({ uid, flags, received }) =>
+        batchOf(uid) !== undefined && flags !== undefined && received !== undefined ? "yes" : "discard",
       (row, weight) => {
-        if (row.uid === undefined || row.body === undefined) return;
         // NIL, and what comes twice or unasked, does not count as delivered.
         const found = row.body === null ? undefined : batchOf(row.uid);
-        if (found === undefined) return;
+        if (found === undefined || row.uid === undefined) return false;
         found.pending.delete(row.uid);
         streaming = Buffer.isBuffer(row.body) ? undefined : row.uid;
         channel.push({ row }, weight);
+        return true;
       },
     );
     connection.run(`UID FETCH ${set} (${ROW_ITEMS} BODY.PEEK[])`, listener).then(
@@ -115,11 +116,14 @@ export async function* fetchOne(
 ): AsyncGenerator<Fetched> {
   const channel = new Channel<FetchRow>(connection);
   const meta = fetchAll(connection, `UID FETCH ${uid} (${ROW_ITEMS})`);
+  // Alone on its connection: a body without a UID before it can only be this one.
+  const isOurs = (row: FetchRow): boolean => row.uid === undefined || row.uid === uid;
   const listener = bodyListener(
     connection,
-    () => true,
+    (row) => (isOurs(row) ? "yes" : "no"),
     (row, weight) => {
-      if (row.body !== undefined && (row.uid === undefined || row.uid === uid)) channel.push(row, weight);
+      if (isOurs(row)) channel.push(row, weight);
+      return isOurs(row);
     },
   );
   const answer = connection.run(`UID FETCH ${uid} (UID BODY.PEEK[])`, listener);
@@ -191,11 +195,14 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 /** The octets of one message. Throws MailError of scope message: not-found when it is gone. Many may be asked for at once. */
 export async function* fetchContent(connection: Connection, uid: number): AsyncGenerator<Uint8Array> {
   const channel = new Channel<FetchRow>(connection);
+  // Servers that name the UID only behind a large body work through their commands in order, so it is the oldest one's.
   const listener = bodyListener(
     connection,
-    () => true,
+    (row) => (row.uid === undefined || row.uid === uid ? "yes" : "no"),
     (row, weight) => {
-      if (row.body !== undefined && (row.uid === undefined || row.uid === uid)) channel.push(row, weight);
+      const isOurs = row.uid === uid || (row.uid === undefined && !Buffer.isBuffer(row.body));
+      if (isOurs) channel.push(row, weight);
+      return isOurs;
     },
   );
   const answer = connection.run(`UID FETCH ${uid} (UID BODY.PEEK[])`, listener);

@@ -30,11 +30,16 @@ export interface ConnectionOptions {
   readonly stallMs?: number;
 }
 
-/** Who hears what the server says while a command is the oldest one without an answer. */
+/**
+ * Who hears what the server says while a command has no answer yet. A server may work on several commands at once (RFC 9051
+ * 5.5), so untagged data is offered to the oldest command first, and then to younger ones until one takes it.
+ */
 export interface Listener {
-  data?(response: DataResponse): void;
+  /** True when it was for this command; false lets the next one look. */
+  data?(response: DataResponse): boolean;
+  /** Only while the command is the oldest. */
   status?(status: Status): void;
-  /** A literal too large to gather begins, after `soFar`. Undefined: gather it (and fail when it is beyond all bounds). */
+  /** A literal too large to gather begins, after `soFar`. Undefined: not for this command; if for none, it is gathered. */
   literal?(soFar: DataResponse, size: number): LiteralSink | undefined;
 }
 
@@ -267,15 +272,19 @@ export class Connection {
       case "data":
         if (response.name === "EXISTS" && this.selected !== undefined && response.number !== undefined)
           this.selected.exists = response.number;
-        oldest?.listener.data?.(response);
+        for (const { listener } of this.#pending) if (listener.data?.(response) === true) break;
     }
   }
 
   #literal(pieces: readonly Piece[], size: number): LiteralSink | undefined {
-    const listener = this.#pending[0]?.listener;
-    if (listener?.literal === undefined) return undefined;
+    if (!this.#pending.some(({ listener }) => listener.literal !== undefined)) return undefined;
     const soFar = parseResponse(pieces, true);
-    return soFar.kind === "data" ? listener.literal(soFar, size) : undefined;
+    if (soFar.kind !== "data") return undefined;
+    for (const { listener } of this.#pending) {
+      const sink = listener.literal?.(soFar, size);
+      if (sink !== undefined) return sink;
+    }
+    return undefined;
   }
 
   /** Something moved, or is now waited for: the stall clock starts anew. */

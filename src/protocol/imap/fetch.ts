@@ -75,10 +75,11 @@ export async function* fetchRows(
 ): AsyncGenerator<FetchRow[], { answer: Tagged; expunged: number }> {
   const channel = new Channel<FetchRow>(connection);
   let expunged = 0;
-  const data = (response: DataResponse): void => {
+  const data = (response: DataResponse): boolean => {
     if (response.name === "EXPUNGE" || response.name === "VANISHED") expunged++;
     const row = parseRow(response);
     if (row !== undefined) channel.push(row, ROW_WEIGHT + (row.header?.length ?? 0));
+    return row !== undefined;
   };
   const answer = connection.run(command, { data });
   answer.then(
@@ -93,37 +94,44 @@ export async function* fetchRows(
   }
 }
 
-/** All rows of a FETCH that has few. */
+/**
+ * All rows of a FETCH that has few, but for those with a body. Rows are kept from nobody: other commands that are on their way
+ * hear them too.
+ */
 export async function fetchAll(connection: Connection, command: string): Promise<{ rows: FetchRow[]; answer: Tagged }> {
   const rows: FetchRow[] = [];
   const answer = await connection.run(command, {
     data: (response) => {
       const row = parseRow(response);
-      if (row !== undefined) rows.push(row);
+      if (row !== undefined && row.body === undefined) rows.push(row);
+      return false;
     },
   });
   return { rows, answer };
 }
 
 /**
- * Hears FETCH responses with BODY[]: `found` gets each row once, a large body as a stream at the moment it begins. `accepts`
- * says whether what stands before a large body suffices; if not, the body goes by unread and the row comes with no body.
+ * Hears FETCH responses with BODY[]: `found` gets each row once, a large body as a stream at the moment it begins; it says
+ * whether the row was awaited. `accepts` says whether what stands before a large body is awaited ("yes"), belongs to somebody
+ * else ("no"), or is too little to know ("discard"): then the body goes by unread.
  */
 export function bodyListener(
   connection: Connection,
-  accepts: (soFar: FetchRow) => boolean,
-  found: (row: FetchRow, weight: number) => void,
+  accepts: (soFar: FetchRow) => "yes" | "no" | "discard",
+  found: (row: FetchRow, weight: number) => boolean,
 ): Listener {
   return {
     data(response) {
       const row = parseRow(response);
-      if (row === undefined || hasStreamedBody(response)) return;
-      found(row, ROW_WEIGHT + (Buffer.isBuffer(row.body) ? row.body.length : 0));
+      if (row === undefined || row.body === undefined || hasStreamedBody(response)) return false;
+      return found(row, ROW_WEIGHT + (Buffer.isBuffer(row.body) ? row.body.length : 0));
     },
     literal(soFar) {
       const row = parseRow(soFar);
       if (row === undefined) return undefined;
-      if (!accepts(row)) return { write: () => undefined, end: () => undefined, fail: () => undefined };
+      const answer = accepts(row);
+      if (answer === "no") return undefined;
+      if (answer === "discard") return { write: () => undefined, end: () => undefined, fail: () => undefined };
       const stream = literalStream(connection);
       row.body = stream;
       found(row, ROW_WEIGHT);

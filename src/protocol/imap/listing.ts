@@ -52,11 +52,12 @@ async function* leftOut(connection: Connection, seen: UidTrail): AsyncGenerator<
   const found: number[] = [];
   const answer = await connection.run("UID SEARCH UID 1:*", {
     data: ({ name, values }) => {
-      if (name !== "SEARCH") return;
+      if (name !== "SEARCH") return false;
       for (const value of values) {
         const uid = valueNumber(value);
         if (uid !== undefined && !seen.has(uid)) found.push(uid);
       }
+      return true;
     },
   });
   if (answer.status !== "OK") return;

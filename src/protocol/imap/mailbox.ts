@@ -71,15 +71,17 @@ export async function listMailboxes(connection: Connection, status: boolean): Pr
     ...(connection.has("SPECIAL-USE") ? ["SPECIAL-USE"] : []),
     ...(withStatus ? [`STATUS (${items})`] : []),
   ];
-  const data = (response: DataResponse): void => {
-    if (response.name === "LIST" || response.name === "LSUB") {
+  const data = (response: DataResponse): boolean => {
+    if (response.name === "STATUS") addStatus(statuses, response);
+    else if (response.name === "LIST" || response.name === "LSUB") {
       const listed = parseListed(response);
-      if (listed === undefined) return;
+      if (listed === undefined) return false;
       const known = byName.get(keyOf(listed.name));
       if (response.name === "LSUB") {
         if (known !== undefined) known.subscribed = true;
       } else if (known === undefined) byName.set(keyOf(listed.name), listed);
-    } else if (response.name === "STATUS") addStatus(statuses, response);
+    } else return false;
+    return true;
   };
   const answers = await Promise.all([
     connection.run(extended ? `LIST "" "*" RETURN (${returns.join(" ")})` : 'LIST "" "*"', { data }),
@@ -163,7 +165,9 @@ export async function mailboxStatus(connection: Connection, name: string, items:
   const statuses = new Map<string, MailboxStatus>();
   const answer = await connection.run(["STATUS ", stringPart(name), ` (${items})`], {
     data: (response) => {
-      if (response.name === "STATUS") addStatus(statuses, response);
+      if (response.name !== "STATUS") return false;
+      addStatus(statuses, response);
+      return true;
     },
   });
   if (answer.status !== "OK") throw folderRefusal(`the state of ${name} cannot be had`, answer);
@@ -184,12 +188,13 @@ export async function selectMailbox(connection: Connection, name: string, readOn
     else if (code === "UIDNEXT") uidNext = Number(argument);
     else if (code === "PERMANENTFLAGS") permanentFlags = argument.replace(/[()]/g, " ").split(" ").filter(Boolean);
   };
-  const data = (response: DataResponse): void => {
+  const data = (response: DataResponse): boolean => {
     if (response.name === "EXISTS") exists = response.number ?? 0;
     else if (response.name === "FLAGS") {
       const [list] = response.values;
       flags = (Array.isArray(list) ? list : []).map((flag) => valueText(flag) ?? "").filter(Boolean);
-    }
+    } else return false;
+    return true;
   };
   const answer = await connection.run([readOnly ? "EXAMINE " : "SELECT ", stringPart(name)], { status, data });
   if (answer.status !== "OK") throw folderRefusal(`the folder ${name} cannot be opened`, answer);
@@ -219,14 +224,17 @@ export async function personalNamespace(connection: Connection): Promise<{ prefi
     await connection.run("NAMESPACE", {
       data: ({ name, values: [personal] }) => {
         const [first] = Array.isArray(personal) ? personal : [];
-        if (name !== "NAMESPACE" || !Array.isArray(first)) return;
+        if (name !== "NAMESPACE" || !Array.isArray(first)) return false;
         found = { prefix: valueText(first[0]) ?? "", delimiter: valueText(first[1]) };
+        return true;
       },
     });
   if (found === undefined)
     await connection.run('LIST "" ""', {
       data: ({ name, values }) => {
-        if (name === "LIST") found = { prefix: "", delimiter: valueText(values[1]) };
+        if (name !== "LIST") return false;
+        found = { prefix: "", delimiter: valueText(values[1]) };
+        return true;
       },
     });
   return found ?? { prefix: "", delimiter: "/" };
