@@ -1,7 +1,7 @@
 // A journal on disk: header, run counter, checked lines; appended durably, cut where it was torn, replaced as a whole.
 
 import { constants } from "node:fs";
-import { copyFile, type FileHandle, open, rename, stat, unlink } from "node:fs/promises";
+import { copyFile, type FileHandle, open, rename, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { ensureDirectory, PRIVATE_FILE, syncDirectory } from "../core/files.ts";
 import { frame, type ScannedLine, scanLines, unframe } from "../core/lines.ts";
@@ -28,8 +28,6 @@ export interface JournalStore {
   readonly runs: number | undefined;
   /** Octets of whole lines. */
   readonly size: number;
-  /** True when there is nothing to keep from it, not even on the disk. */
-  readonly fresh: boolean;
   /** The lines from an offset (else the first record) to the end as it is now. */
   scan(from?: number): AsyncGenerator<ScannedLine[]>;
   /** The text of the line at an offset. Fails with MailError io when it cannot be read or does not hold. */
@@ -67,11 +65,11 @@ export async function openJournalFile(path: string, header: Header, options: Fil
     const text = end === -1 ? undefined : unframe(first.subarray(0, end));
     if (text === undefined) {
       await handle.close();
-      const existing = await stat(path);
-      options.notice(
-        `The ledger ${path} has no readable first line; it is kept aside, and the target is looked at instead.`,
-      );
-      return store(path, header, undefined, { start: 0, runs: undefined, size: 0 }, existing.size > 0);
+      if (size > 0)
+        options.notice(
+          `The ledger ${path} has no readable first line; it is kept aside, and the target is looked at instead.`,
+        );
+      return store(path, header, undefined, { start: 0, runs: undefined, size: 0 }, size > 0 ? "unreadable" : "empty");
     }
     checkHeader(path, text, header);
     const start = end + 1 + RUNS_LENGTH;
@@ -145,7 +143,8 @@ function store(
   header: Header,
   opened: FileHandle | undefined,
   found: { readonly start: number; readonly runs: number | undefined; readonly size: number },
-  headless = false,
+  /** What is in the way of a new file. */
+  obstacle?: "unreadable" | "empty",
 ): JournalStore {
   let handle = opened;
   let { start, runs, size } = found;
@@ -154,8 +153,8 @@ function store(
 
   const create = async (): Promise<FileHandle> => {
     await ensureDirectory(dirname(path));
-    if (headless) await rename(path, asideName(path));
-    const made = await open(path, constants.O_CREAT | constants.O_EXCL | constants.O_RDWR, PRIVATE_FILE);
+    if (obstacle === "unreadable") await rename(path, asideName(path));
+    const made = await open(path, obstacle === "empty" ? "r+" : "wx+", PRIVATE_FILE);
     handle = made;
     await writeFully(made, Buffer.from(head + runsLine(0)), 0);
     await made.datasync();
@@ -171,9 +170,6 @@ function store(
     },
     get size() {
       return size;
-    },
-    get fresh() {
-      return handle === undefined && !headless;
     },
     async *scan() {
       const reader = handle;

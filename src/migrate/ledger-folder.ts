@@ -136,21 +136,23 @@ class JournalFolder implements FolderLedger {
 
   async adopt(origin: Origin, key: ContentKey): Promise<DoneRecord | undefined> {
     const state = this.#state;
-    for (;;) {
-      const row = state.take(origin, key);
-      if (row < 0) return undefined;
-      try {
+    const reserved: number[] = [];
+    try {
+      for (;;) {
+        const row = state.take(origin, key);
+        if (row < 0) return undefined;
+        reserved.push(row);
         const line = decode(await this.#store.lineAt(state.table.offset(row)));
         // The index has half of the key: the record itself has the word.
         if (line === undefined || (line.s !== "done" && line.s !== "altered") || line.k !== key) continue;
-        const record: DoneRecord = { ...doneRecord(line), origin, firstSeen: state.table.seen(row) ?? line.c };
-        const from: Origin = { folder: line.f, generation: line.g, id: line.i };
-        await this.#request(recordLine(record, from));
+        const days = [line.c, state.table.seen(row) ?? line.c, this.firstSeen(origin) ?? line.c];
+        const record: DoneRecord = { ...doneRecord(line), origin, firstSeen: Math.min(...days) };
+        await this.#request(recordLine(record, { folder: line.f, generation: line.g, id: line.i }));
+        reserved.pop();
         return record;
-      } catch (error) {
-        state.giveBack(row);
-        throw error;
       }
+    } finally {
+      for (const row of reserved) state.giveBack(row);
     }
   }
 

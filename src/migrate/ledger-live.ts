@@ -22,15 +22,23 @@ export async function* liveLines(store: JournalStore, state: LedgerState, last: 
       const origin: Origin = { folder: line.f, generation: line.g, id: line.i };
       const row = state.find(origin);
       if (row < 0) continue;
-      if (counts(line, table.state(row), table.has(row, BIT.record), table.offset(row) === offset)) yield frame(text);
+      if (counts(line, table.state(row), table.has(row, BIT.record), table.offset(row) === offset))
+        yield frame(withoutOrigin(line, text));
       const seen = table.seen(row);
-      const isBare = table.state(row) === STATE.none || table.state(row) === STATE.failed;
-      if (isBare && seen !== undefined && table.mark(row, BIT.written)) {
+      // A record says its own day.
+      if (!table.has(row, BIT.record) && seen !== undefined && table.mark(row, BIT.written)) {
         const left: JournalLine = { s: "seen", f: line.f, g: line.g, i: line.i, c: seen };
         yield frame(JSON.stringify(left));
       }
     }
   if (last !== "") yield last;
+}
+
+/** The line without the origin that it was taken over from: that one's own line is not written any more. */
+function withoutOrigin(line: JournalLine, text: string): string {
+  if (!("o" in line)) return text;
+  const { o: _, ...rest } = line;
+  return JSON.stringify(rest);
 }
 
 function counts(line: JournalLine, state: number, hasRecord: boolean, isLatest: boolean): boolean {

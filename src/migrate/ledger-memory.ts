@@ -26,9 +26,6 @@ export function memoryStore(base: JournalStore | undefined): JournalStore {
     get size() {
       return size;
     },
-    get fresh() {
-      return base?.fresh ?? true;
-    },
     async *scan(from = 0) {
       if (beneath !== undefined && from < start) yield* beneath.scan(from === 0 ? undefined : from);
       const batch: ScannedLine[] = [];

@@ -13,7 +13,8 @@ export class LedgerState {
   readonly scopes = new Scopes();
   /** Built when first asked for; kept up to date from then on. */
   #keys: KeyIndex | undefined;
-  #keyedScopes = 0;
+  /** Scopes of which the index has dropped rows for good, since their origins were met. */
+  readonly #dropped = new Set<number>();
   heads: { readonly source: FolderPath; readonly head: Head }[] = [];
   generation: string | undefined;
   position: string | undefined;
@@ -141,17 +142,23 @@ export class LedgerState {
   take(origin: Origin, key: string): number {
     const { table, scopes } = this;
     const own = scopes.find(origin.folder, origin.generation, true);
-    // A generation that appears in the middle of a run makes records eligible that were ruled out before.
-    if (this.#keys === undefined || this.#keyedScopes !== scopes.count) this.#keys = new KeyIndex(table);
-    this.#keyedScopes = scopes.count;
     const folder = scopes.folderOf(own);
+    const isOlder = (scope: number): boolean =>
+      scopes.folderOf(scope) === folder && scopes.generationOf(scope) !== origin.generation;
+    // A generation that changes in the middle of a run makes records eligible that were dropped before.
+    if (this.#keys === undefined || [...this.#dropped].some(isOlder)) {
+      this.#keys = new KeyIndex(table);
+      this.#dropped.clear();
+    }
     const row = this.#keys.take(key, (candidate) => {
       const state = table.state(candidate);
       if (state !== STATE.done && state !== STATE.altered) return "never";
       const scope = table.scope(candidate);
-      const isOlder = scopes.folderOf(scope) === folder && scopes.generationOf(scope) !== origin.generation;
-      if (isOlder) return "now";
-      if (table.has(candidate, BIT.listed)) return "never";
+      if (isOlder(scope)) return "now";
+      if (table.has(candidate, BIT.listed)) {
+        this.#dropped.add(scope);
+        return "never";
+      }
       return scopes.isListed(scope) ? "now" : "later";
     });
     if (row >= 0) table.mark(row, BIT.taken);
@@ -170,12 +177,10 @@ export class LedgerState {
     let live = 0;
     for (let row = 0; row < table.count; row++) {
       const state = table.state(row);
-      if (state === STATE.done || state === STATE.altered) live++;
-      else {
-        if (state === STATE.removed) live += table.has(row, BIT.record) ? 2 : 1;
-        if (state === STATE.failed) live++;
-        if ((state === STATE.failed || state === STATE.none) && table.seen(row) !== undefined) live++;
-      }
+      const hasRecord = table.has(row, BIT.record);
+      if (hasRecord) live++;
+      else if (table.seen(row) !== undefined) live++;
+      if (state === STATE.removed || state === STATE.failed) live++;
     }
     return live;
   }
