@@ -31,8 +31,14 @@ export async function folders(session: Session): Promise<ExitCode> {
     } else found.push(folder);
   }
   signal.throwIfAborted();
-  if (!ui.json) ui.print(...renderFolders(found));
+  if (!ui.json) ui.print(...renderFolders(found.sort(byPath)));
   return interrupts.code ?? EXIT.complete;
+}
+
+/** The inbox first, then a tree. */
+function byPath(a: Folder, b: Folder): number {
+  const inbox = Number(b.use === "inbox") - Number(a.use === "inbox");
+  return inbox !== 0 ? inbox : showPath(a.path).localeCompare(showPath(b.path), "en");
 }
 
 /** The table; "?" where the store does not say. */
