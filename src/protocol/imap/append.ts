@@ -6,10 +6,11 @@ import type { Loss } from "../../mail/fidelity.ts";
 import { keyOf, wireSize } from "../../mail/key.ts";
 import { toCrlf } from "../../mail/lineends.ts";
 import type { Message } from "../../mail/message.ts";
+import type { Received } from "../../mail/model.ts";
 import { fetchContent } from "./bodies.ts";
 import type { Connection } from "./connection.ts";
 import { accountRefusal, messageRefusal } from "./errors.ts";
-import { type FetchRow, parseRow } from "./fetch.ts";
+import { type FetchRow, fetchAll, parseRow } from "./fetch.ts";
 import { NewUids } from "./new-uids.ts";
 import type { Tagged } from "./parse.ts";
 import type { SharedSession } from "./shared-session.ts";
@@ -90,7 +91,7 @@ export class Appender {
       if (row === undefined) return { losses };
       for (const name of await missingFlags(connection, uid, row, names)) losses.push(lossOf(name));
       const { received } = message.traits;
-      if (received !== undefined && row.received?.epochSeconds !== received.epochSeconds)
+      if (received !== undefined && !(await keptDate(connection, uid, row, received)))
         losses.push({ kind: "received" });
       const altered = await alteration(connection, uid, message, size, row);
       return { uid, losses, ...(altered === undefined ? {} : { altered }) };
@@ -182,6 +183,14 @@ async function missingFlags(
     });
   }
   return missing;
+}
+
+async function keptDate(connection: Connection, uid: number, row: FetchRow, received: Received): Promise<boolean> {
+  if (row.received?.epochSeconds !== received.epochSeconds) return false;
+  if (received.epochSeconds >= 0) return true;
+  // Dovecot 2.3 tells a date before 1970 rightly the first time, and from then on what its 32-bit cache made of it.
+  const { rows } = await fetchAll(connection, `UID FETCH ${uid} (UID INTERNALDATE)`);
+  return rows.some((again) => again.uid === uid && again.received?.epochSeconds === received.epochSeconds);
 }
 
 function lacking(row: FetchRow, names: readonly string[]): readonly string[] {
