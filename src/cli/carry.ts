@@ -1,14 +1,6 @@
 // One run from a source to a target, for backup, migrate, drain and restore: open, follow, report, exit code.
 
-import {
-  type Endpoint,
-  isAccount,
-  openSink,
-  openSource,
-  refuseCleartext,
-  refuseSame,
-  showEndpoint,
-} from "../endpoints.ts";
+import { type Endpoint, isAccount, openSink, openSource, refuseCleartext, refuseSame } from "../endpoints.ts";
 import { MailError } from "../mail/errors.ts";
 import type { MigrationEvent, RunSummary } from "../migrate/events.ts";
 import { type ExitCode, exitCodeOf, exitCodeOfRun } from "./exit.ts";
@@ -17,7 +9,7 @@ import { type Arguments, isOn, type SelectionOptions, selectionOf, stateDirector
 import { showProgress } from "./progress.ts";
 import { renderBalance, renderBroken, renderLosses, renderPlan, renderTroubles } from "./report.ts";
 import { belongsInReport, openReportFile, type ReportFile } from "./report-file.ts";
-import { contextOf, type Session } from "./session.ts";
+import { contextOf, placeOf, type Session } from "./session.ts";
 import { shellQuote } from "./text.ts";
 import { plural } from "./values.ts";
 
@@ -117,12 +109,12 @@ async function report(
     // A signal explains an error that came after it; -v tells it all the same.
     if (failure instanceof MailError && ui.verbose > 0) ui.fail(failure);
   }
-  if (summary !== undefined) ui.say(...nextSteps(carriage, summary, isDry, isOn(args, "move")));
+  if (summary !== undefined) ui.say(...nextSteps(carriage, summary, isDry, args));
   return code ?? exitCodeOf(failure);
 }
 
 /** What to do now, in one or two lines. */
-function nextSteps({ verb, source, target }: Carriage, summary: RunSummary, isDry: boolean, isMove: boolean): string[] {
+function nextSteps({ verb, target, remove }: Carriage, summary: RunSummary, isDry: boolean, args: Arguments): string[] {
   const { outcome, balance, kept } = summary;
   if (isDry) return ["Nothing was changed. The same command without --dry-run does it."];
   if (outcome === "stopped") return ["Run the same command again: it goes on where it stopped."];
@@ -132,10 +124,11 @@ function nextSteps({ verb, source, target }: Carriage, summary: RunSummary, isDr
   else if (!summary.closes) lines.push("Run the same command again for what is open.");
   if (kept > 0) lines.push(`${plural(kept, "message")} stayed at the source, because no equal copy was proved.`);
   if (lines.length > 0) return lines;
-  const check = `mailferry verify ${shellQuote(showEndpoint(source))} ${shellQuote(showEndpoint(target))}`;
-  const alone = `mailferry verify ${shellQuote(showEndpoint(target))}`;
-  if (verb === "drain" || isMove) return isAccount(target) ? [] : [`Check the archive with: ${alone}`];
-  return [`Complete. Check it with: ${check}`];
+  // As they were typed: with the options that it takes to get there.
+  const from = shellQuote(placeOf(args, verb === "restore" ? "archive" : "source"));
+  const to = shellQuote(placeOf(args, verb === "backup" || verb === "drain" ? "archive" : "target"));
+  if (remove !== undefined) return isAccount(target) ? [] : [`Check the archive with: mailferry verify ${to}`];
+  return [`Complete. Check it with: mailferry verify ${from} ${to}`];
 }
 
 /** Names this very job for an archive that is written once: the source, and what of it was asked for. */
