@@ -72,6 +72,10 @@ const LETTERS: Readonly<Record<SystemFlag, string>> = {
   draft: "D",
 };
 
+/** The bit of each letter, by character code. */
+const BITS = new Uint8Array(128);
+for (const [bit, flag] of SYSTEM_FLAGS.entries()) BITS[LETTERS[flag].charCodeAt(0)] = 1 << bit;
+
 /** The system flags as five bits. */
 export function flagBits(flags: ReadonlySet<SystemFlag>): number {
   let bits = 0;
@@ -80,12 +84,8 @@ export function flagBits(flags: ReadonlySet<SystemFlag>): number {
 }
 
 export function letterBits(letters: string | undefined): number {
-  if (letters === undefined) return 0;
   let bits = 0;
-  for (let i = 0; i < SYSTEM_FLAGS.length; i++) {
-    const flag = SYSTEM_FLAGS[i];
-    if (flag !== undefined && letters.includes(LETTERS[flag])) bits |= 1 << i;
-  }
+  for (let i = 0; i < (letters?.length ?? 0); i++) bits |= BITS[letters?.charCodeAt(i) ?? 0] ?? 0;
   return bits;
 }
 

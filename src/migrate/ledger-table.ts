@@ -97,8 +97,7 @@ export class LedgerTable {
   }
 
   setState(row: number, state: number): void {
-    const held = (value: number): number => (value === STATE.done || value === STATE.altered ? 1 : 0);
-    this.#size += held(state) - held(this.state(row));
+    this.#size += isHeld(state) - isHeld(this.state(row));
     this.#set(row, BITS, (this.#get(row, BITS) & ~7) | state);
   }
 
@@ -164,8 +163,7 @@ export class LedgerTable {
 
   /** Keeps 128 bits of a hex key. */
   setKey(row: number, key: string): void {
-    const words = keyWords(key);
-    for (let i = 0; i < 4; i++) this.#set(row, KEY + i, words[i] ?? 0);
+    for (let i = 0; i < 4; i++) this.#set(row, KEY + i, keyWord(key, i));
   }
 
   setReceipt(row: number, ref: string | undefined): void {
@@ -252,8 +250,16 @@ export class LedgerTable {
   }
 }
 
+/** One of the four words of 128 bits of a key of hex digits. */
+function keyWord(key: string, word: number): number {
+  return Number.parseInt(key.slice(word * 8, word * 8 + 8), 16) >>> 0;
+}
+
 /** 128 bits of a key of hex digits. */
 export function keyWords(key: string): readonly [number, number, number, number] {
-  const word = (i: number): number => Number.parseInt(key.slice(i * 8, i * 8 + 8), 16) >>> 0;
-  return [word(0), word(1), word(2), word(3)];
+  return [keyWord(key, 0), keyWord(key, 1), keyWord(key, 2), keyWord(key, 3)];
+}
+
+function isHeld(state: number): number {
+  return state === STATE.done || state === STATE.altered ? 1 : 0;
 }
