@@ -52,7 +52,7 @@ async function findFile(file: string, job: string, signal: AbortSignal): Promise
     if ((await readArchiveId(root).catch(() => undefined)) === id) await finishCleaning(file, home);
     return { id, single: file, root, home, sealed: { messages }, zips: [] };
   }
-  if ((await kindOf(dirname(file))) === "none")
+  if ((await kindOf(dirname(file))) !== "directory")
     throw configError(`there is no directory ${dirname(file)}`, "Make it first, or choose another place.");
   const known = await readArchiveId(root, "mboxzip");
   if (known === undefined) await demandEmpty(root);
@@ -188,7 +188,7 @@ async function kindOf(path: string): Promise<"none" | "file" | "directory"> {
   try {
     return (await stat(path)).isDirectory() ? "directory" : "file";
   } catch (error) {
-    if (errno(error) === "ENOENT") return "none";
+    if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") return "none";
     throw ioError(`cannot look at ${path}`, error);
   }
 }
