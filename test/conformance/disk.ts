@@ -3,7 +3,7 @@
 import { mkdir, mkdtemp, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { encodeMutf7 } from "../../src/formats/mutf7.ts";
+import { encodeMutf7 } from "../../src/mail/mutf7.ts";
 import type { SystemFlag } from "../../src/mail/model.ts";
 import type { SeedFolder, SeedMail } from "./seed.ts";
 
