@@ -1,0 +1,69 @@
+// What goes into a command cannot break out of it, and what comes out of a response is read as it was meant.
+
+import { expect, it } from "vitest";
+import {
+  expandSet,
+  flagNames,
+  formatInternalDate,
+  parseFlags,
+  parseInternalDate,
+  stringPart,
+  uidSet,
+} from "../../../src/protocol/imap/syntax.ts";
+
+it.each([
+  ["plain", '"plain"'],
+  ['a"b\\c', '"a\\"b\\\\c"'],
+  ["100% * (x) {5}", '"100% * (x) {5}"'],
+])("%j is quoted", (text, quoted) => {
+  expect(stringPart(text)).toBe(quoted);
+});
+
+it.each(["a\r\nb", "\0", "\xe4", "\x7f", "tab\t"])("%j goes as a literal", (text) => {
+  expect(stringPart(text)).toMatchObject({ size: text.length });
+});
+
+it("keywords that are no atoms are refused, and \\Recent is nobody's", () => {
+  const keywords = new Set(["ok", "$x.y-z", "two words", "a(b", "a]b", "x\r\ny", "", "ä", "NIL", '"']);
+  expect(flagNames({ flags: new Set(["seen"]), keywords })).toEqual({
+    names: ["\\Seen", "ok", "$x.y-z", "NIL"],
+    refused: ["two words", "a(b", "a]b", "x\r\ny", "", "ä", '"'],
+  });
+  expect(parseFlags(["\\SEEN", "\\Recent", "\\Foo", "Work", null])).toEqual({
+    flags: new Set(["seen"]),
+    keywords: new Set(["Work", "NIL"]),
+  });
+});
+
+it.each([
+  [" 1-Jan-2020 10:00:00 +0130", { epochSeconds: 1577867400, zoneMinutes: 90 }],
+  ["01-JAN-2020 00:00:00 -0800", { epochSeconds: 1577865600, zoneMinutes: -480 }],
+  ["31-Dec-1969 23:59:59 +0000", { epochSeconds: -1, zoneMinutes: 0 }],
+])("%j is an instant with a zone, and comes back", (text, received) => {
+  expect(parseInternalDate(text)).toEqual(received);
+  expect(parseInternalDate((formatInternalDate(received) ?? "").slice(1, -1))).toEqual(received);
+});
+
+it("what is no date is none", () => {
+  for (const text of ["", "x", "1-Foo-2020 10:00:00 +0000", "Mon, 1 Jan 2020 10:00:00 +0000"])
+    expect(parseInternalDate(text)).toBeUndefined();
+  expect(formatInternalDate({ epochSeconds: 9e11 })).toBeUndefined();
+  expect(formatInternalDate({ epochSeconds: 0, zoneMinutes: -30 })).toBe('"31-Dec-1969 23:30:00 -0030"');
+});
+
+it("UID sets are ranges, and never longer than a command line may be", () => {
+  expect(uidSet([1, 2, 3, 5, 7, 8], 0, 100)).toEqual({ set: "1:3,5,7:8", next: 6 });
+  expect(uidSet([1, 2, 3, 5], 0, 2)).toEqual({ set: "1:2", next: 2 });
+  const sparse = Array.from({ length: 10_000 }, (_, n) => 4_000_000_000 + 2 * n);
+  let at = 0;
+  const seen: number[] = [];
+  while (at < sparse.length) {
+    const { set, next } = uidSet(sparse, at, sparse.length);
+    expect(set.length).toBeLessThan(8000);
+    seen.push(...(expandSet(set, 100_000) ?? []));
+    at = next;
+  }
+  expect(seen).toEqual(sparse);
+  expect(expandSet("1:4000000000", 1000)).toBeUndefined();
+  expect(expandSet("x", 10)).toBeUndefined();
+});
