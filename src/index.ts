@@ -40,7 +40,7 @@ export type { Incoming, ReadOptions, Slice, Source } from "./sources/source.ts";
  * Opens an endpoint, written as on the command line (`imaps://me@host`, `maildir:./backup`), for reading. Dispose it with
  * `await using`. Throws MailError auth, connection or config.
  */
-export function openSource(endpoint: string, context: EndpointContext, signal: AbortSignal): Promise<Source> {
+export async function openSource(endpoint: string, context: EndpointContext, signal: AbortSignal): Promise<Source> {
   return openSourceEndpoint(parseEndpoint(endpoint, "source"), context, signal);
 }
 
@@ -48,7 +48,7 @@ export function openSource(endpoint: string, context: EndpointContext, signal: A
  * Opens an endpoint for writing. `job` names this very job: a finished `FILE.zip` is accepted again only for the job that wrote
  * it. Throws like openSource.
  */
-export function openSink(
+export async function openSink(
   endpoint: string,
   context: EndpointContext & { readonly job?: string },
   signal: AbortSignal,

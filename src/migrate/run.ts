@@ -78,7 +78,7 @@ async function carry(
       type: "notice",
       text: `the target is complete already, with ${sink.sealed.messages} messages`,
     });
-    return end("complete");
+    return await end("complete");
   }
 
   try {
@@ -119,12 +119,12 @@ async function carry(
     if (!soft.aborted && !isDry) await sink.seal(hard);
     if (options.remove !== undefined && !soft.aborted && !isDry)
       for (const result of results) tally.kept += await removeProved(context, result);
-    if (soft.aborted) return end("stopped");
+    if (soft.aborted) return await end("stopped");
     const balance = tally.balance();
     const whole = tally.folders.every((folder) => folder.summary().closes);
-    return end(whole && balance.failed === 0 && tally.kept === 0 ? "complete" : "partial");
+    return await end(whole && balance.failed === 0 && tally.kept === 0 ? "complete" : "partial");
   } catch (error) {
-    if (soft.aborted && isAbort(error)) return end("stopped");
+    if (soft.aborted && isAbort(error)) return await end("stopped");
     await end("stopped", error instanceof MailError ? error : undefined);
     throw error;
   }

@@ -82,7 +82,7 @@ async function freshUser(): Promise<string> {
 async function carry(source: Source, sink: Sink) {
   await using from = source;
   await using to = sink;
-  return run(from, to, { stateDirectory: join(root, "state") }, signal).finished;
+  return await run(from, to, { stateDirectory: join(root, "state") }, signal).finished;
 }
 
 async function seedMbox(directory: string, folders: readonly MemoryFolder[]): Promise<void> {

@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import type { FolderPath } from "../../mail/model.ts";
-import { decodeMutf7, encodeMutf7 } from "../mutf7.ts";
+import { decodeMutf7, encodeMutf7 } from "../../mail/mutf7.ts";
 
 /** One directory entry on every file system that matters. */
 const LONGEST = 255;

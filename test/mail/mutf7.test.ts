@@ -1,7 +1,7 @@
 // Modified UTF-7: exact both ways, and nothing but the one valid encoding is taken.
 
 import { expect, test } from "vitest";
-import { decodeMutf7, encodeMutf7 } from "../../src/formats/mutf7.ts";
+import { decodeMutf7, encodeMutf7 } from "../../src/mail/mutf7.ts";
 
 const PAIRS: readonly (readonly [string, string])[] = [
   ["", ""],
