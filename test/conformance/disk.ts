@@ -3,8 +3,8 @@
 import { mkdir, mkdtemp, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { encodeMutf7 } from "../../src/mail/mutf7.ts";
 import type { SystemFlag } from "../../src/mail/model.ts";
+import { encodeMutf7 } from "../../src/mail/mutf7.ts";
 import type { SeedFolder, SeedMail } from "./seed.ts";
 
 /** A new folder, and how to be rid of it. */

@@ -109,7 +109,7 @@ export function sinkConformance(name: string, suite: SinkSuite): void {
         letter("many", { flags: new Set(["answered", "flagged", "seen", "draft"]) }),
         letter("keywords", { keywords: new Set(["$Forwarded", "Later"]) }),
         letter("old", { received: { epochSeconds: 86_400 * 400, zoneMinutes: -210 } }),
-        letter("late", { received: { epochSeconds: 2_147_000_000 } }),
+        letter("zone", { received: { epochSeconds: 1_600_000_000, zoneMinutes: 345 } }),
         letter("bare"),
       ];
       const stored = await Promise.all(seeds.map((seed) => append(opened, seed)));
