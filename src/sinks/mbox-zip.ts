@@ -21,7 +21,7 @@ export interface MboxZipSinkOptions {
 }
 
 /** Appends that wait for one commit together: more of them make larger batches. */
-const WRITES = 64;
+const WRITES = 128;
 const FOLDERS = 8;
 
 /**

@@ -9,7 +9,15 @@ import { type Catalogue, type CatalogueMessage, openCatalogue } from "../formats
 import { messageAt } from "../formats/mboxzip/content.ts";
 import { isSingleFile, listZips, missingNumbers, partDirectory, type ZipFileName } from "../formats/mboxzip/layout.ts";
 import { formatRef, placeOf, zipNumber } from "../formats/mboxzip/ref.ts";
-import { demandSame, manifestHead, manifestOf, type ZipShelf, zipShelf } from "../formats/mboxzip/zips.ts";
+import {
+  demandSame,
+  manifestHead,
+  manifestOf,
+  type ZipPool,
+  type ZipShelf,
+  zipPool,
+  zipShelf,
+} from "../formats/mboxzip/zips.ts";
 import { openZip } from "../formats/zip/read.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
@@ -32,6 +40,8 @@ const SESSIONS = 4;
  */
 export async function openMboxZipSource(options: MboxZipSourceOptions, signal: AbortSignal): Promise<Source> {
   const { id, zips } = await findZips(options);
+  const paths = new Map(zips.map(({ number, path }) => [number, path]));
+  const pool = zipPool((number) => paths.get(number));
   let built: Promise<Catalogue> | undefined;
   const catalogue = (): Promise<Catalogue> => {
     built ??= build(zips, signal);
@@ -62,9 +72,10 @@ export async function openMboxZipSource(options: MboxZipSourceOptions, signal: A
       yield { folder };
     },
     async *read(slice, options) {
-      yield* readSlice(await catalogue(), zips, id, slice, options);
+      yield* readSlice(await catalogue(), pool, id, slice, options);
     },
     async [Symbol.asyncDispose]() {
+      await pool[Symbol.asyncDispose]();
       await (await built?.catch(() => undefined))?.[Symbol.asyncDispose]();
     },
   } satisfies Source;
@@ -123,13 +134,12 @@ async function build(zips: readonly ZipFileName[], signal: AbortSignal): Promise
 
 async function* readSlice(
   catalogue: Catalogue,
-  zips: readonly ZipFileName[],
+  pool: ZipPool,
   generation: string,
   { folder }: Slice,
   options: ReadOptions,
 ): AsyncGenerator<Incoming> {
   const { signal } = options;
-  const paths = new Map(zips.map(({ number, path }) => [number, path]));
   // One bit a message: which of them are wanted.
   let wanted = new Uint8Array(1024);
   let count = 0;
@@ -146,7 +156,7 @@ async function* readSlice(
     count++;
   }
   options.listed?.();
-  await using shelf = zipShelf((number) => paths.get(number), 1);
+  await using shelf = zipShelf(pool, 1);
   let at = -1;
   for await (const message of catalogue.messages(folder.path)) {
     if (signal.aborted) return;

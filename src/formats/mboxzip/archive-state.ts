@@ -16,7 +16,7 @@ import { listZips, zipFileName } from "./layout.ts";
 import { packSpool } from "./pack.ts";
 import { formatRef, type Place, placeOf, zipNumber } from "./ref.ts";
 import { openSpool } from "./spool.ts";
-import { demandSame, manifestHead, manifestOf, zipShelf } from "./zips.ts";
+import { demandSame, manifestHead, manifestOf, zipPool, zipShelf } from "./zips.ts";
 
 export interface ArchiveState extends AsyncDisposable {
   /** Says that the archive has this folder, and how it is; written in the background, failures come out in `seal`. */
@@ -91,7 +91,8 @@ async function openLocked(
 
   const temporary = join(home, "tmp");
   const commits: Committer = committer(spool);
-  const shelf = zipShelf((wanted) => files.get(wanted));
+  const pool = zipPool((wanted) => files.get(wanted));
+  const shelf = zipShelf(pool);
   let listing: Listing | undefined;
   const retired: Catalogue[] = [];
   let turn: Promise<unknown> = Promise.resolve();
@@ -188,6 +189,7 @@ async function openLocked(
       await turn;
       for (const catalogue of retired) await catalogue[Symbol.asyncDispose]();
       await shelf[Symbol.asyncDispose]();
+      await pool[Symbol.asyncDispose]();
       if (!sealed) await spool[Symbol.asyncDispose]();
       if (sealed && found.single !== undefined) await clearParts(found.single, home, lock);
       else await lock[Symbol.asyncDispose]();

@@ -14,9 +14,9 @@ export interface Spill extends AsyncDisposable {
 }
 
 /** Characters held in memory before they are written; one write then serves many keys. */
-const HELD = 4 * 1024 * 1024;
+const HELD = 1024 * 1024;
 /** One read. */
-const CHUNK = 1024 * 1024;
+const CHUNK = 256 * 1024;
 
 interface Extents {
   /** Offset and length of each run of lines in the file, in pairs. */

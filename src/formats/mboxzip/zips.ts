@@ -8,8 +8,10 @@ import { damagedZip } from "../zip/seal.ts";
 import type { ZipFileName } from "./layout.ts";
 import type { Place } from "./ref.ts";
 
-/** Readers that stay open: each holds a file and the state of an inflater. */
+/** Readers that stay open: each holds the state of an inflater. */
 const OPEN_READERS = 12;
+/** Zips that stay open unused. */
+const OPEN_ZIPS = 4;
 /** Our manifests deflate to a quarter; one that grows by more than this is a bomb. */
 const MANIFEST_RATIO = 200;
 const SMALL_MANIFEST = 64 * 1024 * 1024;
@@ -52,61 +54,103 @@ export function demandSame(file: ZipFileName, header: HeaderRecord, archive: str
   });
 }
 
+/** Open zips, shared: reading the directory of one with thousands of entries is not done again for each of them. */
+export interface ZipPool extends AsyncDisposable {
+  /** The zip with this number. Give it back with `release`, once, also when this fails. Scope message in its errors. */
+  take(number: number): Promise<Zip>;
+  release(number: number): Promise<void>;
+}
+
+/** `fileOf` gives the path of the zip with a number, or undefined when there is none. */
+export function zipPool(fileOf: (number: number) => string | undefined): ZipPool {
+  // In the order of their last use.
+  const pool = new Map<number, { readonly opened: Promise<Zip>; users: number }>();
+  const open = async (number: number): Promise<Zip> => {
+    const path = fileOf(number);
+    if (path !== undefined) return await openZip(path);
+    throw new MailError("not-found", `the archive has no zip with the number ${number}`, {
+      scope: "message",
+      remedy: "give-up",
+    });
+  };
+  const close = async (opened: Promise<Zip>): Promise<void> => {
+    await (await opened.catch(() => undefined))?.[Symbol.asyncDispose]();
+  };
+  return {
+    take(number) {
+      const pooled = pool.get(number) ?? { opened: open(number), users: 0 };
+      pool.delete(number);
+      pool.set(number, pooled);
+      pooled.users++;
+      return pooled.opened;
+    },
+    async release(number) {
+      const pooled = pool.get(number);
+      if (pooled === undefined) return;
+      pooled.users--;
+      // One that cannot be opened is tried again by the next.
+      if (pooled.users === 0) pooled.opened.catch(() => pool.delete(number));
+      for (const [other, { opened, users }] of pool) {
+        if (pool.size <= OPEN_ZIPS) break;
+        if (users > 0) continue;
+        pool.delete(other);
+        await close(opened);
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      const all = [...pool.values()];
+      pool.clear();
+      for (const { opened } of all) await close(opened);
+    },
+  };
+}
+
 export interface ZipShelf extends AsyncDisposable {
   /** All octets of a message's place, from its From_ line to its blank line. Scope message in its errors. */
   stored(place: Place, signal: AbortSignal): AsyncGenerator<Uint8Array>;
 }
 
 interface Shelved {
-  readonly opened: Promise<{ readonly zip: Zip; readonly reader: RangeReader }>;
+  readonly zip: number;
+  readonly reader: Promise<RangeReader>;
   /** Calls that use it now: it must not be closed under them. */
   users: number;
 }
 
-/** `fileOf` gives the path of the zip with a number, or undefined when there is none; `keep` readers stay open unused. */
-export function zipShelf(fileOf: (number: number) => string | undefined, keep = OPEN_READERS): ZipShelf {
-  // In the order of their last use. A reader has its own zip: the directory is read again, but no two closings meet.
+/** Readers of entries that go on where they were; `keep` of them stay open unused. */
+export function zipShelf(pool: ZipPool, keep = OPEN_READERS): ZipShelf {
+  // In the order of their last use.
   const shelf = new Map<string, Shelved>();
-
-  /** Counts the caller as a user at once: `users` must go down again. */
-  const take = (place: Place): Shelved => {
-    const name = `${place.zip}/${place.entry}`;
-    const known = shelf.get(name);
-    const shelved = known ?? { opened: open(place), users: 0 };
-    shelf.delete(name);
-    shelf.set(name, shelved);
-    if (known === undefined) shelved.opened.catch(() => shelf.delete(name));
-    shelved.users++;
-    return shelved;
+  const open = async ({ zip, entry }: Place): Promise<RangeReader> => rangeReader(await pool.take(zip), entry);
+  const close = async ({ zip, reader }: Shelved): Promise<void> => {
+    await (await reader.catch(() => undefined))?.close();
+    await pool.release(zip);
   };
-  const open = async (place: Place) => {
-    const path = fileOf(place.zip);
-    if (path === undefined)
-      throw new MailError("not-found", `the archive has no zip with the number ${place.zip}`, {
-        scope: "message",
-        remedy: "give-up",
-      });
-    const zip = await openZip(path);
-    return { zip, reader: rangeReader(zip, place.entry) };
-  };
-  const close = async ({ opened }: Shelved): Promise<void> => {
-    const open = await opened.catch(() => undefined);
-    await open?.reader.close();
-    await open?.zip[Symbol.asyncDispose]();
-  };
-
   return {
     async *stored(place, signal) {
-      const shelved = take(place);
+      const name = `${place.zip}/${place.entry}`;
+      const shelved = shelf.get(name) ?? { zip: place.zip, reader: open(place), users: 0 };
+      // Told to whoever awaits it below; until then nobody does.
+      shelved.reader.catch(() => undefined);
+      shelf.delete(name);
+      shelf.set(name, shelved);
+      shelved.users++;
       try {
-        for (const [name, other] of shelf) {
+        for (const [other, old] of shelf) {
           if (shelf.size <= keep) break;
-          if (other.users > 0) continue;
-          shelf.delete(name);
-          await close(other);
+          if (old.users > 0) continue;
+          shelf.delete(other);
+          await close(old);
         }
-        const { reader } = await shelved.opened;
-        yield* reader.read(place.offset, place.length, signal);
+        yield* (await shelved.reader).read(place.offset, place.length, signal);
+      } catch (error) {
+        // A zip that could not be opened is tried again by the next call.
+        const opened = await shelved.reader.catch(() => undefined);
+        if (opened === undefined && shelf.get(name) === shelved) {
+          shelf.delete(name);
+          await pool.release(place.zip);
+        }
+        throw error;
       } finally {
         shelved.users--;
       }

@@ -6,7 +6,7 @@ import { errno, ioError, MailError } from "../../mail/errors.ts";
 import { damagedZip } from "./seal.ts";
 
 /** A zip with more is refused: nobody has that many folders, and each costs memory. */
-export const MAX_ENTRIES = 200_000;
+export const MAX_ENTRIES = 100_000;
 /** Octets of all names together. */
 export const MAX_NAME_BYTES = 64 * 1024 * 1024;
 
