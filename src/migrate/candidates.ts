@@ -5,7 +5,7 @@ import type { Body } from "../mail/body.ts";
 import { MailError } from "../mail/errors.ts";
 import { messageIdOf } from "../mail/headers.ts";
 import { type ContentKey, keyOf, plausibleSizes } from "../mail/key.ts";
-import type { FolderPath, Received, SystemFlag, Traits } from "../mail/model.ts";
+import type { FolderPath, SystemFlag, Traits } from "../mail/model.ts";
 import { SYSTEM_FLAGS } from "../mail/model.ts";
 import type { Copy, Receipt, SinkFolder } from "../sinks/sink.ts";
 import type { FolderLedger } from "./ledger.ts";
@@ -19,8 +19,11 @@ export interface Found {
 
 export interface Candidates {
   readonly size: number;
-  /** The copy of this body that nobody has claimed yet, and claims it; N twins at the source find N twins here. */
-  find(body: Body, received: Received | undefined, signal: AbortSignal): Promise<Found | undefined>;
+  /**
+   * The copy of this body that nobody has claimed yet, and claims it; N twins at the source find N twins here. Of several, one
+   * with these flags and keywords comes first.
+   */
+  find(body: Body, traits: Traits, signal: AbortSignal): Promise<Found | undefined>;
   /** The same for a message whose bytes are not at hand. */
   findKey(key: ContentKey, size: number, signal: AbortSignal): Promise<Receipt | undefined>;
 }
@@ -60,7 +63,7 @@ export async function gatherCandidates(
   if (count === 0) return NO_CANDIDATES;
   return {
     size: count,
-    find: (body, received, abort) => search(folder, ledger, bySize, body, received, abort),
+    find: (body, traits, abort) => search(folder, ledger, bySize, body, traits, abort),
     findKey: (key, size, abort) => searchKey(folder, ledger, bySize, key, size, abort),
   };
 }
@@ -110,28 +113,44 @@ async function search(
   ledger: FolderLedger,
   bySize: ReadonlyMap<number, Unknown[]>,
   body: Body,
-  received: Received | undefined,
+  traits: Traits,
   signal: AbortSignal,
 ): Promise<Found | undefined> {
   const messageId = hashOf(messageIdOf(body.head));
-  for (const size of plausibleSizes(body.shape)) {
-    for (const item of bySize.get(size) ?? []) {
-      if (item.messageId !== UNKNOWN_ID && item.messageId !== messageId) continue;
-      const receipt = { ref: item.receipt };
-      if (ledger.holds(receipt)) continue;
-      item.key ??= readKey(folder, receipt, signal);
-      if ((await item.key) === body.key && ledger.claim(receipt)) return found(item, true);
-    }
+  const sizes = plausibleSizes(body.shape);
+  const same: Unknown[] = [];
+  for (const item of sized(bySize, sizes)) {
+    if (item.messageId !== UNKNOWN_ID && item.messageId !== messageId) continue;
+    const receipt = { ref: item.receipt };
+    if (ledger.holds(receipt)) continue;
+    item.key ??= readKey(folder, receipt, signal);
+    if ((await item.key) !== body.key) continue;
+    if (!hasTraits(item, traits)) same.push(item);
+    else if (ledger.claim(receipt)) return found(item, true);
   }
+  for (const item of same) if (ledger.claim({ ref: item.receipt })) return found(item, true);
+  const { received } = traits;
   if (!body.shape.hasNul || messageId === NO_ID || received === undefined) return undefined;
   // No server gives a NUL back as it was sent, so bytes can prove nothing: Message-ID and date must do.
-  for (const size of plausibleSizes(body.shape)) {
-    for (const item of bySize.get(size) ?? []) {
-      if (item.messageId !== messageId || item.received !== received.epochSeconds) continue;
-      if (ledger.claim({ ref: item.receipt })) return found(item, false);
-    }
+  for (const item of sized(bySize, sizes)) {
+    if (item.messageId !== messageId || item.received !== received.epochSeconds) continue;
+    if (ledger.claim({ ref: item.receipt })) return found(item, false);
   }
   return undefined;
+}
+
+function* sized(bySize: ReadonlyMap<number, Unknown[]>, sizes: Iterable<number>): Generator<Unknown> {
+  for (const size of sizes) yield* bySize.get(size) ?? [];
+}
+
+function hasTraits(item: Unknown, { flags, keywords }: Traits): boolean {
+  if (item.flags !== bitsOf(flags)) return false;
+  const folded = (words: Iterable<string>): string =>
+    [...words]
+      .map((word) => word.toLowerCase())
+      .sort()
+      .join(" ");
+  return folded(item.keywords ?? []) === folded(keywords);
 }
 
 async function readKey(folder: SinkFolder, receipt: Receipt, signal: AbortSignal): Promise<ContentKey | undefined> {
@@ -154,17 +173,19 @@ function hashOf(messageId: string | undefined): number {
 }
 
 function unknownOf(copy: Copy): Unknown {
-  let flags = 0;
-  for (const [bit, flag] of SYSTEM_FLAGS.entries()) if (copy.traits.flags.has(flag)) flags |= 1 << bit;
   return {
     receipt: copy.receipt.ref,
     size: copy.size,
     messageId: copy.messageId === undefined ? UNKNOWN_ID : hashOf(copy.messageId),
-    flags,
+    flags: bitsOf(copy.traits.flags),
     keywords: copy.traits.keywords.size === 0 ? undefined : copy.traits.keywords,
     received: copy.traits.received?.epochSeconds ?? Number.NaN,
     key: copy.key,
   };
+}
+
+function bitsOf(flags: ReadonlySet<SystemFlag>): number {
+  return SYSTEM_FLAGS.reduce((bits, flag, bit) => (flags.has(flag) ? bits | (1 << bit) : bits), 0);
 }
 
 function found(item: Unknown, exact: boolean): Found {

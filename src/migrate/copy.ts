@@ -2,7 +2,7 @@
 
 import type { Body } from "../mail/body.ts";
 import { MailError } from "../mail/errors.ts";
-import { applyChange, difference, type Loss, narrow } from "../mail/fidelity.ts";
+import { difference, type Loss, narrow } from "../mail/fidelity.ts";
 import { receivedFromHeader } from "../mail/headers.ts";
 import { keyOf } from "../mail/key.ts";
 import type { Entry, Traits } from "../mail/model.ts";
@@ -49,10 +49,10 @@ export async function copyMessage(context: RunContext, target: Target, entry: En
 
   const traits: Traits = received === undefined ? entry.traits : { ...entry.traits, received };
   const { kept, losses } = narrow(traits, folder.fidelity);
-  const found = await (await target.candidates()).find(body, received, hard);
+  const found = await (await target.candidates()).find(body, kept, hard);
   if (found !== undefined) {
-    // The other program's flags stay; ours are added.
-    const change = difference(found.traits, applyAdded(found.traits, kept));
+    // Labels are not listed with a copy, so they are only ever added.
+    const change = difference(found.traits, kept);
     if (change !== undefined && options.flags !== false) await folder.update?.(found.receipt, change, hard);
     await ledger.put(record(found.exact ? "done" : "altered", entry, body, found.receipt, found.exact));
     return { as: found.exact ? "adopted" : "altered", losses, traitsUpdated: false };
@@ -139,9 +139,4 @@ async function carryTraits(context: RunContext, target: Target, done: DoneRecord
   if (difference(done.traits, entry.traits) !== undefined)
     await ledger.put({ ...done, origin: entry.origin, traits: entry.traits });
   return changed;
-}
-
-function applyAdded(present: Traits, wanted: Traits): Traits {
-  const none = { flags: new Set<never>(), keywords: new Set<string>(), labels: new Set<string>() };
-  return applyChange(present, { add: wanted, remove: none });
 }

@@ -180,6 +180,17 @@ describe("nothing lost, nothing twice", () => {
     expect(await keysIn(store.folders.get("INBOX") ?? [])).toEqual(await keysIn(folder.mail));
   });
 
+  it("with the flags that each twin has, when one of them was copied before the ledger was lost", async () => {
+    const store = newStore();
+    const unseen = mail("1", twin);
+    const seen = mail("2", twin, { flags: new Set(["seen"]) });
+    await go(memorySource([inbox(seen)]), memorySink(store));
+    await rm(stateDirectory, { recursive: true });
+    await go(memorySource([inbox(unseen, seen)]), memorySink(store));
+    const flags = (store.folders.get("INBOX") ?? []).map(({ traits }) => [...traits.flags].join());
+    expect(flags.sort()).toEqual(["", "seen"]);
+  });
+
   it("when messages share Message-ID and size but not their bytes", async () => {
     const store = newStore();
     await go(memorySource([inbox(mail("1", "Message-ID: <s@x>\r\n\r\nbody A\r\n"))]), memorySink(store));

@@ -68,7 +68,7 @@ async function readAll(open: Promise<Source>): Promise<Map<string, Held[]>> {
 }
 
 const imap = (user: string) => readAll(openImapSource(dovecot.serverOptions("imaps", user), signal));
-const url = (user: string) => `${dovecot.url("imaps", user)}?ca=${dovecot.caFile}`;
+const url = (user: string) => dovecot.url("imaps", user);
 
 function ferry(args: readonly string[], killWhen?: CommandOptions["killWhen"]) {
   const password = dovecot.password;
@@ -183,7 +183,7 @@ it("backup into a Maildir that another program had filled with half of the mail:
 });
 
 describe("drain", () => {
-  const pop = (user: string) => `${dovecot.url("pop3s", user)}?ca=${dovecot.caFile}`;
+  const pop = (user: string) => dovecot.url("pop3s", user);
   const left = (user: string) => readAll(openPop3Source(dovecot.serverOptions("pop3s", user), signal));
 
   it.each(["maildir", "mboxzip"])(
