@@ -173,6 +173,29 @@ describe("a FILE.zip", () => {
   });
 });
 
+describe("what a finished FILE.zip left behind", () => {
+  it("is tidied wherever the tidying was killed, and nothing that is not its own", async () => {
+    await using place = await scratch();
+    const path = join(place.path, "mail.zip");
+    const parts = `${path}.part.d`;
+    await writeRun(path, [[["INBOX"], ["one\r\n"]]]);
+    const reopen = async () => {
+      await using sink = await openMboxZipSink({ path, job: "job" }, NEVER);
+      expect(sink.sealed).toEqual({ messages: 1 });
+      return (await readdir(place.path)).sort();
+    };
+    await mkdir(join(parts, "mailferry", "spool"), { recursive: true });
+    expect(await reopen()).toEqual(["mail.zip"]);
+    await mkdir(join(parts, "mailferry"), { recursive: true });
+    await writeFile(join(parts, "mailferry", "archive.json"), '{"format":"mboxzip","version":1,"id":"somebody-elses"}');
+    expect(await reopen()).toEqual(["mail.zip", "mail.zip.part.d"]);
+    await unlink(join(parts, "mailferry", "archive.json"));
+    await writeFile(join(parts, "mailferry", "letter.txt"), "x");
+    expect(await reopen()).toEqual(["mail.zip", "mail.zip.part.d"]);
+    expect(await readFile(join(parts, "mailferry", "letter.txt"), "utf8")).toBe("x");
+  });
+});
+
 describe("an archive that grows", () => {
   it("gets a zip for each run with something new, and changes none that is there", async () => {
     await using place = await scratch();

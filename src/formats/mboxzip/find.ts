@@ -26,9 +26,13 @@ export interface FoundArchive {
   readonly zips: readonly ZipFileName[];
 }
 
-/** Names of the lock that the sink holds while it writes. The run's own lock lies beside it. */
+const LOCK_FILE = "writer.lock";
+/** Where openArchive keeps the id. */
+const ARCHIVE_FILE = "archive.json";
+
+/** The lock that the sink holds while it writes. The run's own lock lies beside it. */
 export function writerLock(home: string): string {
-  return join(home, "writer.lock");
+  return join(home, LOCK_FILE);
 }
 
 /** The spool of a zip number. */
@@ -49,7 +53,9 @@ async function findFile(file: string, job: string, signal: AbortSignal): Promise
     throw configError(`${file} is a directory`, 'Name a file that ends in ".zip", or a directory whose name does not.');
   if (kind === "file") {
     const { id, messages } = await finished(file, job, signal);
-    if ((await readArchiveId(root).catch(() => undefined)) === id) await finishCleaning(file, home);
+    const left = await readArchiveId(root).catch(() => "unreadable");
+    if (left === id) await finishCleaning(file, home);
+    else if (left === undefined) await removeEmpty(root);
     return { id, single: file, root, home, sealed: { messages }, zips: [] };
   }
   if ((await kindOf(dirname(file))) !== "directory")
@@ -126,15 +132,43 @@ async function finishCleaning(file: string, home: string): Promise<void> {
   await clearParts(file, home, lock);
 }
 
-/** Removes FILE.zip.part.d once FILE.zip is there; what is in quarantine stays, beside it. The lock goes last. */
+/**
+ * Removes FILE.zip.part.d once FILE.zip is there; what is in quarantine stays, beside it. The archive's id goes last of the files:
+ * killed before, the rest is still known to be of this FILE.zip; killed after, only empty directories are left.
+ */
 export async function clearParts(file: string, home: string, lock: AsyncDisposable): Promise<void> {
+  const root = partDirectory(file);
   try {
     await rescueQuarantine(file, home);
+    for (const name of await namesIn(home))
+      if (name !== ARCHIVE_FILE && name !== LOCK_FILE) await rm(join(home, name), { recursive: true, force: true });
+    for (const name of await namesIn(root))
+      if (name !== ARCHIVE_HOME) await rm(join(root, name), { recursive: true, force: true });
     await lock[Symbol.asyncDispose]();
-    await rm(partDirectory(file), { recursive: true, force: true });
+    await rm(join(home, ARCHIVE_FILE), { force: true });
+    await removeEmpty(root);
     await syncDirectory(dirname(file));
   } catch (error) {
-    throw ioError(`cannot remove ${partDirectory(file)}`, error);
+    throw ioError(`cannot remove ${root}`, error);
+  }
+}
+
+/** Removes a tree of directories as far as they hold no file. */
+async function removeEmpty(directory: string): Promise<void> {
+  // A link is not followed: what it leads to is not ours.
+  const stats = await lstat(directory).catch(() => undefined);
+  if (stats?.isDirectory() !== true) return;
+  for (const name of await namesIn(directory)) await removeEmpty(join(directory, name));
+  await rmdir(directory).catch(() => undefined);
+}
+
+/** Empty for what is not there, or is no directory. */
+async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") return [];
+    throw ioError(`cannot read ${directory}`, error);
   }
 }
 
@@ -145,13 +179,7 @@ export async function rescueQuarantine(file: string, home: string): Promise<void
 
 /** Moves the files of one tree into another, and overwrites none there. */
 async function moveInto(from: string, to: string): Promise<void> {
-  let names: string[];
-  try {
-    names = await readdir(from);
-  } catch (error) {
-    if (errno(error) === "ENOENT") return;
-    throw error;
-  }
+  const names = await namesIn(from);
   if (names.length > 0) await mkdir(to, { recursive: true, mode: 0o700 });
   for (const name of names) {
     const source = join(from, name);
@@ -168,15 +196,8 @@ async function moveInto(from: string, to: string): Promise<void> {
 }
 
 async function demandEmpty(directory: string): Promise<void> {
-  let names: string[];
-  try {
-    names = await readdir(directory);
-  } catch (error) {
-    if (errno(error) === "ENOENT") return;
-    throw ioError(`cannot read ${directory}`, error);
-  }
   // `mailferry/` alone: a run that was killed while it made the archive.
-  const foreign = names.find((name) => name !== ARCHIVE_HOME);
+  const foreign = (await namesIn(directory)).find((name) => name !== ARCHIVE_HOME);
   if (foreign === undefined) return;
   throw configError(
     `${directory} exists, is not empty (${JSON.stringify(foreign)}) and is no mboxzip archive`,
