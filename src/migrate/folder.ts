@@ -1,6 +1,7 @@
 // One target folder: passes over its source folders until every listed origin is settled. Crash, retry, a lost ledger and a
 // target that somebody else filled all go this one way: what has no record is looked for in the target before it is copied.
 
+import { setMaxListeners } from "node:events";
 import { DEFAULT_PATIENCE, delayBefore, pause } from "../core/retry.ts";
 import { type Body, MEMORY_LIMIT, stage } from "../mail/body.ts";
 import { isAbort, MailError } from "../mail/errors.ts";
@@ -168,7 +169,7 @@ async function pass(
       },
     },
     reader,
-    signal: AbortSignal.any([context.soft, reader.signal]),
+    signal: listenedTo(AbortSignal.any([context.soft, reader.signal])),
     tasks: new Set(),
     error: undefined,
     again: undefined,
@@ -194,6 +195,12 @@ async function pass(
     await nameCopies(await gatherCandidates(folder, ledger, since, context.hard), ledger, sources, context.hard);
   await closeLedger(context, folder, ledger, open, current.changed || begun !== undefined);
   return folder;
+}
+
+/** Everything in flight listens to it, which is no leak. */
+function listenedTo(signal: AbortSignal): AbortSignal {
+  setMaxListeners(0, signal);
+  return signal;
 }
 
 /** A folder whose state is the one that its last clean run saw holds nothing new. */

@@ -1,6 +1,7 @@
 // A run: folders × lanes from a source to a sink, then seal, then (if asked) removal, then the balance.
 
 import { createHash } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { join } from "node:path";
 import PQueue from "p-queue";
 import { ensureDirectory } from "../core/files.ts";
@@ -41,9 +42,12 @@ export interface Run extends AsyncIterable<MigrationEvent> {
 export function run(source: Source, sink: Sink, options: RunOptions, signal: AbortSignal): Run {
   const events = eventStream();
   const stopper = new AbortController();
+  const hard = AbortSignal.any([signal]);
   const soft = AbortSignal.any([stopper.signal, signal]);
+  // Every message in flight listens to them.
+  setMaxListeners(0, hard, soft);
   const finished = new Promise<void>((resolve) => setImmediate(resolve))
-    .then(() => carry(source, sink, options, events, soft, signal))
+    .then(() => carry(source, sink, options, events, soft, hard))
     .finally(() => events.end());
   // Whoever reads the events alone must not be ended by an unhandled rejection.
   finished.catch(() => undefined);
@@ -139,6 +143,7 @@ async function runLanes(
   const lanes = new PQueue({ concurrency: Math.max(1, Math.min(source.limits.sessions, sink.limits.folders)) });
   const broken = new AbortController();
   const lane: RunContext = { ...context, soft: AbortSignal.any([context.soft, broken.signal]) };
+  setMaxListeners(0, lane.soft);
   const results: FolderResult[] = [];
   let failure: unknown;
   for (const group of groups)

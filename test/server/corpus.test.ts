@@ -130,13 +130,13 @@ describe.skipIf(!existsSync(corpus))("the published corpus (skipped where it is 
     expect(summary).toMatchObject({ closes: true, listed: all.length });
     expect(summary.balance.failed).toBe(empty);
     expect(summary.balance.copied + summary.balance.altered).toBe(all.length - empty);
-    // Dovecot alters what holds a NUL, and nothing else.
+    // Dovecot alters a NUL, and drops a CR that ends the message on a line of its own; nothing else.
     for (const { path, mail } of folders)
       for (const { id, bytes } of mail)
         if (bytes.length > 0)
           expect([`${path[0]}/${id}`, altered.has(`${path[0]}/${id}`)]).toEqual([
             `${path[0]}/${id}`,
-            bytes.includes(0),
+            bytes.includes(0) || /\n\r+$/.test(bytes.subarray(-9).toString("latin1")),
           ]);
 
     const path = join(root, "backup");
