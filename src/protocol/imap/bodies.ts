@@ -114,16 +114,19 @@ export async function* fetchOne(
   uid: number,
   broken: (uid: number) => void,
 ): AsyncGenerator<Fetched> {
+  // One after the other: Dovecot may keep back the first one's answer until the second one's body has gone out, and that
+  // would wait for a reader who waits for the answer.
+  const { rows, answer: metaAnswer } = await fetchAll(connection, `UID FETCH ${uid} (${ROW_ITEMS})`);
+  const row = rows.find((one) => one.uid === uid && one.size !== undefined) ?? rows.find((one) => one.uid === uid);
   const channel = new Channel<FetchRow>(connection);
-  const meta = fetchAll(connection, `UID FETCH ${uid} (${ROW_ITEMS})`);
   // Alone on its connection: a body without a UID before it can only be this one.
-  const isOurs = (row: FetchRow): boolean => row.uid === undefined || row.uid === uid;
+  const isOurs = (one: FetchRow): boolean => one.uid === undefined || one.uid === uid;
   const listener = bodyListener(
     connection,
-    (row) => (isOurs(row) ? "yes" : "no"),
-    (row, weight) => {
-      if (isOurs(row)) channel.push(row, weight);
-      return isOurs(row);
+    (one) => (isOurs(one) ? "yes" : "no"),
+    (one, weight) => {
+      if (isOurs(one)) channel.push(one, weight);
+      return isOurs(one);
     },
   );
   const answer = connection.run(`UID FETCH ${uid} (UID BODY.PEEK[])`, listener);
@@ -135,8 +138,6 @@ export async function* fetchOne(
     },
   );
   try {
-    const { rows, answer: metaAnswer } = await meta;
-    const row = rows.find((one) => one.uid === uid && one.size !== undefined) ?? rows.find((one) => one.uid === uid);
     for (let items = await channel.take(); items !== undefined; items = await channel.take())
       for (const { body } of items) {
         if (body === null || body === undefined) continue;
@@ -146,6 +147,8 @@ export async function* fetchOne(
           yield { uid, row: known, content: body.content };
           body.skip();
         }
+        channel.drop();
+        await answer;
         return;
       }
     yield { uid, row, error: lostMessage(uid, row, await answer, metaAnswer) };

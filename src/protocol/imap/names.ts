@@ -1,7 +1,7 @@
 // Between raw mailbox names and folder paths: modified UTF-7, the delimiter, INBOX and the personal namespace's prefix.
 
-import { decodeMutf7, encodeMutf7 } from "../../mail/mutf7.ts";
 import type { FolderPath } from "../../mail/model.ts";
+import { decodeMutf7, encodeMutf7 } from "../../mail/mutf7.ts";
 import { isInbox } from "./mailbox.ts";
 
 export interface Naming {
