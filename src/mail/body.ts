@@ -48,6 +48,9 @@ export async function stage(content: AsyncIterable<Uint8Array>, directory: strin
           const path = join(directory, `${randomUUID()}.part`);
           file = { handle: await open(path, "wx", 0o600), path, written: 0 };
           await writeAll(file, Buffer.concat(chunks));
+          // The head is filled up whatever the chunks: a header may come in one piece with megabytes of body. A copy, since a
+          // view would keep the whole chunk in memory.
+          chunks.push(Buffer.from(chunk.subarray(0, MEMORY_LIMIT - held)));
         }
         await writeAll(file, chunk);
       } catch (error) {

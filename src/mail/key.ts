@@ -95,7 +95,8 @@ export class KeyHasher {
     this.#crlf += pairs;
     if (folded.includes("\r")) {
       for (let at = folded.indexOf("\r"); at !== -1; at = folded.indexOf("\r", at + 1)) this.#strayCr++;
-      folded = folded.replace(/\r+\n/g, "\n");
+      // The look back keeps this linear where a long run of CR has no LF behind it.
+      folded = folded.replace(/(?<!\r)\r+\n/g, "\n");
     }
     this.#hash.update(folded, "latin1");
   }
