@@ -6,7 +6,8 @@ import type { Origin } from "../mail/model.ts";
 import type { SinkFolder } from "../sinks/sink.ts";
 import type { RunContext } from "./context.ts";
 import { isProved } from "./copy.ts";
-import type { FolderResult, JobState } from "./folder.ts";
+import type { FolderResult } from "./folder.ts";
+import type { JobState } from "./job.ts";
 import type { DoneRecord, FolderLedger } from "./ledger.ts";
 
 /** Copies that are read back at once. */

@@ -46,13 +46,30 @@ describe("the run balances", () => {
     expect(settledAs(events)).toEqual(["copied", "copied", "copied"]);
   });
 
-  it("does not close when a source swallows a message that it listed", async () => {
+  it("names as failed what a source listed and never delivered", async () => {
     const source = memorySource([inbox(mail("a"), mail("b"))], { swallow: new Set(["b"]) });
-    const { summary } = await go(source, memorySink(newStore()));
-    expect(summary.outcome).toBe("partial");
-    expect(summary.closes).toBe(false);
-    expect(summary.listed).toBe(2);
-    expect(summary.folders[0]?.error).toContain("never delivered");
+    const { summary, events } = await go(source, memorySink(newStore()));
+    expect(summary).toMatchObject({ outcome: "partial", closes: true, listed: 2 });
+    expect(summary.balance).toMatchObject({ copied: 1, failed: 1 });
+    const failed = events.find((event) => event.type === "message-settled" && event.as === "failed");
+    expect(failed).toMatchObject({
+      entry: { origin: { id: "b" } },
+      error: { message: expect.stringContaining("never delivered") },
+    });
+  });
+
+  it("does not close over a folder that cannot be read at all, and the others go on", async () => {
+    const source = memorySource([inbox(mail("a")), { path: ["Gone"], generation: "1", mail: [mail("b")] }]);
+    const broken: Source = {
+      ...source,
+      read(slice, options) {
+        if (slice.folder.path[0] !== "Gone") return source.read(slice, options);
+        throw new MailError("not-found", "no such folder", { scope: "folder", remedy: "give-up" });
+      },
+    };
+    const { summary } = await go(broken, memorySink(newStore()));
+    expect(summary).toMatchObject({ outcome: "partial", closes: false, balance: { copied: 1 } });
+    expect(summary.folders.find(({ folder }) => folder[0] === "Gone")?.error).toBe("no such folder");
   });
 
   it("counts a message that vanished while it was read", async () => {
@@ -266,11 +283,22 @@ describe("nothing is deleted without proof", () => {
     expect(sink.counts.sealed).toBe(1);
   });
 
-  it("removes nothing from a folder that did not come through whole", async () => {
+  it("removes nothing from a folder that could not be read to its end", async () => {
     const folder = inbox(mail("a"), mail("b"));
-    const source = memorySource([folder], { swallow: new Set(["b"]) });
-    const { summary } = await go(source, memorySink(newStore()), { remove: {} });
-    expect(summary.removed).toBe(0);
+    let reads = 0;
+    const source = memorySource([folder]);
+    const broken: Source = {
+      ...source,
+      async *read(slice, options) {
+        for await (const incoming of source.read(slice, options)) {
+          if (reads++ > 0) throw new MailError("protocol", "nonsense", { scope: "folder", remedy: "give-up" });
+          yield incoming;
+        }
+        if (reads > 1) throw new MailError("protocol", "nonsense", { scope: "folder", remedy: "give-up" });
+      },
+    };
+    const { summary } = await go(broken, memorySink(newStore()), { remove: {} });
+    expect(summary).toMatchObject({ removed: 0, outcome: "partial" });
     expect(folder.mail).toHaveLength(2);
   });
 

@@ -1,0 +1,31 @@
+// A dry run over one target folder: every message is offered and judged, none is transferred, nothing is written.
+
+import { narrow } from "../mail/fidelity.ts";
+import type { Entry } from "../mail/model.ts";
+import { isFiltered, type RunContext } from "./context.ts";
+import type { Disposition } from "./events.ts";
+import { announce, type JobState, settle } from "./job.ts";
+import type { FolderLedger } from "./ledger.ts";
+
+export async function planMessages(
+  context: RunContext,
+  states: readonly JobState[],
+  ledger: FolderLedger,
+): Promise<void> {
+  for (const state of states) {
+    await announce(context, state, false);
+    for await (const slice of context.source.slices(state.job.folder, context.soft)) {
+      const want = async (entry: Entry): Promise<boolean> => {
+        const known = ledger.find(entry.origin);
+        const filtered = isFiltered(entry, context.options, entry.traits.received, entry.size);
+        const isKnown = known !== undefined && known.state !== "failed" && context.options.recheck !== true;
+        const as: Disposition = filtered ? "filtered" : isKnown ? "already-copied" : "planned";
+        const losses = as === "planned" ? narrow(entry.traits, state.job.plan.fidelity).losses : [];
+        await settle(context, state, ledger, entry, { as, losses }, entry.size ?? 0);
+        return false;
+      };
+      for await (const incoming of context.source.read(slice, { want, signal: context.soft }))
+        await settle(context, state, ledger, incoming.entry, { as: "planned", losses: [] }, incoming.entry.size ?? 0);
+    }
+  }
+}

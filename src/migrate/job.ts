@@ -1,0 +1,87 @@
+// One source folder on its way through a run: its sums, and what is said of it and of each of its messages.
+
+import type { MailError } from "../mail/errors.ts";
+import type { Loss } from "../mail/fidelity.ts";
+import { type Entry, samePath } from "../mail/model.ts";
+import type { RunContext } from "./context.ts";
+import type { Settled } from "./copy.ts";
+import { IdSet } from "./id-set.ts";
+import type { FolderLedger } from "./ledger.ts";
+import type { FolderJob } from "./plan.ts";
+import { FolderTally } from "./tally.ts";
+
+/** One source folder on its way, over all its passes. */
+export interface JobState {
+  readonly job: FolderJob;
+  readonly tally: FolderTally;
+  /** The origins that this run is about, where they are to be removed afterwards. */
+  readonly selected: IdSet | undefined;
+  generation: string | undefined;
+  listed: number;
+  failed: number;
+  announced: boolean;
+  unchanged: boolean;
+  readonly tries: Map<string, number>;
+  /** Ids that failed in an earlier run and are tried again. */
+  readonly retried: Set<string>;
+}
+
+export function startJob(context: RunContext, job: FolderJob): JobState {
+  const tally = new FolderTally(job.folder.path, job.plan.name);
+  context.tally.folders.push(tally);
+  return {
+    job,
+    tally,
+    selected: context.options.remove === undefined ? undefined : new IdSet(),
+    generation: undefined,
+    listed: 0,
+    failed: 0,
+    announced: false,
+    unchanged: false,
+    tries: new Map(),
+    retried: new Set(),
+  };
+}
+
+/** Says once a run what this folder is called in the target, and whether its name could be kept. */
+export async function announce(context: RunContext, state: JobState, created: boolean): Promise<void> {
+  if (state.announced) return;
+  state.announced = true;
+  const { folder, target, plan: planned } = state.job;
+  const losses: Loss[] = samePath(planned.path, target.path)
+    ? []
+    : [{ kind: "folder-name", from: target.path, to: planned.name }];
+  context.tally.addLosses(losses);
+  await context.events.emit({ type: "folder-opened", folder, name: planned.name, losses, created });
+}
+
+/** Counts an origin once a run, and says so. */
+export function settle(
+  context: RunContext,
+  state: JobState,
+  ledger: FolderLedger,
+  entry: Entry,
+  outcome: Settled,
+  bytes: number,
+  error?: MailError,
+): Promise<void> | undefined {
+  if (!ledger.settle(entry.origin)) return undefined;
+  const { as, losses, quarantine, note } = outcome;
+  state.tally.balance[as]++;
+  context.tally.addLosses(losses);
+  if (as === "copied" || as === "altered" || as === "planned") context.tally.bytes += bytes;
+  if (outcome.traitsUpdated === true) {
+    context.tally.traitsUpdated++;
+    void context.events.emit({ type: "traits-updated", origin: entry.origin });
+  }
+  return context.events.emit({
+    type: "message-settled",
+    entry,
+    as,
+    bytes,
+    losses,
+    ...(error === undefined ? {} : { error }),
+    ...(quarantine === undefined ? {} : { quarantine }),
+    ...(note === undefined ? {} : { note }),
+  });
+}

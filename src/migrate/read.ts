@@ -1,0 +1,174 @@
+// The reading side of a pass: what a source folder lists is judged, and what is wanted staged and let go its way.
+
+import { type Body, MEMORY_LIMIT, stage } from "../mail/body.ts";
+import { isAbort, MailError } from "../mail/errors.ts";
+import type { Entry } from "../mail/model.ts";
+import type { Incoming } from "../sources/source.ts";
+import { isFiltered, type RunContext } from "./context.ts";
+import { copyMessage, type Settled, type Target, updateKnown } from "./copy.ts";
+import { type JobState, settle } from "./job.ts";
+import type { Known } from "./ledger.ts";
+
+/** Tries of one message whose failure may pass (a server's UNAVAILABLE). */
+const MESSAGE_TRIES = 3;
+/** What a message in flight costs beside its bytes. */
+const MESSAGE_OVERHEAD = 4096;
+
+/** Everything that one pass over a target folder holds on to. */
+export interface Pass {
+  readonly context: RunContext;
+  readonly target: Target;
+  /** Aborted when reading further makes no sense. */
+  readonly reader: AbortController;
+  readonly signal: AbortSignal;
+  readonly tasks: Set<Promise<void>>;
+  error: unknown;
+  /** A message-scoped failure that another pass may mend. */
+  again: MailError | undefined;
+  changed: boolean;
+  /** The sink stored something that it could not name. */
+  unnamed: boolean;
+}
+
+/** Ends when everything that the folder lists was let go; a failure is in `current.error`. */
+export async function readFolder(current: Pass, state: JobState): Promise<void> {
+  const { context, target } = current;
+  const { tally } = state;
+  const { ledger } = target;
+  state.listed = 0;
+  tally.unresolved = 0;
+
+  const want = (entry: Entry): boolean | Promise<boolean> => {
+    state.listed++;
+    state.generation = entry.origin.generation;
+    const known = ledger.find(entry.origin);
+    if (isFiltered(entry, context.options, entry.traits.received, entry.size))
+      return settled(entry, { as: "filtered", losses: [] });
+    if (known !== undefined && known.state !== "failed") {
+      state.selected?.add(entry.origin.id);
+      const stale = context.options.flags !== false && !known.sameTraits(entry.traits);
+      return stale ? update(known, entry) : settled(entry, { as: "already-copied", losses: [] });
+    }
+    if (known !== undefined) state.retried.add(entry.origin.id);
+    tally.unresolved++;
+    return true;
+  };
+  const settled = (entry: Entry, outcome: Settled): boolean | Promise<boolean> => {
+    const wait = settle(context, state, ledger, entry, outcome, 0);
+    return wait === undefined ? false : wait.then(() => false);
+  };
+  const update = async (known: Known, entry: Entry): Promise<boolean> => {
+    const release = await context.writes.acquire(1, context.hard);
+    spawn(current, release, async () => {
+      const changed = await updateKnown(context, target, known, entry);
+      current.changed = true;
+      await settle(context, state, ledger, entry, { as: "already-copied", losses: [], traitsUpdated: changed }, 0);
+    });
+    return false;
+  };
+  const listed = (): void => {
+    if (state.generation !== undefined) ledger.listedAll(state.job.folder.path, state.generation);
+  };
+
+  try {
+    for await (const slice of context.source.slices(state.job.folder, current.signal))
+      for await (const incoming of context.source.read(slice, { want, listed, signal: current.signal }))
+        await receive(current, state, incoming);
+  } catch (error) {
+    fail(current, error);
+  }
+}
+
+/** Stages one message and lets it go its way; the next is pulled as soon as the bounds have room. */
+async function receive(current: Pass, state: JobState, { entry, content }: Incoming): Promise<void> {
+  const { context } = current;
+  const weight = Math.min(entry.size ?? MEMORY_LIMIT, MEMORY_LIMIT) + MESSAGE_OVERHEAD;
+  const releaseBytes = await context.bytes.acquire(weight, context.hard);
+  let body: Body | undefined;
+  try {
+    const releaseWrite = await context.writes.acquire(1, context.hard);
+    try {
+      body = await stage(content, context.staging);
+    } catch (error) {
+      releaseWrite();
+      releaseBytes();
+      await setAside(current, state, entry, undefined, error);
+      return;
+    }
+    const staged = body;
+    const release = (): void => {
+      releaseWrite();
+      releaseBytes();
+    };
+    spawn(current, release, async () => {
+      await using bytes = staged;
+      try {
+        const outcome = await copyMessage(context, current.target, entry, bytes);
+        if (outcome.as !== "filtered" && outcome.as !== "altered") state.selected?.add(entry.origin.id);
+        if (outcome.as !== "already-copied") current.changed = true;
+        if (outcome.unnamed === true) current.unnamed = true;
+        if (state.retried.has(entry.origin.id)) await context.quarantine.release(entry.origin);
+        resolve(state);
+        await settle(context, state, current.target.ledger, entry, outcome, bytes.shape.size);
+      } catch (error) {
+        await setAside(current, state, entry, bytes, error);
+      }
+    });
+  } catch (error) {
+    releaseBytes();
+    throw error;
+  }
+}
+
+/** What becomes of a message that failed: vanished, tried again in another pass, or set aside for good. */
+async function setAside(
+  current: Pass,
+  state: JobState,
+  entry: Entry,
+  body: Body | undefined,
+  error: unknown,
+): Promise<void> {
+  const { context, target } = current;
+  if (!(error instanceof MailError) || error.details.scope !== "message") {
+    fail(current, error);
+    return;
+  }
+  if (error.code === "not-found") {
+    resolve(state);
+    await settle(context, state, target.ledger, entry, { as: "vanished", losses: [] }, 0);
+    return;
+  }
+  const tries = (state.tries.get(entry.origin.id) ?? 0) + 1;
+  state.tries.set(entry.origin.id, tries);
+  if (error.details.remedy !== "give-up" && tries < MESSAGE_TRIES) {
+    current.again ??= error;
+    return;
+  }
+  const quarantine = await context.quarantine.setAside(entry.origin, body, error.message);
+  state.failed++;
+  current.changed = true;
+  await target.ledger.put({ state: "failed", origin: entry.origin, code: error.code });
+  resolve(state);
+  await settle(context, state, target.ledger, entry, { as: "failed", losses: [], quarantine }, 0, error);
+}
+
+function resolve(state: JobState): void {
+  state.tally.unresolved--;
+}
+
+/** The first failure ends the pass; what is in flight still comes to its end. */
+function fail(current: Pass, error: unknown): void {
+  if (isAbort(error) && current.signal.aborted) return;
+  current.error ??= error;
+  current.reader.abort();
+}
+
+function spawn(current: Pass, release: () => void, work: () => Promise<void>): void {
+  const task = work()
+    .catch((error: unknown) => fail(current, error))
+    .finally(() => {
+      release();
+      current.tasks.delete(task);
+    });
+  current.tasks.add(task);
+}
