@@ -49,7 +49,7 @@ export function headerValues(head: Uint8Array, name: string): string[] {
     const end = fieldEnd(buffer, at);
     if (mayBe(buffer, at, wanted) && fieldName(buffer, at, end) === wanted) {
       const text = headerText(buffer.subarray(buffer.indexOf(58, at) + 1, end));
-      values.push(text.replace(/\r*\n(?=[ \t])/g, "").trim());
+      values.push(text.replace(/(?<!\r)\r*\n(?=[ \t])/g, "").trim());
     }
     at = end;
   }

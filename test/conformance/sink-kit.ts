@@ -13,6 +13,22 @@ import type { Source } from "../../src/sources/source.ts";
 import { chunks, letter, type SeedMail, seedKey } from "./seed.ts";
 import { foldersOf, readAll } from "./source.ts";
 
+export interface MadeSink {
+  readonly sink: Sink;
+  /** The same target, opened again by a later run. The suite disposes of it. */
+  reopenSink(): Promise<Sink>;
+  /** The same target read as a source, after `seal`. The suite disposes of it. */
+  asSource(): Promise<Source>;
+  dispose(): Promise<void>;
+}
+
+export interface SinkSuite {
+  /** A new and empty target. */
+  make(): Promise<MadeSink>;
+  /** What this adapter does not do, by the promise's words, each with its reason. */
+  readonly skip?: Readonly<Record<string, string>>;
+}
+
 export const NEVER = new AbortController().signal;
 
 /** Names that real accounts have. */

@@ -8,8 +8,7 @@ import { narrow } from "../../src/mail/fidelity.ts";
 import { plausibleSizes } from "../../src/mail/key.ts";
 import type { Message } from "../../src/mail/message.ts";
 import { showPath, type TraitChange } from "../../src/mail/model.ts";
-import type { Receipt, Sink } from "../../src/sinks/sink.ts";
-import type { Source } from "../../src/sources/source.ts";
+import type { Receipt } from "../../src/sinks/sink.ts";
 import { chunks, contentKey, expectTraits, letter, oddMail, seedKey } from "./seed.ts";
 import {
   append,
@@ -17,30 +16,16 @@ import {
   fail,
   folder,
   HOSTILE_NAMES,
+  type MadeSink,
   message,
   NEVER,
   ODD_NAMES,
   receiptOf,
   roundTripNames,
+  type SinkSuite,
   stream,
 } from "./sink-kit.ts";
 import { foldersOf, readAll } from "./source.ts";
-
-export interface MadeSink {
-  readonly sink: Sink;
-  /** The same target, opened again by a later run. The suite disposes of it. */
-  reopenSink(): Promise<Sink>;
-  /** The same target read as a source, after `seal`. The suite disposes of it. */
-  asSource(): Promise<Source>;
-  dispose(): Promise<void>;
-}
-
-export interface SinkSuite {
-  /** A new and empty target. */
-  make(): Promise<MadeSink>;
-  /** What this adapter does not do, by the promise's words, each with its reason. */
-  readonly skip?: Readonly<Record<string, string>>;
-}
 
 const NOTHING = { flags: new Set<never>(), keywords: new Set<string>(), labels: new Set<string>() };
 
