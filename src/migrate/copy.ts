@@ -51,6 +51,8 @@ export async function copyMessage(context: RunContext, target: Target, entry: En
   const { kept, losses } = narrow(traits, folder.fidelity);
   const found = await (await target.candidates()).find(body, kept, hard);
   if (found !== undefined) {
+    // From here on records name copies of this generation of the folder.
+    await target.begin();
     // Labels are not listed with a copy, so they are only ever added.
     const change = difference(found.traits, kept);
     if (change !== undefined && options.flags !== false) await folder.update?.(found.receipt, change, hard);

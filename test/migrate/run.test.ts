@@ -187,6 +187,18 @@ describe("nothing lost, nothing twice", () => {
     expect(store.folders.get("INBOX")).toHaveLength(5);
   });
 
+  it("when the target is emptied and made anew after a run that only found its copies", async () => {
+    const store = newStore();
+    const folder = mailbox();
+    await go(memorySource([folder]), memorySink(store));
+    await rm(stateDirectory, { recursive: true });
+    await go(memorySource([folder]), memorySink(store));
+    store.generation = "2";
+    store.folders.clear();
+    const { summary } = await go(memorySource([folder]), memorySink(store));
+    expect(summary.balance.copied).toBe(5);
+  });
+
   it("when another program filled the target with half of it, twins among it", async () => {
     const store = newStore();
     const folder = mailbox();
