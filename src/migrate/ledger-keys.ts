@@ -8,8 +8,10 @@ export type Eligible = (row: number) => "now" | "later" | "never";
 /** Rows in chains by key: any number of twins costs one step each, since a row that is taken or ruled out leaves its chain. */
 export class KeyIndex {
   readonly #table: LedgerTable;
-  readonly #heads: Uint32Array;
+  /** As many as there are rows, or more, so that a chain stays short however many come later. */
+  #heads: Uint32Array;
   #next: Uint32Array;
+  #chained = 0;
 
   constructor(table: LedgerTable) {
     this.#table = table;
@@ -24,6 +26,11 @@ export class KeyIndex {
     }
   }
 
+  /** Too many rows for its chains to be short: make a new one. */
+  get isFull(): boolean {
+    return this.#chained > 4 * this.#heads.length;
+  }
+
   /** A row that is in no chain. */
   add(row: number): void {
     if (row >= this.#next.length) {
@@ -31,9 +38,11 @@ export class KeyIndex {
       larger.set(this.#next);
       this.#next = larger;
     }
+    while (row >= this.#heads.length) this.#split();
     const head = this.#head(this.#table.keyWord(row, 0));
     this.#next[row] = this.#heads[head] ?? 0;
     this.#heads[head] = row + 1;
+    this.#chained++;
     this.#table.mark(row, BIT.chained);
   }
 
@@ -52,11 +61,32 @@ export class KeyIndex {
         if (before < 0) this.#heads[head] = next + 1;
         else this.#next[before] = next + 1;
         table.mark(row, BIT.chained, false);
+        this.#chained--;
         if (verdict === "now") return row;
       }
       row = next;
     }
     return -1;
+  }
+
+  /** Twice the chains: each row stays in its chain or goes to that one's new neighbour, in the same order. */
+  #split(): void {
+    const old = this.#heads;
+    this.#heads = new Uint32Array(old.length * 2);
+    for (let chain = 0; chain < old.length; chain++) {
+      const last = [-1, -1];
+      for (let row = (old[chain] ?? 0) - 1; row >= 0; ) {
+        const next = (this.#next[row] ?? 0) - 1;
+        const head = this.#head(this.#table.keyWord(row, 0));
+        const side = head === chain ? 0 : 1;
+        const before = last[side] ?? -1;
+        if (before < 0) this.#heads[head] = row + 1;
+        else this.#next[before] = row + 1;
+        this.#next[row] = 0;
+        last[side] = row;
+        row = next;
+      }
+    }
   }
 
   #head(word: number): number {
