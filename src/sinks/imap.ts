@@ -12,7 +12,7 @@ import { folderRefusal } from "../protocol/imap/errors.ts";
 import { fetchRows, ROW_ITEMS } from "../protocol/imap/fetch.ts";
 import { mailboxCommand, mailboxStatus, selectMailbox } from "../protocol/imap/mailbox.ts";
 import { ConnectionPool } from "../protocol/imap/pool.ts";
-import { connectImap } from "../protocol/imap/session.ts";
+import { connectImap, type Timing } from "../protocol/imap/session.ts";
 import { SharedSession } from "../protocol/imap/shared-session.ts";
 import { storeChanges } from "../protocol/imap/store.ts";
 import { flagName } from "../protocol/imap/syntax.ts";
@@ -24,11 +24,14 @@ const DEFAULT_FOLDERS = 3;
 /** Appends in flight; the engine bounds their octets, and the appender those on the wire. */
 const WRITES = 256;
 
-/** Connects, logs in and lists at once. Throws MailError auth, connection or config. */
-export async function openImapSink(server: ServerOptions, signal: AbortSignal): Promise<Sink> {
+/** Connects, logs in and lists at once. Throws MailError auth, connection or config. `timing` is for tests. */
+export async function openImapSink(server: ServerOptions, signal: AbortSignal, timing: Timing = {}): Promise<Sink> {
   const folders = server.connections ?? DEFAULT_FOLDERS;
   let opened = 0;
-  const pool = new ConnectionPool((abort) => connectImap(server, { name: `target-${++opened}` }, abort), folders);
+  const pool = new ConnectionPool(
+    (abort) => connectImap(server, { name: `target-${++opened}`, ...timing }, abort),
+    folders,
+  );
   let tree: MailboxTree;
   let usual: Fidelity | undefined;
   const subscribe = new Set<string>();

@@ -19,7 +19,7 @@ import {
 } from "../protocol/imap/mailbox.ts";
 import { nameFor, pathsOf } from "../protocol/imap/names.ts";
 import { ConnectionPool } from "../protocol/imap/pool.ts";
-import { connectImap } from "../protocol/imap/session.ts";
+import { connectImap, type Timing } from "../protocol/imap/session.ts";
 import { uidSet } from "../protocol/imap/syntax.ts";
 import { GrowingUint32 } from "../protocol/imap/uids.ts";
 import { type ServerOptions, serverIdentity } from "../protocol/server.ts";
@@ -31,11 +31,14 @@ const REMOVE_BATCH = 500;
 /** A message at which the connection broke this often, without getting past it, is not asked for again in this run. */
 const STRIKES = 3;
 
-/** Connects and logs in at once. Throws MailError auth, connection or config. */
-export async function openImapSource(server: ServerOptions, signal: AbortSignal): Promise<Source> {
+/** Connects and logs in at once. Throws MailError auth, connection or config. `timing` is for tests. */
+export async function openImapSource(server: ServerOptions, signal: AbortSignal, timing: Timing = {}): Promise<Source> {
   const sessions = server.connections ?? DEFAULT_SESSIONS;
   let opened = 0;
-  const pool = new ConnectionPool((abort) => connectImap(server, { name: `source-${++opened}` }, abort), sessions);
+  const pool = new ConnectionPool(
+    (abort) => connectImap(server, { name: `source-${++opened}`, ...timing }, abort),
+    sessions,
+  );
   (await pool.lease(undefined, signal))[Symbol.dispose]();
   let naming: { prefix: string; delimiter: string | null } = { prefix: "", delimiter: "/" };
   /** By folder name, UIDVALIDITY and UID: how often the connection broke there. */

@@ -14,11 +14,15 @@ const GREETING_MS = 30_000;
 /** Silence during login; some servers are slow to refuse a password on purpose. */
 const LOGIN_STALL_MS = 60_000;
 
-export interface ConnectOptions {
-  /** For the trace. */
-  readonly name: string;
+/** Waits, for tests and slow lines. */
+export interface Timing {
   /** See STALL_MS. */
   readonly stallMs?: number;
+}
+
+export interface ConnectOptions extends Timing {
+  /** For the trace. */
+  readonly name: string;
 }
 
 /**
