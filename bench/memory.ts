@@ -1,5 +1,5 @@
 // Peak memory of real runs, as whole processes: a 100 MB message, and a folder of 100,000 messages, IMAP to Maildir and to zip.
-// npm run bench:memory [-- messages]
+// npm run bench:memory [-- messages]; fails when a run fails or goes over the bound that the README promises.
 
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -9,6 +9,8 @@ import { bigMessage } from "../fixtures/make.ts";
 import { startDovecot } from "../test/kit/dovecot.ts";
 import { seedMaildir } from "../test/kit/seed-maildir.ts";
 
+/** Of RSS, at any moment of a run. */
+const MOST_MB = 200;
 const MANY = Number(process.argv[2] ?? 100_000);
 const main = new URL("../dist/cli/main.js", import.meta.url).pathname;
 
@@ -37,6 +39,8 @@ async function measure(
   return { peakMb, seconds: Number(process.hrtime.bigint() - started) / 1e9, code };
 }
 
+let failures = 0;
+console.log(`node ${process.version}, at most ${MOST_MB} MB allowed`);
 const root = await mkdtemp(join(tmpdir(), "mailferry-memory-"));
 await using dovecot = await startDovecot({ fsync: false });
 try {
@@ -59,9 +63,17 @@ try {
         const args = ["backup", "-q", dovecot.url("imaps", user), target];
         const { peakMb, seconds, code } = await measure(args, dovecot.password);
         const what = `${user === "big" ? "one message of 100 MB" : `${MANY} messages`} to ${target.split(":")[0]}${again ? ", again" : ""}`;
-        console.log(`${what}: peak ${peakMb.toFixed(0)} MB, ${seconds.toFixed(1)} s, exit ${code}`);
+        // No sample at all is no proof either.
+        const isGood = code === 0 && peakMb > 0 && peakMb <= MOST_MB;
+        if (!isGood) failures++;
+        const verdict = isGood ? "" : " FAILED";
+        console.log(`${what}: peak ${peakMb.toFixed(0)} MB, ${seconds.toFixed(1)} s, exit ${code}${verdict}`);
       }
     }
 } finally {
   await rm(root, { recursive: true, force: true });
+}
+if (failures > 0) {
+  console.log(`${failures} runs failed or took more than ${MOST_MB} MB`);
+  process.exitCode = 1;
 }
