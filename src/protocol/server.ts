@@ -46,7 +46,8 @@ export function matchesFingerprint(certificate: PeerCertificate, fingerprint: st
   return certificate.fingerprint256?.replaceAll(":", "").toLowerCase() === fingerprint;
 }
 
-const CERTIFICATE_ERRORS = /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME|EPROTO|ERR_SSL|ERR_TLS/;
+const CERTIFICATE_ERRORS = /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/;
+const TLS_ERRORS = /EPROTO|ERR_SSL|ERR_TLS/;
 
 /** An error met while connecting or talking, as a MailError that names the server and the way out. */
 export function networkError(server: ServerOptions, error: unknown, outcome?: "none" | "unknown"): MailError {
@@ -67,11 +68,32 @@ export function networkError(server: ServerOptions, error: unknown, outcome?: "n
       remedy: "retry",
       hint: "Check the port, and that the server runs.",
     });
-  if (CERTIFICATE_ERRORS.test(code))
-    return new MailError("config", `the certificate of ${place} is not trusted: ${text}`, {
+  if (CERTIFICATE_ERRORS.test(code)) {
+    const what = code.includes("ALTNAME") ? "is for another host" : "is not trusted";
+    return new MailError("config", `the certificate of ${place} ${what}: ${text}`, {
       ...details,
       remedy: "give-up",
-      hint: "If it is yours, add ?ca=FILE with its authority, or ?fingerprint=sha256:… of the certificate itself.",
+      hint: wayPast(code),
+    });
+  }
+  if (TLS_ERRORS.test(code))
+    return new MailError("config", `no TLS connection to ${place} could be made (${openSslReason(text)})`, {
+      ...details,
+      remedy: "give-up",
+      hint: "Check the port; where it is the one for STARTTLS or STLS write imap:// or pop3://.",
     });
   return new MailError("connection", `the connection to ${place} failed: ${text}`, { ...details, remedy: "retry" });
+}
+
+function wayPast(code: string): string {
+  if (code.includes("ALTNAME"))
+    return "Use the name that stands in the certificate; or, if it is yours, add ?fingerprint=sha256:… of it.";
+  if (code === "CERT_HAS_EXPIRED")
+    return "The server's owner must renew it. If it is yours, add ?fingerprint=sha256:… of it.";
+  return "If it is yours, add ?ca=FILE with its authority, or ?fingerprint=sha256:… of the certificate itself.";
+}
+
+/** OpenSSL's "number:error:code:library:function:reason:file:line:" as its reason alone. */
+function openSslReason(text: string): string {
+  return /:error:[^:]*:[^:]*:[^:]*:([^:]+)/.exec(text)?.[1]?.trim() ?? text;
 }

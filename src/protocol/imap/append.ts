@@ -9,7 +9,7 @@ import type { Message } from "../../mail/message.ts";
 import type { Received } from "../../mail/model.ts";
 import { fetchContent } from "./bodies.ts";
 import type { Connection } from "./connection.ts";
-import { accountRefusal, messageRefusal } from "./errors.ts";
+import { messageRefusal } from "./errors.ts";
 import { type FetchRow, fetchAll, parseRow } from "./fetch.ts";
 import { NewUids } from "./new-uids.ts";
 import type { Tagged } from "./parse.ts";
@@ -118,13 +118,13 @@ export class Appender {
       const answer = await connection.run(this.#command(message, size, tried));
       if (answer.status === "OK") return { answer, later: names.filter((name) => !tried.includes(name)) };
       refusal ??= answer;
-      const { code = "" } = answer;
-      if (accountRefusal(answer) !== undefined || code === "TOOBIG" || code === "TRYCREATE" || code === "NONEXISTENT") {
+      // Only words that may be meant for the flags: full, too large, not now or no such folder are not.
+      if (messageRefusal("", answer).code !== "malformed" || isMissing(answer)) {
         refusal = answer;
         break;
       }
     }
-    if (refusal?.code === "TRYCREATE" || refusal?.code === "NONEXISTENT")
+    if (refusal !== undefined && isMissing(refusal))
       throw new MailError("not-found", `the folder ${this.#name} is gone: ${refusal.text}`, {
         scope: "folder",
         remedy: "retry",
@@ -160,6 +160,11 @@ async function* content(message: Message): AsyncGenerator<Uint8Array> {
   } catch (error) {
     throw ioError("a staged message cannot be read", error);
   }
+}
+
+/** RFC 3501 6.3.11, RFC 5530: there is no such folder. */
+function isMissing({ code }: Tagged): boolean {
+  return code === "TRYCREATE" || code === "NONEXISTENT";
 }
 
 /** The flags that the copy lacks although a STORE asked for them again (Exchange forgets \Flagged in APPEND). */

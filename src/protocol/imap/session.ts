@@ -4,6 +4,7 @@ import { connect as connectTcp, isIP } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import type { ImapFlow, ImapFlowOptions } from "imapflow";
 import { configError, errno, MailError } from "../../mail/errors.ts";
+import { checkCredentials, scrub, spellings } from "../credentials.ts";
 import { matchesFingerprint, networkError, type ServerOptions, tlsOptions } from "../server.ts";
 import { Connection } from "./connection.ts";
 import { accountRefusal } from "./errors.ts";
@@ -30,15 +31,20 @@ export interface ConnectOptions extends Timing {
  * certificate that is not the trusted one, nothing secret has been sent. Throws MailError auth, connection or config.
  */
 export async function connectImap(
-  server: ServerOptions,
+  place: ServerOptions,
   options: ConnectOptions,
   signal: AbortSignal,
 ): Promise<Connection> {
   signal.throwIfAborted();
+  // The user name first: nobody is asked for a password in vain.
+  checkCredentials(place.user, "password", "-");
   // Loaded only where a mailbox is opened: it takes a fifth of a second.
-  const [{ ImapFlow: Client }, pass] = await Promise.all([import("imapflow"), server.password()]);
+  const [{ ImapFlow: Client }, pass] = await Promise.all([import("imapflow"), place.password()]);
   if (pass === "")
-    throw new MailError("auth", `no password for ${server.user}`, { scope: "account", remedy: "give-up" });
+    throw new MailError("auth", `no password for ${place.user}`, { scope: "account", remedy: "give-up" });
+  checkCredentials(place.user, "password", pass);
+  const secrets = spellings(place.user, pass);
+  const server = withoutSecrets(place, secrets);
   // The certificate's own trouble; imapflow would report only that the connection ended.
   const refusal: { error?: MailError } = {};
   const client = new Client(clientOptions(server, pass, options, refusal));
@@ -55,10 +61,34 @@ export async function connectImap(
   } catch (error) {
     client.close();
     signal.throwIfAborted();
-    throw refusal.error ?? loginError(server, error);
+    throw refusal.error ?? loginError(server, withoutSecret(error, secrets));
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** Some servers repeat what they were told: it must not come back in a trace. */
+function withoutSecrets(server: ServerOptions, secrets: readonly string[]): ServerOptions {
+  const { trace } = server;
+  if (trace === undefined) return server;
+  return { ...server, trace: (name, direction, text) => trace(name, direction, scrub(text, secrets)) };
+}
+
+/** Nor in an error, in its cause or in its stack. */
+function withoutSecret(error: unknown, secrets: readonly string[]): unknown {
+  if (!(error instanceof Error) || error instanceof MailError) return error;
+  const seen: Error & ClientError = error;
+  const clean = new Error(scrub(seen.message, secrets));
+  if (seen.stack !== undefined) clean.stack = scrub(seen.stack, secrets);
+  const { authenticationFailed, serverResponseCode, responseText, response, tlsFailed } = seen;
+  return Object.assign(clean, {
+    code: errno(seen),
+    authenticationFailed,
+    serverResponseCode,
+    tlsFailed,
+    responseText: responseText === undefined ? undefined : scrub(responseText, secrets),
+    response: typeof response === "string" ? scrub(response, secrets) : undefined,
+  });
 }
 
 function handOver(client: ImapFlow, server: ServerOptions, options: ConnectOptions): Connection {
@@ -149,11 +179,11 @@ function secured(
 
 interface ClientError {
   readonly message: string;
-  readonly authenticationFailed?: boolean;
-  readonly serverResponseCode?: string;
-  readonly responseText?: string;
+  readonly authenticationFailed?: boolean | undefined;
+  readonly serverResponseCode?: string | undefined;
+  readonly responseText?: string | undefined;
   readonly response?: unknown;
-  readonly tlsFailed?: boolean;
+  readonly tlsFailed?: boolean | undefined;
 }
 
 /** RFC 5530: refusals that say nothing about the password. */
@@ -163,7 +193,8 @@ function loginError(server: ServerOptions, error: unknown): MailError {
   if (!(error instanceof Error) || error instanceof MailError) return networkError(server, error);
   const details: ClientError = error;
   if (details.authenticationFailed === true) {
-    const words = typeof details.response === "string" ? details.response : (details.responseText ?? error.message);
+    const said = typeof details.response === "string" ? details.response : (details.responseText ?? error.message);
+    const words = said.replace(/^\S+ (?:NO|BAD) (?:\[[^\]]*\] *)?/i, "");
     const code = details.serverResponseCode ?? "";
     const busy = accountRefusal({ status: "NO", code, text: words });
     if (busy !== undefined) return busy;
@@ -182,6 +213,15 @@ function loginError(server: ServerOptions, error: unknown): MailError {
       cause: error,
     });
   }
+  // CVE-2011-0411's family: kept, it would be taken for answers under TLS.
+  if (errno(error) === "STARTTLS_INJECTION")
+    return new MailError("protocol", `${server.host}:${server.port} sent more before the TLS handshake: refused`, {
+      scope: "account",
+      remedy: "give-up",
+      outcome: "none",
+      hint: "Somebody may be changing this connection; use imaps:// or another network.",
+      cause: error,
+    });
   if (details.tlsFailed === true && errno(error) === undefined)
     return configError(
       `${server.host}:${server.port} does not offer STARTTLS (${error.message}); nothing secret was sent`,

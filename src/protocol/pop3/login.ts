@@ -1,7 +1,7 @@
 // Logging in: AUTH PLAIN or USER/PASS under TLS, APOP before them in the clear, XOAUTH2 for tokens.
 
 import { createHash } from "node:crypto";
-import { configError, MailError } from "../../mail/errors.ts";
+import { MailError } from "../../mail/errors.ts";
 import { COMMAND_LIMIT } from "./limits.ts";
 import { type Capabilities, type Reply, replyError } from "./replies.ts";
 import type { Wire } from "./wire.ts";
@@ -10,23 +10,6 @@ export type Credentials =
   | { readonly kind: "password"; readonly user: string; readonly password: string }
   /** An OAuth 2 access token, sent as SASL XOAUTH2. */
   | { readonly kind: "token"; readonly user: string; readonly token: string };
-
-/** Throws MailError config when a line end or NUL is in what would go into a command. Call it before anything is sent. */
-export function checkCredentials(credentials: Credentials): void {
-  const secret = credentials.kind === "password" ? credentials.password : credentials.token;
-  for (const [name, value] of [
-    ["user name", credentials.user],
-    [credentials.kind, secret],
-  ] as const) {
-    // Each would end the command and begin another one; NUL is the separator of SASL PLAIN (RFC 4616 2).
-    if (/[\r\n\0]/.test(value))
-      throw configError(
-        `the ${name} holds a line end or a NUL: nothing was sent`,
-        `Check where the ${name} comes from.`,
-      );
-    if (value === "") throw configError(`the ${name} is empty: nothing was sent`);
-  }
-}
 
 /**
  * One attempt, with the best method that the server offers; there is no second with a weaker one. Throws MailError auth,

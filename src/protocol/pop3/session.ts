@@ -1,13 +1,14 @@
 // One POP3 session, from login to QUIT: listings, messages, deletion. It never reconnects: numbers and marks die with it.
 
 import { MailError } from "../../mail/errors.ts";
+import { checkCredentials } from "../credentials.ts";
 import type { ServerOptions } from "../server.ts";
 import { openWire } from "./connect.ts";
 import { CAPABILITY_LIMIT, GOODBYE_TIMEOUT_MS, LISTING_LINE_LIMIT, PIPELINE_COMMANDS, type Timing } from "./limits.ts";
 import { lines } from "./lines.ts";
 import { list } from "./list.ts";
 import type { Listing } from "./listing.ts";
-import { type Credentials, checkCredentials, login } from "./login.ts";
+import { type Credentials, login } from "./login.ts";
 import { type Capabilities, capabilities, replyError } from "./replies.ts";
 import { type Retrieved, retrieve } from "./retrieve.ts";
 import type { Wire } from "./wire.ts";
@@ -56,7 +57,7 @@ export async function openPop3Session(
   timing: Timing = {},
 ): Promise<Pop3Session> {
   // The user name first: nobody is asked for a password in vain.
-  checkCredentials({ kind: "password", user: server.user, password: "-" });
+  checkCredentials(server.user, "password", "-");
   const password = await server.password();
   return openPop3SessionAs(server, { kind: "password", user: server.user, password }, signal, timing);
 }
@@ -68,7 +69,8 @@ export async function openPop3SessionAs(
   signal: AbortSignal,
   timing: Timing = {},
 ): Promise<Pop3Session> {
-  checkCredentials(credentials);
+  const secret = credentials.kind === "password" ? credentials.password : credentials.token;
+  checkCredentials(credentials.user, credentials.kind, secret);
   const { wire, greeting } = await openWire(server, signal, timing);
   const cancel = () => wire.fail(signal.reason);
   signal.addEventListener("abort", cancel, { once: true });

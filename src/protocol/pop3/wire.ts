@@ -2,6 +2,7 @@
 
 import type { Socket } from "node:net";
 import { MailError } from "../../mail/errors.ts";
+import { scrub } from "../credentials.ts";
 import { networkError, type ServerOptions } from "../server.ts";
 import type { DotUnstuffer } from "./dots.ts";
 import { INACTIVITY_TIMEOUT_MS, REPLY_LINE_LIMIT } from "./limits.ts";
@@ -63,7 +64,7 @@ export class Wire {
 
   /** From now on these are shown as stars, wherever they turn up. */
   hide(secrets: readonly string[]): void {
-    this.#secrets = [...this.#secrets, ...secrets.filter((secret) => secret.length > 3)];
+    this.#secrets = [...this.#secrets, ...secrets];
   }
 
   /** Commands without their last CRLF; several may be joined by CRLF. `shown` is what the trace says instead. */
@@ -143,9 +144,7 @@ export class Wire {
 
   /** The text without the secrets. Not for texts that are parsed: "1234" may be a password. */
   scrub(text: string): string {
-    let clean = text;
-    for (const secret of this.#secrets) clean = clean.replaceAll(secret, "****");
-    return clean;
+    return scrub(text, this.#secrets);
   }
 
   async #fill(): Promise<void> {

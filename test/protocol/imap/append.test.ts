@@ -227,3 +227,17 @@ it("when the connection dies what was sent is unknown, and the next append goes 
   expect(await box.appender.append(await message("S: four\r\n\r\n"), signal)).toMatchObject({ losses: [] });
   expect(box.connections()).toBe(2);
 });
+
+it("not now, no room and too large are no words about flags: it is sent once", async () => {
+  for (const words of [
+    "NO [UNAVAILABLE] later",
+    "NO [LIMIT] x",
+    "NO [OVERQUOTA] full",
+    "NO message too large",
+    "BAD try again later",
+  ]) {
+    await using box = await target({ refuse: () => words });
+    await expect(box.appender.append(await message("x", { flags: new Set(["seen"]) }), signal)).rejects.toThrow();
+    expect(box.heard.filter((line) => line.includes("APPEND"))).toHaveLength(1);
+  }
+});

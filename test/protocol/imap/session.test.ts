@@ -111,3 +111,72 @@ it("nobody there is a connection error that may pass", async () => {
     details: { remedy: "retry" },
   });
 });
+
+it.each(["IMAP4rev1", "IMAP4rev1 AUTH=PLAIN", "IMAP4rev1 AUTH=LOGIN"])(
+  "a server (%s) that repeats what it was told brings no secret into the error or the trace",
+  async (capabilities) => {
+    const told: string[] = [];
+    await using played = await startScripted(async (talk) => {
+      talk.send(`* OK [CAPABILITY ${capabilities}] hello\r\n`);
+      let tag = "";
+      for (let line = await talk.line(); line !== undefined; line = await talk.line()) {
+        told.push(line);
+        if (/ (?:LOGIN|AUTHENTICATE) /.test(line)) [tag = ""] = line.split(" ");
+        if (/AUTHENTICATE \w+$/.test(line)) talk.send("+ \r\n");
+        else if (capabilities.endsWith("=LOGIN") && told.length === 2) talk.send("+ UGFzc3dvcmQ6\r\n");
+        else talk.send(`* OK ${told.join(" / ")}\r\n${tag} NO [AUTHENTICATIONFAILED] not ${told.join(" / ")}\r\n`);
+      }
+    });
+    const trace: string[] = [];
+    const place = server(played.port, {
+      security: "none",
+      trace: (_, direction, text) => trace.push(direction + text),
+    });
+    const failure: unknown = await connectImap(place, { name: "t" }, signal).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: "auth", message: expect.stringContaining("****") });
+    const shown: string[] = [...trace];
+    for (let error = failure; error instanceof Error; error = error.cause)
+      shown.push(error.message, error.stack ?? "", JSON.stringify(error));
+    const secrets = [
+      PASSWORD,
+      Buffer.from(PASSWORD).toString("base64"),
+      Buffer.from(`\0ali\0${PASSWORD}`).toString("base64"),
+    ];
+    expect(secrets.some((secret) => told.join("\n").includes(secret))).toBe(true);
+    for (const secret of secrets) expect(shown.join("\n")).not.toContain(secret);
+  },
+);
+
+it.each([
+  ["al\r\ni", PASSWORD],
+  ["al\0i", PASSWORD],
+  ["ali", "one\r\nx LOGOUT"],
+  ["ali", "one\0two"],
+])("a line end or NUL in user %j or password %j is a wrong setting, and nothing is sent", async (user, password) => {
+  await using played = await startScripted((talk) => greet(talk, "IMAP4rev1 AUTH=PLAIN"));
+  const place = server(played.port, { security: "none", user, password: async () => password });
+  await expect(connectImap(place, { name: "t" }, signal)).rejects.toMatchObject({ code: "config" });
+  expect(played.connections).toBe(0);
+});
+
+it("more in the clear behind the answer to STARTTLS is refused", async () => {
+  await using played = await startScripted(async (talk) => {
+    talk.send("* OK [CAPABILITY IMAP4rev1 STARTTLS] hello\r\n");
+    for (let heard = await command(talk); heard !== undefined; heard = await command(talk)) {
+      const { tag, text } = heard;
+      const next = `${tag.slice(0, -1)}${Number(tag.slice(-1)) + 1}`;
+      if (text === "STARTTLS")
+        await talk.secure(
+          certificates,
+          `${tag} OK go\r\n* CAPABILITY IMAP4rev1 INJECTED\r\n${next} OK [CAPABILITY IMAP4rev1 INJECTED] in\r\n`,
+        );
+      else if (text === "CAPABILITY") talk.send(`* CAPABILITY IMAP4rev1 STARTTLS\r\n${tag} OK\r\n`);
+      else talk.send(`${tag} OK\r\n`);
+    }
+  });
+  await expect(connectImap(server(played.port, {}), { name: "t" }, signal)).rejects.toMatchObject({
+    code: "protocol",
+    details: { remedy: "give-up" },
+  });
+  expect(played.heard.join("\n")).not.toMatch(/LOGIN|AUTHENTICATE|sesame/);
+});

@@ -208,6 +208,22 @@ it("what a server does not keep of a message is told as a loss", async () => {
   expect(late.losses).toEqual([{ kind: "received" }]);
 });
 
+it("a date that the server replaces is a loss: in the future, outside 1970 to 2038, without four digits in its year", async () => {
+  await using sink = await openImapSink(server.serverOptions("imaps", await newUser()), signal);
+  const folder = await sink.open(folderOf(["Box"]), signal);
+  const now = Math.floor(Date.now() / 1000);
+  const DAY = 86_400;
+  const replaced = [-1, -DAY, 2 ** 31 - 1, 2 ** 31, 4e9, now + DAY, now + 365 * DAY, 253_402_300_800, -62_135_596_801];
+  const kept = [0, 1, now - DAY, now];
+  const losses = async (epochSeconds: number): Promise<unknown> =>
+    (await folder.append(await messageOf(`${HEADER}${epochSeconds}`, { received: { epochSeconds } }), signal)).losses;
+  for (const lost of await Promise.all(replaced.map(losses))) expect(lost).toEqual([{ kind: "received" }]);
+  for (const lost of await Promise.all(kept.map(losses))) expect(lost).toBeUndefined();
+  const dates: (number | undefined)[] = [];
+  for await (const { traits } of folder.copies(undefined, signal)) dates.push(traits.received?.epochSeconds);
+  expect(dates).toEqual(expect.arrayContaining(kept));
+});
+
 it("position and copies: only what came after is listed", async () => {
   const user = await newUser();
   await using sink = await openImapSink(server.serverOptions("imaps", user), signal);
