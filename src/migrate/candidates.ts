@@ -3,11 +3,12 @@
 import { hash32 } from "../core/hash.ts";
 import type { Body } from "../mail/body.ts";
 import { MailError } from "../mail/errors.ts";
+import { narrow } from "../mail/fidelity.ts";
 import { messageIdOf } from "../mail/headers.ts";
 import { type ContentKey, keyOf, plausibleSizes } from "../mail/key.ts";
-import type { FolderPath, SystemFlag, Traits } from "../mail/model.ts";
-import { SYSTEM_FLAGS } from "../mail/model.ts";
-import type { Copy, Receipt, SinkFolder } from "../sinks/sink.ts";
+import type { Traits } from "../mail/model.ts";
+import type { Receipt, SinkFolder } from "../sinks/sink.ts";
+import { CopyTable, NO_ID, UNKNOWN_ID } from "./copy-table.ts";
 import type { FolderLedger } from "./ledger.ts";
 
 export interface Found {
@@ -19,26 +20,23 @@ export interface Found {
 
 export interface Candidates {
   readonly size: number;
+  /** Copies that are still nobody's. */
+  left(): number;
   /**
    * The copy of this body that nobody has claimed yet, and claims it; N twins at the source find N twins here. Of several, one
    * with these flags and keywords comes first.
    */
   find(body: Body, traits: Traits, signal: AbortSignal): Promise<Found | undefined>;
   /** The same for a message whose bytes are not at hand. */
-  findKey(key: ContentKey, size: number, signal: AbortSignal): Promise<Receipt | undefined>;
+  findKey(key: ContentKey, size: number, traits: Traits, signal: AbortSignal): Promise<Receipt | undefined>;
 }
 
-export const NO_CANDIDATES: Candidates = { size: 0, find: async () => undefined, findKey: async () => undefined };
-
-interface Unknown {
-  readonly receipt: string;
-  readonly size: number;
-  readonly messageId: number;
-  readonly flags: number;
-  readonly keywords: ReadonlySet<string> | undefined;
-  readonly received: number;
-  key: ContentKey | Promise<ContentKey | undefined> | undefined;
-}
+export const NO_CANDIDATES: Candidates = {
+  size: 0,
+  left: () => 0,
+  find: async () => undefined,
+  findKey: async () => undefined,
+};
 
 /**
  * Reads the folder's listing (after `since` where the store has an order) and keeps the copies that no record names. Throws
@@ -50,21 +48,20 @@ export async function gatherCandidates(
   since: string | undefined,
   signal: AbortSignal,
 ): Promise<Candidates> {
-  const bySize = new Map<number, Unknown[]>();
-  let count = 0;
-  for await (const copy of folder.copies(since, signal)) {
-    if (ledger.holds(copy.receipt)) continue;
-    count++;
-    const item = unknownOf(copy);
-    const others = bySize.get(copy.size);
-    if (others === undefined) bySize.set(copy.size, [item]);
-    else others.push(item);
+  const table = new CopyTable();
+  for await (const { receipt, size, messageId, traits, key } of folder.copies(since, signal)) {
+    if (ledger.holds(receipt)) continue;
+    const row = table.add(receipt, size, messageId === undefined ? UNKNOWN_ID : hashOf(messageId), traits);
+    if (key !== undefined) table.setKey(row, key);
   }
-  if (count === 0) return NO_CANDIDATES;
+  if (table.count === 0) return NO_CANDIDATES;
+  table.index();
+  const search = new Search(folder, ledger, table);
   return {
-    size: count,
-    find: (body, traits, abort) => search(folder, ledger, bySize, body, traits, abort),
-    findKey: (key, size, abort) => searchKey(folder, ledger, bySize, key, size, abort),
+    size: table.count,
+    left: () => table.count - search.claimed,
+    find: (body, traits, abort) => search.find(body, traits, abort),
+    findKey: (key, size, traits, abort) => search.findKey(key, size, traits, abort),
   };
 }
 
@@ -73,126 +70,105 @@ export async function gatherCandidates(
  * twin that was not copied yet could be taken for one that was.
  */
 export async function nameCopies(
+  folder: SinkFolder,
   candidates: Candidates,
   ledger: FolderLedger,
-  sources: readonly FolderPath[],
   signal: AbortSignal,
 ): Promise<void> {
-  if (candidates.size === 0) return;
-  for (const source of sources)
-    for await (const record of ledger.records(source)) {
-      if (record.receipt !== undefined) continue;
-      const receipt = await candidates.findKey(record.key, record.size, signal);
-      if (receipt !== undefined) await ledger.put({ ...record, receipt });
+  if (candidates.size === 0 || ledger.nameless === 0) return;
+  for await (const record of ledger.records()) {
+    if (record.receipt !== undefined) continue;
+    const { kept } = narrow(record.traits, folder.fidelity);
+    const receipt = await candidates.findKey(record.key, record.size, kept, signal);
+    if (receipt !== undefined) await ledger.put({ ...record, receipt });
+  }
+}
+
+class Search {
+  readonly #folder: SinkFolder;
+  readonly #ledger: FolderLedger;
+  readonly #table: CopyTable;
+  /** Copies that are being read. */
+  readonly #reading = new Map<number, Promise<void>>();
+  /** Copies that cannot be read: deleted by somebody since, or damaged. They are no copy of anything. */
+  readonly #gone = new Set<number>();
+  claimed = 0;
+
+  constructor(folder: SinkFolder, ledger: FolderLedger, table: CopyTable) {
+    this.#folder = folder;
+    this.#ledger = ledger;
+    this.#table = table;
+  }
+
+  async find(body: Body, traits: Traits, signal: AbortSignal): Promise<Found | undefined> {
+    const messageId = hashOf(messageIdOf(body.head));
+    const sizes = plausibleSizes(body.shape);
+    const others: number[] = [];
+    for (const size of sizes)
+      for (const id of [messageId, UNKNOWN_ID])
+        for (const row of this.#table.of(size, id)) {
+          if (!(await this.#hasKey(row, body.key, signal))) continue;
+          if (!this.#table.hasTraits(row, traits)) others.push(row);
+          else if (this.#claim(row)) return this.#found(row, true);
+        }
+    for (const row of others) if (this.#claim(row)) return this.#found(row, true);
+    const { received } = traits;
+    if (!body.shape.hasNul || messageId === NO_ID || received === undefined) return undefined;
+    // No server gives a NUL back as it was sent, so bytes can prove nothing: Message-ID and date must do.
+    for (const size of sizes)
+      for (const row of this.#table.of(size, messageId))
+        if (this.#table.isOf(row, received.epochSeconds) && this.#claim(row)) return this.#found(row, false);
+    return undefined;
+  }
+
+  async findKey(key: ContentKey, size: number, traits: Traits, signal: AbortSignal): Promise<Receipt | undefined> {
+    let other: number | undefined;
+    // Line ends change a size by a CR a line; no mail has lines of less than two octets on average.
+    for (const row of this.#table.near(size, size / 2 - 4, size * 1.5 + 4)) {
+      // Twins have one size in one store.
+      if (other !== undefined && this.#table.size(other) !== this.#table.size(row)) break;
+      if (this.#ledger.holds(this.#table.receipt(row)) || !(await this.#hasKey(row, key, signal))) continue;
+      if (!this.#table.hasTraits(row, traits)) other ??= row;
+      else if (this.#claim(row)) return this.#table.receipt(row);
     }
-}
+    return other !== undefined && this.#claim(other) ? this.#table.receipt(other) : undefined;
+  }
 
-async function searchKey(
-  folder: SinkFolder,
-  ledger: FolderLedger,
-  bySize: ReadonlyMap<number, Unknown[]>,
-  key: ContentKey,
-  size: number,
-  signal: AbortSignal,
-): Promise<Receipt | undefined> {
-  // Line ends change a size by a CR a line; no mail has lines of less than two octets on average.
-  const sizes = [...bySize.keys()].filter((other) => Math.abs(other - size) <= size / 2 + 4);
-  sizes.sort((a, b) => Math.abs(a - size) - Math.abs(b - size));
-  for (const close of sizes)
-    for (const item of bySize.get(close) ?? []) {
-      const receipt = { ref: item.receipt };
-      if (ledger.holds(receipt)) continue;
-      item.key ??= readKey(folder, receipt, signal);
-      if ((await item.key) === key && ledger.claim(receipt)) return receipt;
+  async #hasKey(row: number, key: ContentKey, signal: AbortSignal): Promise<boolean> {
+    const known = this.#table.hasKey(row, key);
+    if (known !== undefined || this.#gone.has(row)) return known === true;
+    let reading = this.#reading.get(row);
+    if (reading === undefined) {
+      reading = this.#read(row, signal).finally(() => this.#reading.delete(row));
+      this.#reading.set(row, reading);
     }
-  return undefined;
-}
-
-async function search(
-  folder: SinkFolder,
-  ledger: FolderLedger,
-  bySize: ReadonlyMap<number, Unknown[]>,
-  body: Body,
-  traits: Traits,
-  signal: AbortSignal,
-): Promise<Found | undefined> {
-  const messageId = hashOf(messageIdOf(body.head));
-  const sizes = plausibleSizes(body.shape);
-  const same: Unknown[] = [];
-  for (const item of sized(bySize, sizes)) {
-    if (item.messageId !== UNKNOWN_ID && item.messageId !== messageId) continue;
-    const receipt = { ref: item.receipt };
-    if (ledger.holds(receipt)) continue;
-    item.key ??= readKey(folder, receipt, signal);
-    if ((await item.key) !== body.key) continue;
-    if (!hasTraits(item, traits)) same.push(item);
-    else if (ledger.claim(receipt)) return found(item, true);
+    await reading;
+    return this.#table.hasKey(row, key) === true;
   }
-  for (const item of same) if (ledger.claim({ ref: item.receipt })) return found(item, true);
-  const { received } = traits;
-  if (!body.shape.hasNul || messageId === NO_ID || received === undefined) return undefined;
-  // No server gives a NUL back as it was sent, so bytes can prove nothing: Message-ID and date must do.
-  for (const item of sized(bySize, sizes)) {
-    if (item.messageId !== messageId || item.received !== received.epochSeconds) continue;
-    if (ledger.claim({ ref: item.receipt })) return found(item, false);
+
+  async #read(row: number, signal: AbortSignal): Promise<void> {
+    try {
+      this.#table.setKey(row, (await keyOf(this.#folder.reopen(this.#table.receipt(row), signal))).key);
+    } catch (error) {
+      if (!(error instanceof MailError) || error.details.scope !== "message" || error.details.remedy !== "give-up")
+        throw error;
+      this.#gone.add(row);
+      this.#table.drop(row);
+    }
   }
-  return undefined;
-}
 
-function* sized(bySize: ReadonlyMap<number, Unknown[]>, sizes: Iterable<number>): Generator<Unknown> {
-  for (const size of sizes) yield* bySize.get(size) ?? [];
-}
+  #claim(row: number): boolean {
+    const isOurs = this.#ledger.claim(this.#table.receipt(row));
+    if (isOurs) this.claimed++;
+    this.#table.drop(row);
+    return isOurs;
+  }
 
-function hasTraits(item: Unknown, { flags, keywords }: Traits): boolean {
-  if (item.flags !== bitsOf(flags)) return false;
-  const folded = (words: Iterable<string>): string =>
-    [...words]
-      .map((word) => word.toLowerCase())
-      .sort()
-      .join(" ");
-  return folded(item.keywords ?? []) === folded(keywords);
-}
-
-async function readKey(folder: SinkFolder, receipt: Receipt, signal: AbortSignal): Promise<ContentKey | undefined> {
-  try {
-    return (await keyOf(folder.reopen(receipt, signal))).key;
-  } catch (error) {
-    // Deleted by somebody since it was listed: then it is no copy of anything.
-    if (error instanceof MailError && error.code === "not-found") return undefined;
-    throw error;
+  #found(row: number, exact: boolean): Found {
+    return { receipt: this.#table.receipt(row), traits: this.#table.traits(row), exact };
   }
 }
-
-/** The sink did not read the message, so its Message-ID is not known. */
-const UNKNOWN_ID = 0;
-/** The message has none. */
-const NO_ID = 1;
 
 function hashOf(messageId: string | undefined): number {
   return messageId === undefined ? NO_ID : hash32(messageId, 2);
-}
-
-function unknownOf(copy: Copy): Unknown {
-  return {
-    receipt: copy.receipt.ref,
-    size: copy.size,
-    messageId: copy.messageId === undefined ? UNKNOWN_ID : hashOf(copy.messageId),
-    flags: bitsOf(copy.traits.flags),
-    keywords: copy.traits.keywords.size === 0 ? undefined : copy.traits.keywords,
-    received: copy.traits.received?.epochSeconds ?? Number.NaN,
-    key: copy.key,
-  };
-}
-
-function bitsOf(flags: ReadonlySet<SystemFlag>): number {
-  return SYSTEM_FLAGS.reduce((bits, flag, bit) => (flags.has(flag) ? bits | (1 << bit) : bits), 0);
-}
-
-function found(item: Unknown, exact: boolean): Found {
-  const flags = new Set<SystemFlag>(SYSTEM_FLAGS.filter((_, bit) => (item.flags & (1 << bit)) !== 0));
-  return {
-    receipt: { ref: item.receipt },
-    traits: { flags, keywords: item.keywords ?? new Set(), labels: new Set() },
-    exact,
-  };
 }

@@ -5,7 +5,7 @@ import { MailError } from "../mail/errors.ts";
 import { difference, type Loss, narrow } from "../mail/fidelity.ts";
 import { receivedFromHeader } from "../mail/headers.ts";
 import { keyOf } from "../mail/key.ts";
-import type { Entry, Traits } from "../mail/model.ts";
+import type { Entry, TraitChange, Traits } from "../mail/model.ts";
 import type { Receipt, SinkFolder } from "../sinks/sink.ts";
 import type { Candidates } from "./candidates.ts";
 import { isFiltered, type RunContext } from "./context.ts";
@@ -28,6 +28,8 @@ export interface Settled {
   readonly quarantine?: string;
   readonly note?: string;
   readonly traitsUpdated?: boolean;
+  /** Its traits in the target are not yet those of the source. */
+  readonly behind?: boolean;
   /** Stored, but the sink could not say under which name. */
   readonly unnamed?: boolean;
 }
@@ -41,23 +43,34 @@ export async function copyMessage(context: RunContext, target: Target, entry: En
   const received = entry.traits.received ?? receivedFromHeader(body.head);
   if (isFiltered(entry, options, received, body.shape.size)) return { as: "filtered", losses: NO_LOSSES };
 
-  const moved = await ledger.adopt(entry.origin, body.key);
-  if (moved !== undefined) {
-    const traitsUpdated = await carryTraits(context, target, moved, entry);
-    return { as: "already-copied", losses: NO_LOSSES, traitsUpdated };
-  }
+  const removed = await removedBefore(ledger, entry, body);
+  const moved = removed ?? (await ledger.adopt(entry.origin, body.key));
+  if (moved !== undefined) return { as: "already-copied", ...(await carryTraits(context, target, moved, entry)) };
 
   const traits: Traits = received === undefined ? entry.traits : { ...entry.traits, received };
   const { kept, losses } = narrow(traits, folder.fidelity);
-  const found = await (await target.candidates()).find(body, kept, hard);
-  if (found !== undefined) {
+  const candidates = await target.candidates();
+  for (let found = await candidates.find(body, kept, hard); found; found = await candidates.find(body, kept, hard)) {
     // From here on records name copies of this generation of the folder.
     await target.begin();
     // Labels are not listed with a copy, so they are only ever added.
     const change = difference(found.traits, kept);
-    if (change !== undefined && options.flags !== false) await folder.update?.(found.receipt, change, hard);
-    await ledger.put(record(found.exact ? "done" : "altered", entry, body, found.receipt, found.exact));
-    return { as: found.exact ? "adopted" : "altered", losses, traitsUpdated: false };
+    const fate = options.flags === false ? UNTRIED : await changeTraits(folder, found.receipt, change, hard);
+    // Deleted since it was listed: no copy of anything.
+    if (fate.is === "gone") continue;
+    const behind = fate.is === "refused" && change !== undefined;
+    const has: Traits = behind
+      ? { ...traits, flags: found.traits.flags, keywords: found.traits.keywords }
+      : entry.traits;
+    const all = [...losses, ...fate.losses];
+    if (found.exact) {
+      await ledger.put({ ...record("done", entry, body, found.receipt, true), traits: has });
+      return { as: "adopted", losses: all, behind, ...noteOf(fate) };
+    }
+    const note = "the target changes the bytes of this message; its copy was found by Message-ID and date";
+    const quarantine = await context.quarantine.setAside(entry.origin, body, note);
+    await ledger.put({ ...record("altered", entry, body, found.receipt, false), traits: has });
+    return { as: "altered", losses: all, behind, quarantine, note };
   }
 
   if (folder.fidelity.maxBytes !== undefined && body.shape.size > folder.fidelity.maxBytes)
@@ -118,27 +131,74 @@ export async function isProved(
   }
 }
 
-/** Carries the source's change of traits since the last run over to a copy made earlier. True when something was changed. */
-export async function updateKnown(context: RunContext, target: Target, known: Known, entry: Entry): Promise<boolean> {
-  const done = await known.read();
-  return done === undefined ? false : carryTraits(context, target, done, entry);
+/**
+ * A record of an origin that was removed and is listed again: the store did not delete it after all, or gave its id to new mail
+ * (a UIDL may be used again, RFC 1939 section 7). Only the bytes tell.
+ */
+async function removedBefore(ledger: FolderLedger, entry: Entry, body: Body): Promise<DoneRecord | undefined> {
+  const known = ledger.find(entry.origin);
+  const before = known?.state === "removed" ? await known.read() : undefined;
+  if (before === undefined || before.key !== body.key || before.state !== "done") return undefined;
+  await ledger.put(before);
+  return before;
 }
 
-async function carryTraits(context: RunContext, target: Target, done: DoneRecord, entry: Entry): Promise<boolean> {
-  if (context.options.flags === false) return false;
-  const { folder, ledger } = target;
-  const change = difference(narrow(done.traits, folder.fidelity).kept, narrow(entry.traits, folder.fidelity).kept);
-  let changed = false;
-  if (change !== undefined && done.receipt !== undefined && folder.update !== undefined) {
-    try {
-      await folder.update(done.receipt, change, context.hard);
-      changed = true;
-    } catch (error) {
-      // Its user deleted the copy in the target: it stays deleted, and the record follows the source.
-      if (!(error instanceof MailError && error.code === "not-found")) throw error;
-    }
+type Fate =
+  | { readonly is: "done" | "gone"; readonly losses: readonly Loss[] }
+  | { readonly is: "refused"; readonly losses: readonly Loss[]; readonly note?: string };
+
+const UNTRIED: Fate = { is: "refused", losses: NO_LOSSES };
+
+/** What the target refuses to change is a loss; it does not keep the other messages from coming. */
+async function changeTraits(
+  folder: SinkFolder,
+  receipt: Receipt,
+  change: TraitChange | undefined,
+  signal: AbortSignal,
+): Promise<Fate> {
+  if (change === undefined) return { is: "done", losses: NO_LOSSES };
+  try {
+    await folder.update?.(receipt, change, signal);
+    return { is: "done", losses: NO_LOSSES };
+  } catch (error) {
+    if (!(error instanceof MailError) || error.details.scope !== "message") throw error;
+    if (error.code === "not-found") return { is: "gone", losses: NO_LOSSES };
+    const { flags, keywords, labels } = change.add;
+    const losses: Loss[] = [
+      ...[...flags].map((name) => ({ kind: "flag", name }) as const),
+      ...[...keywords].map((name) => ({ kind: "keyword", name }) as const),
+      ...[...labels].map((name) => ({ kind: "label", name }) as const),
+    ];
+    return { is: "refused", losses, note: `its flags could not be changed: ${error.message}` };
   }
-  if (difference(done.traits, entry.traits) !== undefined)
-    await ledger.put({ ...done, origin: entry.origin, traits: entry.traits });
-  return changed;
+}
+
+function noteOf(fate: Fate): { note?: string } {
+  return fate.is === "refused" && fate.note !== undefined ? { note: fate.note } : {};
+}
+
+/** What came of carrying the source's change of traits since the last run over to a copy made earlier. */
+export type Carried = Pick<Settled, "losses" | "note" | "traitsUpdated" | "behind">;
+
+export async function updateKnown(context: RunContext, target: Target, known: Known, entry: Entry): Promise<Carried> {
+  const done = await known.read();
+  return done === undefined ? { losses: NO_LOSSES } : carryTraits(context, target, done, entry);
+}
+
+async function carryTraits(context: RunContext, target: Target, done: DoneRecord, entry: Entry): Promise<Carried> {
+  const { folder, ledger } = target;
+  const isSame = difference(done.traits, entry.traits) === undefined;
+  if (context.options.flags === false) return { losses: NO_LOSSES, behind: !isSame };
+  const change = difference(narrow(done.traits, folder.fidelity).kept, narrow(entry.traits, folder.fidelity).kept);
+  const losses: readonly Loss[] = NO_LOSSES;
+  // Nobody knows which copy it is; perhaps the next run does.
+  if (change !== undefined && done.receipt === undefined) return { losses, behind: true };
+  const fate: Fate =
+    done.receipt === undefined
+      ? { is: "done", losses }
+      : await changeTraits(folder, done.receipt, change, context.hard);
+  if (fate.is === "refused") return { losses: fate.losses, behind: true, ...noteOf(fate) };
+  // Where its user deleted the copy in the target, it stays deleted, and the record follows the source.
+  if (!isSame) await ledger.put({ ...done, origin: entry.origin, traits: entry.traits });
+  return { losses, traitsUpdated: change !== undefined && fate.is === "done" };
 }

@@ -5,7 +5,7 @@ import { DEFAULT_PATIENCE, delayBefore, pause } from "../core/retry.ts";
 import { isAbort, MailError } from "../mail/errors.ts";
 import type { Entry } from "../mail/model.ts";
 import type { SinkFolder } from "../sinks/sink.ts";
-import { filtersMessages, type RunContext } from "./context.ts";
+import { filtersMessages, isFiltered, type RunContext } from "./context.ts";
 import type { Settled } from "./copy.ts";
 import { type JobState, settle, startJob } from "./job.ts";
 import type { FolderLedger } from "./ledger.ts";
@@ -24,8 +24,7 @@ export async function runFolder(context: RunContext, jobs: readonly FolderJob[])
   const { options, soft } = context;
   const states = jobs.map((job) => startJob(context, job));
   const name = jobs[0]?.plan.name ?? "";
-  for (const state of states) await skipUnchanged(context, state, name);
-  if (states.every(({ unchanged }) => unchanged)) {
+  if (await skipUnchanged(context, states, name)) {
     for (const state of states) await finished(context, state);
     return { states, ledger: undefined, folder: undefined };
   }
@@ -66,9 +65,10 @@ async function giveUp(context: RunContext, state: JobState, ledger: FolderLedger
   const { source, soft } = context;
   const want = (entry: Entry): Promise<boolean> | false => {
     const known = ledger.find(entry.origin);
+    const isLeft = isFiltered(entry, context.options, entry.traits.received, entry.size);
     const isHere = known !== undefined && known.state !== "failed";
-    const outcome: Settled = { as: isHere ? "already-copied" : "failed", losses: [] };
-    const wait = settle(context, state, ledger, entry, outcome, 0, isHere ? undefined : error);
+    const outcome: Settled = { as: isLeft ? "filtered" : isHere ? "already-copied" : "failed", losses: [] };
+    const wait = settle(context, state, ledger, entry, outcome, 0, outcome.as === "failed" ? error : undefined);
     return wait === undefined ? false : wait.then(() => false);
   };
   try {
@@ -85,16 +85,26 @@ async function finished(context: RunContext, { job, tally }: JobState): Promise<
   await context.events.emit({ type: "folder-finished", folder: job.folder, summary: tally.summary() });
 }
 
-/** A folder whose state is the one that its last clean run saw holds nothing new. */
-async function skipUnchanged(context: RunContext, state: JobState, name: string): Promise<void> {
-  const { options } = context;
-  const { folder } = state.job;
-  if (options.recheck === true || options.remove !== undefined || filtersMessages(options)) return;
-  if (folder.state === undefined) return;
-  const head = (await context.ledger.glance(name))?.head(folder.path);
-  if (head?.sourceState === undefined || head.sourceState !== folder.state) return;
-  state.unchanged = true;
-  state.generation = head.generation;
-  state.tally.balance["already-copied"] += head.listed;
-  await context.events.emit({ type: "folder-unchanged", folder, messages: head.listed });
+/**
+ * Folders whose state is the one that their last clean run saw hold nothing new. Of those that share a target none is skipped
+ * alone: the others may find that the target was made anew.
+ */
+async function skipUnchanged(context: RunContext, states: readonly JobState[], name: string): Promise<boolean> {
+  const { options, ledger, events } = context;
+  if (options.recheck === true || options.remove !== undefined || filtersMessages(options)) return false;
+  if (states.some(({ job }) => job.folder.state === undefined)) return false;
+  const glance = await ledger.glance(name);
+  const heads = states.map(({ job }) => {
+    const head = glance?.head(job.folder.path);
+    return head?.sourceState === job.folder.state ? head : undefined;
+  });
+  if (heads.includes(undefined)) return false;
+  for (const [i, state] of states.entries()) {
+    const head = heads[i];
+    if (head === undefined) continue;
+    state.generation = head.generation;
+    state.tally.balance["already-copied"] += head.listed;
+    await events.emit({ type: "folder-unchanged", folder: state.job.folder, messages: head.listed });
+  }
+  return true;
 }

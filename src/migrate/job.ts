@@ -18,9 +18,9 @@ export interface JobState {
   readonly selected: IdSet | undefined;
   generation: string | undefined;
   listed: number;
-  failed: number;
+  /** A change of traits was not carried over: next time the folder must be listed, whatever its state says. */
+  behind: boolean;
   announced: boolean;
-  unchanged: boolean;
   readonly tries: Map<string, number>;
   /** Ids that failed in an earlier run and are tried again. */
   readonly retried: Set<string>;
@@ -35,9 +35,8 @@ export function startJob(context: RunContext, job: FolderJob): JobState {
     selected: context.options.remove === undefined ? undefined : new IdSet(),
     generation: undefined,
     listed: 0,
-    failed: 0,
+    behind: false,
     announced: false,
-    unchanged: false,
     tries: new Map(),
     retried: new Set(),
   };

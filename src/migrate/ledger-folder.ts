@@ -108,6 +108,14 @@ class JournalFolder implements FolderLedger {
     return this.#state.head(source);
   }
 
+  heads(): readonly FolderPath[] {
+    return this.#state.heads.map(({ source }) => source);
+  }
+
+  get nameless(): number {
+    return this.#state.table.nameless();
+  }
+
   async begin(sinkGeneration: string): Promise<void> {
     if (this.#open?.generation !== sinkGeneration) {
       const durable = this.#request({ s: "open", n: 0, g: sinkGeneration });
@@ -164,6 +172,10 @@ class JournalFolder implements FolderLedger {
     return this.#state.table.claim(receipt.ref);
   }
 
+  unclaim(): void {
+    this.#state.table.unclaim();
+  }
+
   async put(record: LedgerRecord): Promise<void> {
     const line = recordLine(record);
     if (line.s !== "done" && line.s !== "altered") {
@@ -179,7 +191,7 @@ class JournalFolder implements FolderLedger {
     return this.#state.table.mark(this.#state.ensure(origin), BIT.settled);
   }
 
-  async *records(source: FolderPath): AsyncGenerator<DoneRecord> {
+  async *records(source?: FolderPath): AsyncGenerator<DoneRecord> {
     const { table } = this.#state;
     const epoch = this.#epoch;
     // A record written again meanwhile moves to the end: it is met there, once, and new ones are left out.
@@ -193,7 +205,8 @@ class JournalFolder implements FolderLedger {
         for (const { text, offset } of lines) {
           if (this.#epoch !== epoch) throw new Error("the ledger was compacted while its records were read");
           const line = text === undefined ? undefined : decode(text);
-          if (line === undefined || (line.s !== "done" && line.s !== "altered") || !samePath(line.f, source)) continue;
+          if (line === undefined || (line.s !== "done" && line.s !== "altered")) continue;
+          if (source !== undefined && !samePath(line.f, source)) continue;
           const row = this.#state.find({ folder: line.f, generation: line.g, id: line.i });
           if (row < 0 || row >= count || table.offset(row) !== offset) continue;
           const state = table.state(row);

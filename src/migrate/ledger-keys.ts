@@ -11,7 +11,6 @@ export class KeyIndex {
   /** As many as there are rows, or more, so that a chain stays short however many come later. */
   #heads: Uint32Array;
   #next: Uint32Array;
-  #chained = 0;
 
   constructor(table: LedgerTable) {
     this.#table = table;
@@ -26,11 +25,6 @@ export class KeyIndex {
     }
   }
 
-  /** Too many rows for its chains to be short: make a new one. */
-  get isFull(): boolean {
-    return this.#chained > 4 * this.#heads.length;
-  }
-
   /** A row that is in no chain. */
   add(row: number): void {
     if (row >= this.#next.length) {
@@ -42,7 +36,6 @@ export class KeyIndex {
     const head = this.#head(this.#table.keyWord(row, 0));
     this.#next[row] = this.#heads[head] ?? 0;
     this.#heads[head] = row + 1;
-    this.#chained++;
     this.#table.mark(row, BIT.chained);
   }
 
@@ -61,7 +54,6 @@ export class KeyIndex {
         if (before < 0) this.#heads[head] = next + 1;
         else this.#next[before] = next + 1;
         table.mark(row, BIT.chained, false);
-        this.#chained--;
         if (verdict === "now") return row;
       }
       row = next;

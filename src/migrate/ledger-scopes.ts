@@ -12,6 +12,8 @@ export class Scopes {
   readonly #scopes: Scope[] = [];
   readonly #byName = new Map<string, number>();
   readonly #byPath = new Map<string, number>();
+  /** Generations of each folder, by its number. */
+  readonly #generations: number[] = [];
   // A million records in a row are of one scope: the last one is tried first.
   #lastPath: FolderPath = [];
   #lastGeneration = "";
@@ -39,11 +41,15 @@ export class Scopes {
 
   #folder(path: FolderPath): number {
     const name = JSON.stringify(path);
-    const known = this.#byPath.get(name);
-    if (known !== undefined) return known;
-    const folder = this.#byPath.size;
+    const folder = this.#byPath.get(name) ?? this.#byPath.size;
     this.#byPath.set(name, folder);
+    this.#generations[folder] = (this.#generations[folder] ?? 0) + 1;
     return folder;
+  }
+
+  /** How many generations of this folder there are records of, or were looked for. */
+  generationsOf(folder: number): number {
+    return this.#generations[folder] ?? 0;
   }
 
   folderOf(scope: number): number {

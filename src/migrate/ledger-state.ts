@@ -98,7 +98,9 @@ export class LedgerState {
     table.mark(row, BIT.record);
     table.mark(row, BIT.taken, false);
     if (fresh) table.mark(row, BIT.listed);
-    if (!chained) this.#keys?.add(row);
+    // Its origin was met, so only a generation yet to come could take it over.
+    if (fresh && !chained) this.#dropped.add(table.scope(row));
+    else if (!chained) this.#keys?.add(row);
   }
 
   /** The record has gone to another origin, its day with it. */
@@ -143,10 +145,12 @@ export class LedgerState {
     const { table, scopes } = this;
     const own = scopes.find(origin.folder, origin.generation, true);
     const folder = scopes.folderOf(own);
+    // Nothing here can be taken over, as in every first run: then this costs nothing, however many there are.
+    if (table.unlisted === 0 && scopes.generationsOf(folder) < 2) return -1;
     const isOlder = (scope: number): boolean =>
       scopes.folderOf(scope) === folder && scopes.generationOf(scope) !== origin.generation;
     // A generation that changes in the middle of a run makes records eligible that were dropped before.
-    if (this.#keys === undefined || [...this.#dropped].some(isOlder)) {
+    if (this.#keys === undefined || some(this.#dropped, isOlder)) {
       this.#keys = new KeyIndex(table);
       this.#dropped.clear();
     }
@@ -184,6 +188,11 @@ export class LedgerState {
     }
     return live;
   }
+}
+
+function some<T>(items: Iterable<T>, test: (item: T) => boolean): boolean {
+  for (const item of items) if (test(item)) return true;
+  return false;
 }
 
 // Sorted, and in lower case where case means nothing: the hash is of the sets. Seeded a process, so that two sets which

@@ -48,6 +48,8 @@ export class LedgerTable {
   readonly #segments: Uint32Array[] = [];
   #count = 0;
   #size = 0;
+  /** Rows that are done or altered and whose origin was not met in this run. */
+  #unlisted = 0;
   readonly #origins = new RowIndex((row) => mix(this.#get(row, ID_LO), this.#get(row, ID_HI), this.#get(row, SCOPE)));
   #receipts = this.#receiptIndex();
   /** Receipts that were claimed in this run, whether or not a record holds them by now. */
@@ -62,6 +64,19 @@ export class LedgerTable {
   /** Rows that are done or altered. */
   get size(): number {
     return this.#size;
+  }
+
+  /** Rows that are done or altered and whose origin was not met in this run: what there is to take over. */
+  get unlisted(): number {
+    return this.#unlisted;
+  }
+
+  /** Rows that are done or altered and have no receipt. */
+  nameless(): number {
+    let count = 0;
+    for (let row = 0; row < this.#count; row++)
+      if (isHeld(this.state(row)) === 1 && !this.has(row, BIT.receipt)) count++;
+    return count;
   }
 
   /** The row of an origin; -1 when there is none. */
@@ -97,7 +112,9 @@ export class LedgerTable {
   }
 
   setState(row: number, state: number): void {
-    this.#size += isHeld(state) - isHeld(this.state(row));
+    const change = isHeld(state) - isHeld(this.state(row));
+    this.#size += change;
+    if (!this.has(row, BIT.listed)) this.#unlisted += change;
     this.#set(row, BITS, (this.#get(row, BITS) & ~7) | state);
   }
 
@@ -110,7 +127,9 @@ export class LedgerTable {
     const bits = this.#get(row, BITS);
     const next = on ? bits | bit : bits & ~bit;
     this.#set(row, BITS, next);
-    return next >>> 0 !== bits;
+    const changed = next >>> 0 !== bits;
+    if (changed && bit === BIT.listed) this.#unlisted -= isHeld(this.state(row)) * (on ? 1 : -1);
+    return changed;
   }
 
   scope(row: number): number {
@@ -196,6 +215,11 @@ export class LedgerTable {
   /** Claims it whoever holds it. */
   claimAnyway(ref: string): void {
     this.#claimed.add(hash64(ref, this.#hash));
+  }
+
+  /** Gives every claim back that no row holds. */
+  unclaim(): void {
+    this.#claimed = new Hash64Set();
   }
 
   /** Every row becomes `none` and keeps its day; every receipt is free. */

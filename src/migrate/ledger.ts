@@ -56,6 +56,10 @@ export interface FolderLedger extends AsyncDisposable {
   readonly sinkGeneration: string | undefined;
   readonly sinkPosition: string | undefined;
   head(source: FolderPath): Head | undefined;
+  /** The source folders that have a head. */
+  heads(): readonly FolderPath[];
+  /** Done and altered records without a receipt: their copies are in the folder, and nobody knows which they are. */
+  readonly nameless: number;
 
   /** Durable when it resolves: from now on the ledger is not clean until `close`. Call before the first append. */
   begin(sinkGeneration: string): Promise<void>;
@@ -73,12 +77,14 @@ export interface FolderLedger extends AsyncDisposable {
   holds(receipt: Receipt): boolean;
   /** True for the first to claim a receipt that no done record holds. Synchronous: no two tasks share one. */
   claim(receipt: Receipt): boolean;
+  /** Gives back every claim that no record holds. Nothing may be in flight. */
+  unclaim(): void;
   /** Durable when it resolves; records that come together share an fdatasync. A done record also claims its receipt. */
   put(record: LedgerRecord): Promise<void>;
   /** True the first time in this run that this origin is settled. Kept in memory alone. */
   settle(origin: Origin): boolean;
-  /** Every done record of one source folder that is not removed, oldest first. */
-  records(source: FolderPath): AsyncIterable<DoneRecord>;
+  /** Every done or altered record (of one source folder) that is not removed, oldest first. */
+  records(source?: FolderPath): AsyncIterable<DoneRecord>;
   /** Forgets every record (a new generation of the sink folder, or --recheck), but for the days in `firstSeen`. */
   forget(): Promise<void>;
   /** What `firstSeen` was before `forget`, or in a record held. */

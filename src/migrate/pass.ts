@@ -2,6 +2,7 @@
 
 import { setMaxListeners } from "node:events";
 import { MailError } from "../mail/errors.ts";
+import { samePath } from "../mail/model.ts";
 import type { SinkFolder } from "../sinks/sink.ts";
 import { type Candidates, gatherCandidates, NO_CANDIDATES, nameCopies } from "./candidates.ts";
 import { filtersMessages, type RunContext } from "./context.ts";
@@ -21,11 +22,10 @@ export async function pass(
   number: number,
 ): Promise<SinkFolder | undefined> {
   const { options } = context;
-  const open = states.filter(({ unchanged }) => !unchanged);
-  const first = open[0];
+  const [first] = states;
   if (first === undefined) return undefined;
   if (options.dryRun === true) {
-    await planMessages(context, open, ledger);
+    await planMessages(context, states, ledger);
     return undefined;
   }
 
@@ -34,17 +34,19 @@ export async function pass(
     number === 1 &&
     (options.recheck === true || (ledger.sinkGeneration !== undefined && ledger.sinkGeneration !== folder.generation));
   if (fresh) await ledger.forget();
+  ledger.unclaim();
   const trusted = number === 1 && !fresh && ledger.clean && ledger.sinkGeneration === folder.generation;
   const certainlyEmpty = number === 1 && folder.created && ledger.size === 0;
+  // What lies below the position was looked at for those source folders alone that had been read by then.
+  const since =
+    trusted && states.every(({ job }) => ledger.head(job.folder.path) !== undefined) ? ledger.sinkPosition : undefined;
 
-  const since = trusted ? ledger.sinkPosition : undefined;
-  const sources = states.map(({ job }) => job.folder.path);
+  let candidates: Promise<Candidates> | undefined;
   const look = async (): Promise<Candidates> => {
     const seen = await gatherCandidates(folder, ledger, since, context.hard);
-    if (!trusted) await nameCopies(seen, ledger, sources, context.hard);
+    if (since === undefined) await nameCopies(folder, seen, ledger, context.hard);
     return seen;
   };
-  let candidates: Promise<Candidates> | undefined;
   let begun: Promise<void> | undefined;
   const reader = new AbortController();
   const current: Pass = {
@@ -67,9 +69,11 @@ export async function pass(
     error: undefined,
     again: undefined,
     changed: fresh,
-    unnamed: false,
+    uncertain: false,
   };
-  for (const state of open) {
+  // A copy must have its name before its flags can follow those of the source.
+  if (ledger.nameless > 0 && !trusted) await current.target.candidates();
+  for (const state of states) {
     await announce(context, state, folder.created);
     await readFolder(current, state);
     if (current.error !== undefined || context.soft.aborted) break;
@@ -77,17 +81,35 @@ export async function pass(
   await Promise.all(current.tasks);
   if (current.error !== undefined) throw current.error;
   if (context.hard.aborted) return folder;
-  if (current.again !== undefined && !context.soft.aborted) throw current.again;
-  const lost = open.reduce((sum, { tally }) => sum + tally.unresolved, 0);
+  if (current.again !== undefined) throw current.again;
+  const lost = states.reduce((sum, { tally }) => sum + tally.unresolved, 0);
   if (lost > 0 && !context.soft.aborted)
     throw new MailError("protocol", `${lost} messages of ${folder.name} were listed but never delivered`, {
       scope: "folder",
       remedy: "retry",
     });
-  if (current.unnamed)
-    await nameCopies(await gatherCandidates(folder, ledger, since, context.hard), ledger, sources, context.hard);
-  await closeLedger(context, folder, ledger, open, current.changed || begun !== undefined);
+  if (ledger.nameless > 0 && (begun !== undefined || !trusted))
+    await nameCopies(folder, await gatherCandidates(folder, ledger, since, context.hard), ledger, context.hard);
+  // Not closed: the next run looks at everything.
+  if (current.uncertain) return folder;
+  const isWhole = !context.soft.aborted && states.every((state) => leftNothing(context, state));
+  const ours = ledger.heads().every((path) => states.some(({ job }) => samePath(job.folder.path, path)));
+  const left = await leftOver(candidates, certainlyEmpty);
+  const known = left !== undefined && (left === 0 || (isWhole && ours));
+  const position = known ? await folder.position(context.hard) : since;
+  await closeLedger(context, position, ledger, states, current.changed || begun !== undefined);
   return folder;
+}
+
+/** Copies in the target that are nobody's; undefined when nobody looked. */
+async function leftOver(candidates: Promise<Candidates> | undefined, isEmpty: boolean): Promise<number | undefined> {
+  if (candidates === undefined) return isEmpty ? 0 : undefined;
+  return (await candidates).left();
+}
+
+/** Nothing of this source folder stayed behind, by choice or by failure. */
+function leftNothing({ options }: RunContext, { tally }: JobState): boolean {
+  return tally.balance.failed === 0 && tally.balance.filtered === 0 && !filtersMessages(options);
 }
 
 /** Everything in flight listens to it, which is no leak. */
@@ -96,24 +118,27 @@ function listenedTo(signal: AbortSignal): AbortSignal {
   return signal;
 }
 
-/** Closes the ledger cleanly: from here on every copy of ours in this folder has its record. */
+/**
+ * Closes the ledger cleanly: from here on every copy of ours in this folder has its record. `position`: below it no copy is
+ * nobody's that may be one of a message without a record; undefined where that is not known.
+ */
 async function closeLedger(
   context: RunContext,
-  folder: SinkFolder,
+  position: string | undefined,
   ledger: FolderLedger,
   states: readonly JobState[],
   changed: boolean,
 ): Promise<void> {
   const heads: { source: readonly string[]; head: Head }[] = [];
   if (!context.soft.aborted)
-    for (const { job, generation, listed, tally } of states) {
+    for (const state of states) {
+      const { job, generation, listed, behind } = state;
       // Only a folder that left nothing behind may be skipped next time.
-      const all = tally.balance.failed === 0 && tally.balance.filtered === 0 && !filtersMessages(context.options);
-      const state = all ? job.folder.state : undefined;
+      const sourceState = leftNothing(context, state) && !behind ? job.folder.state : undefined;
       const head: Head = {
         generation: generation ?? "",
         listed,
-        ...(state === undefined ? {} : { sourceState: state }),
+        ...(sourceState === undefined ? {} : { sourceState }),
       };
       const before = ledger.head(job.folder.path);
       if (
@@ -124,5 +149,5 @@ async function closeLedger(
         heads.push({ source: job.folder.path, head });
     }
   if (!changed && heads.length === 0 && ledger.clean) return;
-  await ledger.close(await folder.position(context.hard), heads);
+  await ledger.close(position, heads);
 }

@@ -48,17 +48,20 @@ export async function selectFolders(
   select: Selection | undefined,
   signal: AbortSignal,
 ): Promise<readonly Folder[]> {
-  const included = folderMatcher(select?.include ?? []);
-  const excluded = folderMatcher(select?.exclude ?? []);
+  const { include = [], exclude = [] } = select ?? {};
+  const included = folderMatcher(include);
+  const excluded = folderMatcher(exclude);
   const all: Folder[] = [];
   for await (const folder of source.folders(signal)) all.push(folder);
-  const everything = select === undefined || select.include.length === 0;
+  const everything = include.length === 0;
   const chosen = all.filter(({ path }) => (everything || included(path)) && !excluded(path));
   if (chosen.length === 0 && all.length > 0) {
     const names = all.slice(0, 12).map(({ path }) => showPath(path));
+    const excluding = exclude.join(", ");
+    const but = excluding === "" ? "" : ` and is not excluded by ${excluding}`;
     const more = all.length > names.length ? `, and ${all.length - names.length} more` : "";
     throw configError(
-      `no folder matches ${[...(select?.include ?? []), ...(select?.exclude ?? []).map((glob) => `not ${glob}`)].join(", ")}`,
+      everything ? `every folder is excluded by ${excluding}` : `no folder matches ${include.join(", ")}${but}`,
       `The source has: ${names.join(", ")}${more}. "*" stays inside one name, "**" goes through all.`,
     );
   }

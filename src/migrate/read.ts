@@ -11,6 +11,7 @@ import type { Known } from "./ledger.ts";
 
 /** Tries of one message whose failure may pass (a server's UNAVAILABLE). */
 const MESSAGE_TRIES = 3;
+const FOR_GOOD = Number.POSITIVE_INFINITY;
 /** What a message in flight costs beside its bytes. */
 const MESSAGE_OVERHEAD = 4096;
 
@@ -26,8 +27,8 @@ export interface Pass {
   /** A message-scoped failure that another pass may mend. */
   again: MailError | undefined;
   changed: boolean;
-  /** The sink stored something that it could not name. */
-  unnamed: boolean;
+  /** A message failed for good that may have been stored all the same. */
+  uncertain: boolean;
 }
 
 /** Ends when everything that the folder lists was let go; a failure is in `current.error`. */
@@ -44,12 +45,17 @@ export async function readFolder(current: Pass, state: JobState): Promise<void> 
     const known = ledger.find(entry.origin);
     if (isFiltered(entry, context.options, entry.traits.received, entry.size))
       return settled(entry, { as: "filtered", losses: [] });
-    if (known !== undefined && known.state !== "failed") {
+    // What failed for good in this run is left to the next one.
+    if (state.tries.get(entry.origin.id) === FOR_GOOD) return false;
+    if (known !== undefined && known.state !== "failed" && known.state !== "removed") {
       state.selected?.add(entry.origin.id);
-      const stale = context.options.flags !== false && !known.sameTraits(entry.traits);
-      return stale ? update(known, entry) : settled(entry, { as: "already-copied", losses: [] });
+      const stale = !known.sameTraits(entry.traits);
+      if (stale && context.options.flags === false) state.behind = true;
+      return stale && context.options.flags !== false
+        ? update(known, entry)
+        : settled(entry, { as: "already-copied", losses: [] });
     }
-    if (known !== undefined) state.retried.add(entry.origin.id);
+    if (known?.state === "failed") state.retried.add(entry.origin.id);
     tally.unresolved++;
     return true;
   };
@@ -60,9 +66,10 @@ export async function readFolder(current: Pass, state: JobState): Promise<void> 
   const update = async (known: Known, entry: Entry): Promise<boolean> => {
     const release = await context.writes.acquire(1, context.hard);
     spawn(current, release, async () => {
-      const changed = await updateKnown(context, target, known, entry);
+      const carried = await updateKnown(context, target, known, entry);
       current.changed = true;
-      await settle(context, state, ledger, entry, { as: "already-copied", losses: [], traitsUpdated: changed }, 0);
+      if (carried.behind === true) state.behind = true;
+      await settle(context, state, ledger, entry, { as: "already-copied", ...carried }, 0);
     });
     return false;
   };
@@ -106,7 +113,7 @@ async function receive(current: Pass, state: JobState, { entry, content }: Incom
         const outcome = await copyMessage(context, current.target, entry, bytes);
         if (outcome.as !== "filtered" && outcome.as !== "altered") state.selected?.add(entry.origin.id);
         if (outcome.as !== "already-copied") current.changed = true;
-        if (outcome.unnamed === true) current.unnamed = true;
+        if (outcome.behind === true) state.behind = true;
         if (state.retried.has(entry.origin.id)) await context.quarantine.release(entry.origin);
         resolve(state);
         await settle(context, state, current.target.ledger, entry, outcome, bytes.shape.size);
@@ -133,19 +140,22 @@ async function setAside(
     fail(current, error);
     return;
   }
-  if (error.code === "not-found") {
+  // Without bytes, it is the source's own word that it is gone.
+  if (error.code === "not-found" && body === undefined) {
     resolve(state);
     await settle(context, state, target.ledger, entry, { as: "vanished", losses: [] }, 0);
     return;
   }
+  const mayBeThere = error.details.outcome === "unknown";
   const tries = (state.tries.get(entry.origin.id) ?? 0) + 1;
   state.tries.set(entry.origin.id, tries);
   if (error.details.remedy !== "give-up" && tries < MESSAGE_TRIES) {
     current.again ??= error;
     return;
   }
+  state.tries.set(entry.origin.id, FOR_GOOD);
+  if (mayBeThere) current.uncertain = true;
   const quarantine = await context.quarantine.setAside(entry.origin, body, error.message);
-  state.failed++;
   current.changed = true;
   await target.ledger.put({ state: "failed", origin: entry.origin, code: error.code });
   resolve(state);

@@ -69,6 +69,9 @@ async function removeFolder(
     }
   }
 
+  // Looking for copies goes on from where it was: what was read back here says nothing of any other.
+  const wasClean = ledger.clean;
+  const position = ledger.sinkPosition;
   let gone = 0;
   try {
     for await (const origin of source.remove(proved(), hard)) {
@@ -82,7 +85,7 @@ async function removeFolder(
     await notice(context, state, `deleting was cut short (${error.message}); run the same command again`);
     return Math.max(1, asked - gone);
   } finally {
-    await ledger.close(await folder.position(hard).catch(() => undefined), []);
+    if (wasClean) await ledger.close(position, []);
   }
   if (unproved > 0)
     await notice(

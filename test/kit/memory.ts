@@ -30,7 +30,13 @@ export function mail(
   return { id, bytes: Buffer.from(text, "latin1"), traits: { ...NO_TRAITS, ...traits } };
 }
 
+/** Called at every step that an adapter takes; what it throws, the adapter throws. */
+export type Step = (what: SourceStep | SinkStep) => void;
+export type SourceStep = "read" | "deliver" | "content" | "remove" | "removed";
+export type SinkStep = "open" | "list" | "position" | "store" | "stored" | "reopen" | "update" | "updated" | "seal";
+
 export interface SourceFaults {
+  readonly step?: Step;
   /** Throws this when it is about to yield the n-th wanted message (counted from 1 over all reads), once. */
   readonly breakAt?: Map<number, MailError>;
   /** Content of these ids fails. */
@@ -64,6 +70,7 @@ export function memorySource(folders: readonly MemoryFolder[], faults: SourceFau
       if (store === undefined)
         throw new MailError("not-found", "no such folder", { scope: "folder", remedy: "give-up" });
       reads.push(showPath(folder.path));
+      faults.step?.("read");
       const wanted: StoredMail[] = [];
       for (const held of [...store.mail]) {
         const origin = { folder: store.path, generation: store.generation, id: held.id };
@@ -72,6 +79,7 @@ export function memorySource(folders: readonly MemoryFolder[], faults: SourceFau
       listed?.();
       for (const held of wanted) {
         if (signal.aborted) return;
+        faults.step?.("deliver");
         const fault = faults.breakAt?.get(++yielded);
         if (fault !== undefined) throw fault;
         if (faults.swallow?.has(held.id) === true) continue;
@@ -83,6 +91,7 @@ export function memorySource(folders: readonly MemoryFolder[], faults: SourceFau
           content: (async function* () {
             if (gone) throw new MailError("not-found", "gone", { scope: "message", remedy: "give-up" });
             if (broken !== undefined) throw broken;
+            faults.step?.("content");
             yield held.bytes;
           })(),
         };
@@ -93,7 +102,9 @@ export function memorySource(folders: readonly MemoryFolder[], faults: SourceFau
         const store = folders.find(({ path }) => showPath(path) === showPath(origin.folder));
         const at = store?.generation === origin.generation ? store.mail.findIndex(({ id }) => id === origin.id) : -1;
         if (store === undefined || at === -1) continue;
+        faults.step?.("remove");
         store.mail.splice(at, 1);
+        faults.step?.("removed");
         yield origin;
       }
     },
@@ -103,6 +114,7 @@ export function memorySource(folders: readonly MemoryFolder[], faults: SourceFau
 }
 
 export interface SinkFaults {
+  readonly step?: Step;
   /** Asked before (stored: false) and after (stored: true) every append; what it returns is thrown. */
   append?(text: string, stored: boolean): MailError | undefined;
   /** Changes the bytes that are kept. */
@@ -129,6 +141,7 @@ export function memorySink(store: MemoryStore, faults: SinkFaults = {}, fidelity
       return { name: showPath(folder.path), path: folder.path, fidelity };
     },
     async open(folder: Folder): Promise<SinkFolder> {
+      faults.step?.("open");
       const name = showPath(folder.path);
       const created = !store.folders.has(name);
       const held = store.folders.get(name) ?? [];
@@ -145,11 +158,15 @@ export function memorySink(store: MemoryStore, faults: SinkFaults = {}, fidelity
         fidelity,
         generation: store.generation,
         created,
-        position: async () => String(store.next - 1),
+        async position() {
+          faults.step?.("position");
+          return String(store.next - 1);
+        },
         async *copies(since): AsyncGenerator<Copy> {
           counts.listings++;
           for (const { ref, bytes, traits } of [...held]) {
             if (since !== undefined && Number(ref) <= Number(since)) continue;
+            faults.step?.("list");
             const messageId = messageIdOf(bytes);
             yield { receipt: { ref }, traits, size: bytes.length, ...(messageId === undefined ? {} : { messageId }) };
           }
@@ -163,24 +180,30 @@ export function memorySink(store: MemoryStore, faults: SinkFaults = {}, fidelity
           if (early !== undefined) throw early;
           // A real store answers later.
           await new Promise<void>((resolve) => setImmediate(resolve));
+          faults.step?.("store");
           const sent = Buffer.concat(chunks);
           const ref = String(store.next++);
           held.push({ ref, bytes: faults.alter?.(sent) ?? sent, traits });
           const late = faults.append?.(text, true);
           if (late !== undefined) throw late;
+          faults.step?.("stored");
           return faults.noReceipts === true ? {} : { receipt: { ref } };
         },
         async *reopen({ ref }) {
+          faults.step?.("reopen");
           yield find(ref).bytes;
         },
         async update({ ref }, change) {
           counts.updates++;
+          faults.step?.("update");
           const copy = find(ref);
           copy.traits = applyChange(copy.traits, change);
+          faults.step?.("updated");
         },
       };
     },
     async seal() {
+      faults.step?.("seal");
       counts.sealed++;
     },
     async [Symbol.asyncDispose]() {},
