@@ -1,5 +1,6 @@
 // The one list of places with mail: "imaps://…", "maildir:…" to a Source or a Sink. Adapters are loaded when they are needed.
 
+import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { type Endpoint, isAccount, type ServerEndpoint, showEndpoint } from "./endpoints/endpoint.ts";
 import { parseEndpoint } from "./endpoints/parse.ts";
@@ -113,7 +114,15 @@ async function readCertificates(path: string): Promise<string> {
     const known = ioError(`cannot read the certificates of ?ca=${path}`, error);
     throw known.code === "io" ? configError(known.message, "Give the path of a PEM file.", error) : known;
   }
-  if (!text.includes("-----BEGIN CERTIFICATE-----"))
+  const certificates = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  if (certificates.length === 0)
     throw configError(`${path} (?ca=) holds no PEM certificate`, "It starts with -----BEGIN CERTIFICATE-----.");
+  // OpenSSL passes over what it cannot read, and then trusts nobody.
+  for (const [i, certificate] of certificates.entries())
+    try {
+      new X509Certificate(certificate);
+    } catch (error) {
+      throw configError(`certificate ${i + 1} in ${path} (?ca=) is damaged`, "Get the file anew.", error);
+    }
   return text;
 }

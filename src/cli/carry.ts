@@ -5,7 +5,18 @@ import { MailError } from "../mail/errors.ts";
 import type { MigrationEvent, RunSummary } from "../migrate/events.ts";
 import { type ExitCode, exitCodeOf, exitCodeOfRun } from "./exit.ts";
 import { Notes } from "./notes.ts";
-import { type Arguments, isOn, type SelectionOptions, selectionOf, stateDirectoryOf, textOf } from "./options.ts";
+import {
+  type Arguments,
+  isOn,
+  SELECTION_OPTIONS,
+  type SelectionOptions,
+  SOURCE_SECRET_OPTIONS,
+  selectionOf,
+  stateDirectoryOf,
+  TARGET_SECRET_OPTIONS,
+  textOf,
+  textsOf,
+} from "./options.ts";
 import { showProgress } from "./progress.ts";
 import { renderBalance, renderBroken, renderLosses, renderPlan, renderTroubles } from "./report.ts";
 import { belongsInReport, openReportFile, type ReportFile } from "./report-file.ts";
@@ -90,13 +101,15 @@ async function report(
   if (isDry && !ui.json && summary !== undefined) ui.print(...renderPlan(notes));
   const troubles = await renderTroubles(notes, summary?.balance);
   const broken = renderBroken(notes);
+  // What failed before anything was listed has one line to say, and no sums.
+  const isNothing = failure !== undefined && (summary === undefined || summary.folders.length === 0);
   ui.say(
     ...renderLosses(notes, isDry ? "would be kept" : "kept"),
     ...(ui.quiet ? [] : [...troubles, ...broken]),
-    ...(summary === undefined ? [] : renderBalance(summary, isDry)),
+    ...(summary === undefined || isNothing ? [] : renderBalance(summary, isDry)),
   );
   // With -q errors alone are said: messages that failed are some.
-  if (ui.quiet && summary !== undefined && (summary.balance.failed > 0 || !summary.closes))
+  if (ui.quiet && summary !== undefined && !isNothing && (summary.balance.failed > 0 || !summary.closes))
     ui.insist(...troubles, ...broken, ...renderBalance(summary, isDry));
   const code = interrupts.code ?? (failure === undefined && summary !== undefined ? exitCodeOfRun(summary) : undefined);
   await file?.finish({
@@ -128,7 +141,22 @@ function nextSteps({ verb, target, remove }: Carriage, summary: RunSummary, isDr
   const from = shellQuote(placeOf(args, verb === "restore" ? "archive" : "source"));
   const to = shellQuote(placeOf(args, verb === "backup" || verb === "drain" ? "archive" : "target"));
   if (remove !== undefined) return isAccount(target) ? [] : [`Check the archive with: mailferry verify ${to}`];
-  return [`Complete. Check it with: mailferry verify ${from} ${to}`];
+  return [`Complete. Check it with: mailferry verify ${[from, to, ...typed(args, CHECK_OPTIONS)].join(" ")}`];
+}
+
+/** What verify needs to compare the same mail, and to log in as this run did. */
+const CHECK_OPTIONS = [
+  ...Object.keys(SELECTION_OPTIONS),
+  "allow-cleartext",
+  ...Object.keys({ ...SOURCE_SECRET_OPTIONS, ...TARGET_SECRET_OPTIONS }),
+];
+
+/** These options as they were typed, for a shell. */
+function typed(args: Arguments, names: readonly string[]): string[] {
+  return names.flatMap((name) => {
+    if (typeof args[name] === "boolean") return isOn(args, name) ? [`--${name}`] : [];
+    return textsOf(args, name).map((value) => `--${name} ${shellQuote(value)}`);
+  });
 }
 
 /** Names this very job for an archive that is written once: the source, and what of it was asked for. */

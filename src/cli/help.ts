@@ -21,7 +21,7 @@ export const VERBS: Readonly<Record<Verb, VerbHelp>> = {
     examples: [
       ["imaps://me@imap.example.org maildir:./mail", "an account to a Maildir"],
       [
-        "imaps://me@imap.example.org mail-2024.zip --before 2025-01-01",
+        "imaps://me@imap.example.org mail-2024.zip --since 2024-01-01 --before 2025-01-01",
         "one year to a zip that any mail program can open",
       ],
       ["imaps://me@imap.example.org ./mail --folder 'Clients/**' --exclude Trash", "some of its folders"],
@@ -36,7 +36,7 @@ export const VERBS: Readonly<Record<Verb, VerbHelp>> = {
     examples: [
       ["imaps://me@old.example.org imaps://me@new.example.com", "a whole account"],
       ["imaps://me@old.example.org imaps://me@new.example.com --dry-run", "what it would do"],
-      ["imaps://a@old.example.org imaps://b@new.example.com --folder Team/** --move", "move a tree of folders"],
+      ["imaps://a@old.example.org imaps://b@new.example.com --folder 'Team/**' --move", "move a tree of folders"],
       ["imaps://a@old.example.org imaps://b@new.example.com --into 'Old account'", "everything below one folder"],
     ],
   },
@@ -80,25 +80,32 @@ export const VERBS: Readonly<Record<Verb, VerbHelp>> = {
     usage: "<endpoint>",
     summary: "List the folders of a place: names, use, messages, bytes",
     text: "Prints a table on stdout (with --json, a line a folder). Changes nothing.",
-    examples: [["imaps://me@imap.example.org", "what is there"]],
+    examples: [
+      ["imaps://me@imap.example.org", "what is there"],
+      ["mail-2024.zip --folder 'Clients/**'", "some folders of an archive"],
+    ],
   },
 };
 
 export const FOOTER = `Endpoints:
-  imaps://user@host[:port]   IMAP over TLS      imap://…      STARTTLS, mandatory
-  pop3s://user@host[:port]   POP3 over TLS      pop3://…      STLS, mandatory
-  mbox:FILE, mbox:DIR        read only          maildir:DIR   Maildir++
-  mboxzip:FILE.zip           written once       mboxzip:DIR   a zip a run
+  imaps://user@host[:port]   IMAP over TLS
+  imap://user@host[:port]    IMAP with STARTTLS, mandatory
+  pop3s://, pop3://          POP3 over TLS, or with STLS, mandatory
+  mbox:FILE, mbox:DIR        an mbox, or a tree of them; read only
+  maildir:DIR                a Maildir++
+  mboxzip:FILE.zip           a zip with an mbox a folder, written once
+  mboxzip:DIR                a folder that grows by such a zip a run
   A bare path is recognised. A user may hold an "@".
   Options of one endpoint follow a "?", joined by "&":
-    servers  tls=none (cleartext: loopback only), ca=FILE,
-             fingerprint=sha256:HEX; IMAP also connections=N, compress=on
+    servers  ca=FILE, fingerprint=sha256:HEX (trust this certificate),
+             tls=none (cleartext: loopback only);
+             IMAP also connections=N, compress=on
     mboxzip  store=on (don't compress)
     mbox     dialect=auto|rd|o|cl|cl2, raw=on (keep the container's headers)
 
-Passwords are never part of the command line:
+Passwords are never part of the command line. In this order:
+  --source-password-file F, --source-password-command CMD (and --target-…),
   MAILFERRY_SOURCE_PASSWORD, MAILFERRY_TARGET_PASSWORD in the environment,
-  --source-password-command CMD, --source-password-file F (and --target-…),
   or a prompt on a terminal. Without a terminal nothing is asked.
 
 What is printed where:

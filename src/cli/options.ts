@@ -29,12 +29,12 @@ export const SELECTION_OPTIONS = {
   since: text("Received on DATE or later (2024-01-31, UTC)", WHICH),
   before: text("Received before DATE", WHICH),
   "max-size": text("Nothing larger than SIZE (25M)", WHICH),
+  "skip-deleted": flag("Leave out messages that are marked as deleted", WHICH),
   map: text("OLD=NEW: another name for a folder and all below it (repeatable)", WHERE),
   into: text("Everything below this folder of the target", WHERE),
 } as const;
 
 export const RUN_OPTIONS = {
-  "skip-deleted": flag("Leave out messages that are marked as deleted", WHICH),
   "no-flags": flag("Don't bring over flags that changed since the last run", HOW),
   recheck: flag("Trust no record: look at both ends, copy what is missing", HOW),
   prove: flag("Read back every copy before it counts as done", HOW),
@@ -63,6 +63,11 @@ export const TARGET_SECRET_OPTIONS = {
   "target-password-command": text("The same for the target", SECRETS),
   "target-password-file": text("The same for the target", SECRETS),
 } as const;
+
+/** Common options that a verb has no use for, and takes in silence: a script may give all of its commands the same ones. */
+export function harmless(options: Readonly<Record<string, Options>>): Record<string, Options> {
+  return Object.fromEntries(Object.entries(options).map(([name, option]) => [name, { ...option, hidden: true }]));
+}
 
 /** What yargs made of a command line. */
 export type Arguments = Readonly<Record<string, unknown>>;
@@ -95,10 +100,16 @@ export interface SelectionOptions extends FolderMap {
   readonly maxSize?: number;
 }
 
-/** Throws MailError config naming the option. */
-export function selectionOf(args: Arguments): SelectionOptions {
+/** `--folder` and `--exclude`; undefined without either. */
+export function selectOf(args: Arguments): FolderMap["select"] {
   const include = textsOf(args, "folder");
   const exclude = textsOf(args, "exclude");
+  return include.length + exclude.length === 0 ? undefined : { include, exclude };
+}
+
+/** Throws MailError config naming the option. */
+export function selectionOf(args: Arguments): SelectionOptions {
+  const select = selectOf(args);
   const map = textsOf(args, "map").map(parseMap);
   const intoText = textOf(args, "into");
   const into = intoText === undefined ? undefined : folderPath(intoText, "--into");
@@ -111,7 +122,7 @@ export function selectionOf(args: Arguments): SelectionOptions {
       "Swap the two dates.",
     );
   return {
-    ...(include.length + exclude.length === 0 ? {} : { select: { include, exclude } }),
+    ...(select === undefined ? {} : { select }),
     ...(map.length === 0 ? {} : { map }),
     ...(into === undefined ? {} : { into }),
     ...(since === undefined ? {} : { since }),

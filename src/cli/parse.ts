@@ -7,6 +7,7 @@ import { FOOTER, VERBS, type Verb } from "./help.ts";
 import {
   type Arguments,
   CONNECTION_OPTIONS,
+  harmless,
   OUTPUT_OPTIONS,
   RUN_OPTIONS,
   SELECTION_OPTIONS,
@@ -51,13 +52,15 @@ const OPTIONS_OF: Readonly<Record<Verb, Readonly<Record<string, Options>>>> = {
     ...SOURCE_SECRET_OPTIONS,
     ...TARGET_SECRET_OPTIONS,
     ...OUTPUT_OPTIONS,
+    ...harmless(RUN_OPTIONS),
   },
   folders: {
+    folder: SELECTION_OPTIONS.folder,
+    exclude: SELECTION_OPTIONS.exclude,
     ...CONNECTION_OPTIONS,
     ...SOURCE_SECRET_OPTIONS,
-    json: OUTPUT_OPTIONS.json,
-    quiet: OUTPUT_OPTIONS.quiet,
-    verbose: OUTPUT_OPTIONS.verbose,
+    ...OUTPUT_OPTIONS,
+    ...harmless({ ...RUN_OPTIONS, ...TARGET_SECRET_OPTIONS }),
   },
 };
 
@@ -71,7 +74,7 @@ export async function parseCommandLine(argv: readonly string[], columns: number)
   let chosen: { verb: Verb; args: Arguments } | undefined;
   let problem: string | undefined;
   const parser = common(yargs([...argv]), columns);
-  for (const [verb, { usage, summary, examples }] of Object.entries(VERBS) as [Verb, (typeof VERBS)[Verb]][]) {
+  for (const [verb, { usage, summary }] of Object.entries(VERBS) as [Verb, (typeof VERBS)[Verb]][]) {
     parser.command(
       `${verb} ${usage}`,
       summary,
@@ -79,10 +82,7 @@ export async function parseCommandLine(argv: readonly string[], columns: number)
         sub.usage(`mailferry ${verb} ${usage}\n\n${VERBS[verb].text}`).options({ ...OPTIONS_OF[verb] });
         for (const name of usage.match(/\w+/g) ?? [])
           sub.positional(name, { type: "string", description: PLACES[name] ?? "" });
-        const shown = examples.map(([command, meaning]) => `  # ${meaning}\n  mailferry ${verb} ${command}`);
-        return sub.epilogue(
-          `Examples:\n${shown.join("\n")}\n\nmailferry --help lists the endpoints, how passwords are given, and the exit codes.`,
-        );
+        return sub;
       },
       (args) => {
         chosen = { verb, args: args as Arguments };
@@ -97,10 +97,22 @@ export async function parseCommandLine(argv: readonly string[], columns: number)
     output = text;
   });
   const asked = argv.slice(0, argv.includes("--") ? argv.indexOf("--") : argv.length);
-  if (problem === undefined && output !== "") return { print: output };
-  if (problem === undefined && chosen !== undefined) return chosen;
   const verb = asked.find((arg): arg is Verb => Object.hasOwn(VERBS, arg));
+  if (problem === undefined && output !== "") return { print: withEpilogue(output, verb) };
+  if (problem === undefined && chosen !== undefined) return chosen;
   throw usageError(problem ?? "no command was given", verb, asked);
+}
+
+/** yargs would break the lines of an epilogue, and with them its columns and every command that is to be pasted. */
+function withEpilogue(output: string, verb: Verb | undefined): string {
+  // --version.
+  if (!output.includes("\n")) return output;
+  if (verb === undefined) return `${output}\n\n${FOOTER}`;
+  const shown = VERBS[verb].examples.map(([command, meaning]) => `  # ${meaning}\n  mailferry ${verb} ${command}`);
+  return (
+    `${output}\n\nExamples:\n${shown.join("\n")}\n\n` +
+    "mailferry --help lists the endpoints, how passwords are given, and the exit codes."
+  );
 }
 
 const PLACES: Readonly<Record<string, string>> = {
@@ -133,7 +145,6 @@ function common(parser: Argv, columns: number): Argv {
     .alias("help", "h")
     .version("version", version())
     .group(["help", "version"], "Output:")
-    .epilogue(FOOTER)
     .wrap(Math.max(60, Math.min(100, columns)));
 }
 

@@ -1,6 +1,7 @@
 // What is said while a run goes: a line a folder, notices and waits; bars as well where stderr is a terminal.
 
 import { showPath } from "../mail/model.ts";
+import { decodeMutf7 } from "../mail/mutf7.ts";
 import { DISPOSITIONS, type FolderSummary, type MigrationEvent } from "../migrate/events.ts";
 import type { Bars } from "./bars.ts";
 import { cut } from "./text.ts";
@@ -36,7 +37,7 @@ export async function showProgress(ui: Ui): Promise<Progress> {
 export function lineOf(event: MigrationEvent, verbose: number): string | undefined {
   switch (event.type) {
     case "folder-finished":
-      return folderLine(event.summary);
+      return folderLine(event.summary, event.folder.messages ?? 0);
     case "notice":
       return `${event.folder === undefined ? "" : `${cut(showPath(event.folder), 60)}: `}${cut(event.text, 400)}`;
     case "retry-scheduled": {
@@ -57,12 +58,13 @@ export function lineOf(event: MigrationEvent, verbose: number): string | undefin
   }
 }
 
-function folderLine({ folder, name, listed, balance, closes, error }: FolderSummary): string {
+function folderLine({ folder, name, listed, balance, closes, error }: FolderSummary, messages: number): string {
   const parts = DISPOSITIONS.filter((disposition) => balance[disposition] > 0).map(
     (disposition) => `${showCount(balance[disposition])} ${disposition.replace("-", " ")}`,
   );
   const path = showPath(folder);
-  const to = name === path ? "" : ` → ${cut(name, 60)}`;
+  // How IMAP encodes a name on the wire is no other name.
+  const to = name === path || decodeMutf7(name) === path ? "" : ` → ${cut(name, 60)}`;
   const end = error === undefined ? (closes ? "" : "; not complete") : `; not complete: ${cut(error, 300)}`;
-  return `${cut(path, 60)}${to}: ${listed === 0 ? "empty" : parts.join(", ") || "nothing done"}${end}`;
+  return `${cut(path, 60)}${to}: ${listed === 0 ? (messages > 0 ? "not read" : "empty") : parts.join(", ") || "nothing done"}${end}`;
 }

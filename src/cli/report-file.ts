@@ -1,12 +1,12 @@
 // --report FILE: the whole list as JSON, written while the run goes and put in place at its end.
 
 import { randomUUID } from "node:crypto";
-import { createWriteStream, type WriteStream } from "node:fs";
+import { createWriteStream, statSync, type WriteStream } from "node:fs";
 import { open, rename, unlink } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { finished } from "node:stream/promises";
 import { PRIVATE_FILE, syncDirectory } from "../core/files.ts";
-import { ioError } from "../mail/errors.ts";
+import { configError, errno, ioError } from "../mail/errors.ts";
 import type { MigrationEvent } from "../migrate/events.ts";
 import { jsonLine } from "./json.ts";
 
@@ -43,12 +43,17 @@ export function belongsInReport(event: MigrationEvent): boolean {
 export async function openReportFile(path: string): Promise<ReportFile> {
   const target = resolve(path);
   const directory = dirname(target);
+  // Renaming over a folder fails only at the end, and over /dev/stdout it would not fail at all.
+  if (statSync(target, { throwIfNoEntry: false })?.isFile() === false)
+    throw configError(`--report ${path} is there already, and is no file`, "Give the name of a file.");
   const temporary = join(directory, `.${basename(target).slice(0, 100)}.${randomUUID()}.part`);
   let stream: WriteStream;
   try {
     const handle = await open(temporary, "wx", PRIVATE_FILE);
     stream = createWriteStream(temporary, { fd: handle, flush: true });
   } catch (error) {
+    if (errno(error) === "ENOENT")
+      throw configError(`cannot write --report ${path}: there is no folder ${dirname(path)}`, "Make it first.", error);
     throw ioError(`cannot write --report ${path}`, error);
   }
   let failure: unknown;

@@ -45,7 +45,10 @@ export function configError(message: string, hint?: string, cause?: unknown): Ma
   });
 }
 
-/** A failed file operation: a full disk is worth another run, a missing permission is for the user to mend. */
+/**
+ * A failed file operation. A full disk is worth another run, once somebody has made room: waiting alone makes none. A missing
+ * permission is for the user to mend.
+ */
 export function ioError(what: string, cause: unknown): MailError {
   if (cause instanceof MailError) return cause;
   const code = errno(cause);
@@ -53,7 +56,7 @@ export function ioError(what: string, cause: unknown): MailError {
   if (code === "ENOSPC" || code === "EDQUOT")
     return new MailError("quota", `${what}: no space left on the disk`, {
       scope: "account",
-      remedy: "wait",
+      remedy: "give-up",
       hint: "Free some space and run the same command again; it goes on where it stopped.",
       cause,
     });
@@ -61,19 +64,28 @@ export function ioError(what: string, cause: unknown): MailError {
     return new MailError("config", `${what}: not permitted (${code})`, {
       scope: "account",
       remedy: "give-up",
-      hint: "Choose a folder that you may write to, or mend its permissions.",
+      hint: "Mend its permissions, or choose another place.",
+      cause,
+    });
+  if (code === "ENOTDIR")
+    return new MailError("config", `${what}: a part of that path is a file, and no folder`, {
+      scope: "account",
+      remedy: "give-up",
+      hint: "Choose another place.",
       cause,
     });
   return new MailError("io", `${what}: ${text}`, { scope: "account", remedy: "give-up", cause });
 }
 
-/** The errno name ("ENOENT") of a Node system error. */
+/** The errno name ("ENOENT") of a Node system error, also of one that became a MailError. */
 export function errno(error: unknown): string | undefined {
+  // Its own code is another word list.
+  if (error instanceof MailError) return errno(error.cause);
   if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
   return typeof error.code === "string" ? error.code : undefined;
 }
 
 /** True for the rejection that an aborted signal causes, whoever raised it. */
 export function isAbort(error: unknown): boolean {
-  return error instanceof Error && (error.name === "AbortError" || errno(error) === "ABORT_ERR");
+  return error instanceof Error && (error.name === "AbortError" || ("code" in error && error.code === "ABORT_ERR"));
 }

@@ -24,8 +24,8 @@ export function recognise(path: string, role: Role, side: Role): "mbox" | "maild
   }
   if (stat.isDirectory()) return recogniseDirectory(path);
   if (startsWith(path, "PK\u0003\u0004") || startsWith(path, "PK\u0005\u0006")) return "mboxzip";
-  if (startsWith(path, "From ") || stat.size === 0) return "mbox";
   if (path.toLowerCase().endsWith(".zip")) return "mboxzip";
+  if (startsWith(path, "From ") || stat.size === 0) return "mbox";
   throw configError(
     `${path} is neither a zip nor an mbox (which starts with "From ")`,
     "Say what it is: mbox:FILE, mboxzip:FILE.zip, maildir:DIR.",
@@ -52,7 +52,12 @@ function recogniseTarget(path: string): "maildir" | "mboxzip" {
 function recogniseDirectory(path: string): "mbox" | "maildir" | "mboxzip" {
   const format = archiveFormat(path);
   if (format !== undefined) return format;
-  const names = list(path);
+  let names: readonly string[];
+  try {
+    names = readdirSync(path);
+  } catch (error) {
+    throw ioError(`cannot look into ${path}`, error);
+  }
   if (isMaildir(names)) return "maildir";
   if (hasNumberedZips(names)) return "mboxzip";
   if (names.some((name) => isMaildir(list(join(path, name))))) return "maildir";

@@ -1,7 +1,7 @@
 // Which folders go where: filters, --map and --into, and the targets that several source folders share.
 
 import { folderMatcher } from "../core/glob.ts";
-import { configError } from "../mail/errors.ts";
+import { configError, MailError } from "../mail/errors.ts";
 import { type Folder, type FolderPath, samePath, showPath } from "../mail/model.ts";
 import type { FolderPlan, Sink } from "../sinks/sink.ts";
 import type { Source } from "../sources/source.ts";
@@ -68,11 +68,15 @@ export async function selectFolders(
   return chosen;
 }
 
-/** The jobs of a run, those that share a target folder together (they go one after the other). */
+/**
+ * `refused` is told of a folder that the sink cannot take, and why; the others go on. Else throws what source and sink throw.
+ * Returns the jobs of a run, those that share a target folder together (they go one after the other).
+ */
 export async function planFolders(
   source: Source,
   sink: Sink,
   options: FolderMap,
+  refused: (folder: Folder, error: MailError) => void,
   signal: AbortSignal,
 ): Promise<readonly (readonly FolderJob[])[]> {
   const byName = new Map<string, FolderJob[]>();
@@ -82,7 +86,14 @@ export async function planFolders(
     const { name: _, use, state: __, ...rest } = folder;
     const moved = !samePath(path, folder.path);
     const target: Folder = { ...rest, path, ...(use === undefined || moved ? {} : { use }) };
-    const plan = await sink.describe(target, signal);
+    let plan: FolderPlan;
+    try {
+      plan = await sink.describe(target, signal);
+    } catch (error) {
+      if (!(error instanceof MailError) || error.details.scope !== "folder") throw error;
+      refused(folder, error);
+      continue;
+    }
     const others = byName.get(plan.name);
     if (others === undefined) byName.set(plan.name, [{ folder, target, plan }]);
     else others.push({ folder, target, plan });

@@ -31,7 +31,8 @@ const SAMPLE = 4096;
 /**
  * Opens the source. Its origins: the generation is one state of the file (size, mtime and both ends), the id the octet at
  * which the From_ line begins. Messages that a mail program has deleted and not yet compacted come with the flag "deleted".
- * Throws MailError config when the path is not there or the single file is no mbox.
+ * Throws MailError config when the path is not there or the single file is no mbox; listing the folders of a directory without
+ * any mbox throws it too.
  */
 export async function openMboxSource(options: MboxSourceOptions, signal: AbortSignal): Promise<Source> {
   const { dialect = "auto", raw = false, onNotice: notice = () => undefined } = options;
@@ -49,11 +50,17 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
 
   /** Looked for anew each time, but told once what is passed over. */
   async function find(stop: AbortSignal): Promise<Map<string, MboxFile>> {
-    const tell = files === undefined ? notice : () => undefined;
+    const passedOver: string[] = [];
     const list = status.isFile()
       ? [{ path: [folderName(basename(root))], file: Buffer.from(root) }]
-      : await findMboxes(root, tell, stop);
-    if (list.length === 0) tell(`${options.path} holds no mbox`);
+      : await findMboxes(root, (text) => passedOver.push(text), stop);
+    // A folder of something else is a mistake, and what lies in it no news.
+    if (list.length === 0)
+      throw configError(
+        `${options.path} holds no mbox`,
+        "Name the folder that the mail is in; maildir:DIR and mboxzip:DIR read other kinds.",
+      );
+    if (files === undefined) passedOver.forEach(notice);
     files = new Map(list.map((file) => [showPath(file.path), file]));
     return files;
   }

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import {
   cpSync,
   existsSync,
@@ -6,12 +6,13 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { program } from "../../src/cli/program.ts";
@@ -110,6 +111,71 @@ describe("what cannot be done", () => {
     expect(err).toMatch(/^mailferry: [^\n]*\n$/);
     expect(err).not.toContain("hunter2");
     expect({ code, out }).toEqual({ code: 2, out: "" });
+  });
+
+  it.each([
+    [
+      "a filter that matches nothing",
+      (s: string, d: string) => ["backup", s, `${d}/new`, "--folder", "Nope"],
+      /no folder matches Nope/,
+    ],
+    [
+      "a filter that excludes all",
+      (s: string, d: string) => ["backup", s, `${d}/new.zip`, "--exclude", "**"],
+      /every folder is excluded by/,
+    ],
+    ["a target that is a file", (s: string, d: string) => ["backup", s, `${d}/note`], /is a file/],
+    ["a target below a file", (s: string, d: string) => ["backup", s, `maildir:${d}/note/x`], /no folder/],
+    [
+      "a target that is a folder of something else",
+      (s: string, d: string) => ["backup", s, `${d}/docs`],
+      /not empty and is no Maildir/,
+    ],
+    ["the same for zips", (s: string, d: string) => ["backup", s, `mboxzip:${d}/docs`], /not empty/],
+    ["a zip target that is none", (s: string, d: string) => ["backup", s, `${d}/empty.zip`], /empty\.zip/],
+    ["an empty zip", (_: string, d: string) => ["restore", `${d}/empty.zip`, `${d}/new`], /not a whole zip/],
+    ["a folder without mail", (_: string, d: string) => ["restore", `${d}/docs`, `${d}/new`], /holds no mbox/],
+    ["a file that is no mbox", (_: string, d: string) => ["restore", `mbox:${d}/note`, `${d}/new`], /is not an mbox/],
+    [
+      "a report that is a folder",
+      (s: string, d: string) => ["backup", s, `${d}/new`, "--report", `${d}/docs`],
+      /is no file/,
+    ],
+    [
+      "a report for a device",
+      (s: string, d: string) => ["backup", s, `${d}/new`, "--report", "/dev/null"],
+      /is no file/,
+    ],
+    [
+      "a report in no folder",
+      (s: string, d: string) => ["folders", s, "--report", `${d}/no/r.json`],
+      /there is no folder/,
+    ],
+    [
+      "certificates that are none",
+      (_: string, d: string) => [
+        "folders",
+        `imaps://me@localhost:1?ca=${d}/bad.pem`,
+        "--source-password-command",
+        "echo x",
+      ],
+      /certificate 1 .* damaged/,
+    ],
+  ])("is %s: one line, exit code 2, and nothing changed", async (_, args, words) => {
+    const directory = mkdtempSync(join(root, "bad-"));
+    const source = maildir(join(basename(directory), "source"), ["", ".A"], 2);
+    writeFileSync(join(directory, "note"), "x\n");
+    writeFileSync(join(directory, "empty.zip"), "");
+    writeFileSync(join(directory, "bad.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    mkdirSync(join(directory, "docs"));
+    writeFileSync(join(directory, "docs", "list"), "milk");
+    const tree = (): string[] => (readdirSync(directory, { recursive: true }) as string[]).sort();
+    const before = tree();
+    const { code, out, err } = await cli(...args(source, directory));
+    expect(err).toMatch(words);
+    expect(err).toMatch(/^mailferry: [^\n]*\n$/);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(tree()).toEqual(before);
   });
 
   it.each([
@@ -247,6 +313,38 @@ describe("a run", () => {
     const none = await cli("backup", source, target, "--folder", "Nope*");
     expect(none.code).toBe(2);
     expect(none.err).toMatch(/mailferry: no folder matches Nope\*.*The source has: /);
+  });
+
+  it("ends with a check that compares the same mail, as it is pasted", async () => {
+    const source = maildir("it's mine", ["", ".A", ".B"], 3);
+    const target = join(root, "checked");
+    const options = ["--folder", "A", "--into", "Old mail", "--since", "2023-01-01", "--skip-deleted"];
+    const { err } = await cli("backup", source, target, ...options);
+    const [, pasted = ""] = /^Complete\. Check it with: mailferry (verify .*)$/m.exec(err) ?? [];
+    const words = execFileSync("sh", ["-c", `printf '%s\\n' ${pasted}`], { encoding: "utf8" })
+      .trimEnd()
+      .split("\n");
+    const check = await cli(...words);
+    expect(check.out).toMatch(/in sum +3 +0 +0 +0/);
+    expect(check.code).toBe(0);
+  });
+
+  it("that left out deleted messages is verified the same way", async () => {
+    const source = maildir("deleted", [""], 4);
+    const [first = ""] = readdirSync(join(source, "cur"));
+    renameSync(join(source, "cur", first), join(source, "cur", `${first}T`));
+    const target = join(root, "not-deleted");
+    expect((await cli("backup", source, target, "--skip-deleted")).err).toMatch(/copied +3 /);
+    expect((await cli("verify", source, target)).code).toBe(6);
+    expect((await cli("verify", source, target, "--skip-deleted", "--state", root, "--dry-run")).code).toBe(0);
+  });
+
+  it("lists the folders that were asked for, and reports them", async () => {
+    const source = maildir("some-folders", ["", ".A", ".A.B", ".C"], 1);
+    const report = join(root, "folders.json");
+    const { out } = await cli("folders", source, "--folder", "A/**", "--exclude", "A", "--json", "--report", report);
+    expect(events(out).map((event) => (event as unknown as { name: string }).name)).toEqual(["A/B"]);
+    expect(JSON.parse(readFileSync(report, "utf8"))).toMatchObject({ events: [{ name: "A/B" }], exitCode: 0 });
   });
 
   it("changes no byte of its source", async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { FOOTER, VERBS } from "../../src/cli/help.ts";
 import { type Arguments, selectionOf, stateDirectoryOf, textOf } from "../../src/cli/options.ts";
 import { nearest, parseCommandLine } from "../../src/cli/parse.ts";
 import { MailError } from "../../src/mail/errors.ts";
@@ -38,6 +39,29 @@ describe("the command line", () => {
     expect(await argsOf("folders", "x", "--json")).toMatchObject({ endpoint: "x", json: true });
     expect(await argsOf("verify", "x")).toMatchObject({ source: "x" });
     expect((await argsOf("backup", "a", "b", "--no-flags"))["no-flags"]).toBe(true);
+  });
+
+  it("takes the common options on every verb, so that a script may give them to all", async () => {
+    const common = [
+      ...["--dry-run", "--recheck", "--prove", "--no-flags", "--allow-cleartext", "--json", "-q", "-v"],
+      ...["--state", "s", "--report", "r", "--connections", "2", "--folder", "a", "--exclude", "b"],
+      ...["--source-password-file", "f", "--target-password-command", "c"],
+    ];
+    const selection = ["--since", "2024-01-01", "--max-size", "1M", "--skip-deleted", "--map", "a=b", "--into", "c"];
+    for (const verb of ["backup", "migrate", "drain", "restore", "verify"])
+      expect(await argsOf(verb, "a", "b", ...common, ...selection)).toMatchObject({ state: "s", "skip-deleted": true });
+    expect(await argsOf("folders", "a", ...common)).toMatchObject({ folder: "a", exclude: "b" });
+    // What would make its numbers untrue is refused.
+    expect(await problemOf("folders", "a", "--since", "2024-01-01")).toContain('does not know "--since"');
+  });
+
+  it("prints help whose lines can be pasted, however narrow the terminal", async () => {
+    for (const [verb, { examples }] of [["", { examples: [] }] as const, ...Object.entries(VERBS)]) {
+      const parsed = await parseCommandLine([...(verb === "" ? [] : [verb]), "--help"], 60);
+      const lines = "print" in parsed ? parsed.print.split("\n") : [];
+      for (const [command] of examples) expect(lines).toContain(`  mailferry ${verb} ${command}`);
+      if (verb === "") expect(lines).toEqual(expect.arrayContaining(FOOTER.split("\n")));
+    }
   });
 
   it.each([

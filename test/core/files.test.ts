@@ -4,6 +4,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { errno } from "../../src/core/errors.ts";
 import { ensureDirectory, replaceFile, syncDirectory } from "../../src/core/files.ts";
 
 let place: string;
@@ -38,7 +39,10 @@ describe("a replaced file", () => {
   });
 
   it("fails in a directory that is not there, and makes none", async () => {
-    await expect(replaceFile(join(place, "none", "state"), "x")).rejects.toMatchObject({ code: "ENOENT" });
+    await expect(replaceFile(join(place, "none", "state"), "x")).rejects.toMatchObject({
+      code: "io",
+      cause: { code: "ENOENT" },
+    });
     expect(await readdir(place)).toEqual([]);
   });
 
@@ -67,6 +71,18 @@ describe("a directory", () => {
     expect(await ensureDirectory(path)).toBe(false);
     for (const made of [path, join(place, "a")]) expect((await stat(made)).mode & 0o777).toBe(0o700);
     await syncDirectory(path);
+  });
+
+  it("that cannot be made is its user's to mend, and no bug", async () => {
+    await writeFile(join(place, "file"), "");
+    for (const refused of [
+      ensureDirectory(join(place, "file", "below")),
+      syncDirectory(join(place, "file", "below")),
+    ]) {
+      const error = await refused.catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ name: "MailError", code: "config", message: expect.stringContaining(place) });
+      expect(errno(error)).toBe("ENOTDIR");
+    }
   });
 
   it("keeps the mode that its user gave it", async () => {

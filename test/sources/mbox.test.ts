@@ -404,11 +404,16 @@ describe("a folder of files", () => {
     expect(await readAll(source)).toHaveLength(2);
   });
 
-  test("that holds none says so", async () => {
+  test("that holds none is refused in one line, whatever else lies in it", async () => {
     const notices: string[] = [];
+    await put("shopping list", bytes("milk\n"));
+    await put("x", bytes("x\n"));
     await using source = await open(notices);
-    expect(await folders(source)).toEqual([]);
-    expect(notices.join()).toContain("holds no mbox");
+    await expect(folders(source)).rejects.toMatchObject({
+      code: "config",
+      message: expect.stringContaining("holds no mbox"),
+    });
+    expect(notices).toEqual([]);
   });
 
   test("with a file that is gone when it is read fails that folder alone", async () => {

@@ -2,7 +2,10 @@
 
 import { openSource, parseEndpoint } from "../../endpoints.ts";
 import { type Folder, showPath } from "../../mail/model.ts";
+import { selectFolders } from "../../migrate/plan.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
+import { selectOf, textOf } from "../options.ts";
+import { openReportFile } from "../report-file.ts";
 import { contextOf, placeOf, type Session } from "../session.ts";
 import { cut, table } from "../text.ts";
 import { plural, showBytes, showCount } from "../values.ts";
@@ -11,27 +14,20 @@ export async function folders(session: Session): Promise<ExitCode> {
   const { args, ui, interrupts } = session;
   const { signal } = interrupts;
   const endpoint = parseEndpoint(placeOf(args, "endpoint"), "source");
+  const select = selectOf(args);
+  const reportPath = textOf(args, "report");
+  await using file = reportPath === undefined ? undefined : await openReportFile(reportPath);
   const context = await contextOf(session, "source", endpoint);
   await using source = await openSource(endpoint, context, signal);
-  const found: Folder[] = [];
-  for await (const folder of source.folders(signal)) {
-    if (ui.json) {
-      const { path, selectable, use, subscribed, messages, bytes } = folder;
-      const wait = ui.emit({
-        type: "folder",
-        path,
-        name: showPath(path),
-        selectable,
-        use,
-        subscribed,
-        messages,
-        bytes,
-      });
-      if (wait !== undefined) await wait;
-    } else found.push(folder);
-  }
+  const found = [...(await selectFolders(source, select, signal))].sort(byPath);
   signal.throwIfAborted();
-  if (!ui.json) ui.print(...renderFolders(found.sort(byPath)));
+  for (const { path, selectable, use, subscribed, messages, bytes } of found) {
+    const event = { type: "folder", path, name: showPath(path), selectable, use, subscribed, messages, bytes };
+    if (ui.json) await ui.emit(event);
+    await file?.add(event);
+  }
+  if (!ui.json) ui.print(...renderFolders(found));
+  await file?.finish({ exitCode: EXIT.complete });
   return interrupts.code ?? EXIT.complete;
 }
 

@@ -55,7 +55,12 @@ async function verifyPair(
 ): Promise<ExitCode> {
   const { args, ui, interrupts } = session;
   const { signal } = interrupts;
-  const options = { ...selectionOf(args), bothWays: isOn(args, "both-ways"), quick: isOn(args, "quick") };
+  const options = {
+    ...selectionOf(args),
+    skipDeleted: isOn(args, "skip-deleted"),
+    bothWays: isOn(args, "both-ways"),
+    quick: isOn(args, "quick"),
+  };
   const sourceContext = await contextOf(session, "source", from);
   const targetContext = await contextOf(session, "target", to);
   await using source = await openSource(from, sourceContext, signal);

@@ -47,6 +47,7 @@ export interface SplitOptions {
 }
 
 const NEEDLE = Buffer.from("\nFrom ");
+const FROM = NEEDLE.subarray(1);
 const QUOTED = Buffer.from(">From ");
 const LF = 10;
 const CR = 13;
@@ -170,7 +171,8 @@ async function skipBlank(window: Window): Promise<number> {
 /** The From_ line that begins at `at`, which begins a line; undefined when none plausible stands there. */
 async function fromLineAt(window: Window, at: number, keep: number): Promise<Found | undefined> {
   const view = await window.view(at, LOOK, keep);
-  if (view.compare(NEEDLE, 1, NEEDLE.length, 0, NEEDLE.length - 1) !== 0) return undefined;
+  // A view at the end of the file may be shorter than the word.
+  if (!view.subarray(0, NEEDLE.length - 1).equals(FROM)) return undefined;
   const lf = view.subarray(0, FROM_LINE_LIMIT + 2).indexOf(LF);
   if (lf === -1 && at + view.length < window.size) return undefined;
   const end = lf === -1 ? view.length : lf;
