@@ -11,8 +11,11 @@ export interface EventStream extends AsyncIterable<MigrationEvent> {
   end(): void;
 }
 
-/** One reader at the most; it must ask for the iterator before the run's first event (a run starts on the next tick). */
-export function eventStream(): EventStream {
+/**
+ * One reader at the most; it must ask for the iterator before the run's first event (a run starts on the next tick). Once the
+ * signal is aborted nobody waits for the reader any more.
+ */
+export function eventStream(signal: AbortSignal): EventStream {
   let queue: MigrationEvent[] = [];
   let reading = false;
   let ended = false;
@@ -27,6 +30,8 @@ export function eventStream(): EventStream {
     room?.resolve();
     room = undefined;
   };
+
+  signal.addEventListener("abort", makeRoom, { once: true });
 
   async function* read(): AsyncGenerator<MigrationEvent> {
     try {
@@ -53,7 +58,7 @@ export function eventStream(): EventStream {
       if (!reading) return undefined;
       queue.push(event);
       wake();
-      if (queue.length < HELD_EVENTS) return undefined;
+      if (queue.length < HELD_EVENTS || signal.aborted) return undefined;
       if (room === undefined) {
         let resolve: () => void = () => undefined;
         const promise = new Promise<void>((done) => {

@@ -13,6 +13,7 @@ import type { Source } from "../sources/source.ts";
 import type { RunContext, RunOptions } from "./context.ts";
 import { eventStream } from "./event-stream.ts";
 import type { MigrationEvent, RunSummary } from "./events.ts";
+import { compareFinished } from "./finished.ts";
 import { type FolderResult, runFolder } from "./folder.ts";
 import { memoryLedger, openLedger } from "./journal.ts";
 import { type FolderJob, planFolders } from "./plan.ts";
@@ -40,15 +41,23 @@ export interface Run extends AsyncIterable<MigrationEvent> {
  * the signal leaves everything at once; the same run may always be started again and goes on where it was.
  */
 export function run(source: Source, sink: Sink, options: RunOptions, signal: AbortSignal): Run {
-  const events = eventStream();
   const stopper = new AbortController();
-  const hard = AbortSignal.any([signal]);
-  const soft = AbortSignal.any([stopper.signal, signal]);
+  const breaker = new AbortController();
+  const hard = breaker.signal;
+  const soft = AbortSignal.any([stopper.signal, hard]);
+  // Whatever its reason (a time-out is one): inside, an abort is an AbortError.
+  const onAbort = (): void => breaker.abort();
+  if (signal.aborted) onAbort();
+  else signal.addEventListener("abort", onAbort, { once: true });
+  const events = eventStream(hard);
   // Every message in flight listens to them.
   setMaxListeners(0, hard, soft);
   const finished = new Promise<void>((resolve) => setImmediate(resolve))
     .then(() => carry(source, sink, options, events, soft, hard))
-    .finally(() => events.end());
+    .finally(() => {
+      signal.removeEventListener("abort", onAbort);
+      events.end();
+    });
   // Whoever reads the events alone must not be ended by an unhandled rejection.
   finished.catch(() => undefined);
   return {
@@ -82,21 +91,23 @@ async function carry(
       type: "notice",
       text: `the target is complete already, with ${sink.sealed.messages} messages`,
     });
-    return await end("complete");
+    if (options.remove === undefined || options.dryRun === true) return await end("complete");
   }
 
   try {
-    const groups = await planFolders(source, sink, options, soft);
+    const groups = await planFolders(source, sink, options, (folder, error) => tally.refuse(folder.path, error), soft);
     const home = sink.home ?? join(options.stateDirectory, pairName(source, sink));
     const pair = { source: source.identity, sink: sink.identity };
     const ledgerDirectory = join(home, "ledger", hash(source.identity));
-    const isDry = options.dryRun === true;
+    const isFinished = sink.sealed !== undefined;
+    // Neither writes anything.
+    const isDry = options.dryRun === true || isFinished;
     if (!isDry) await ensureDirectory(home);
     await using _lock = isDry
       ? undefined
       : await acquireLock(join(home, "lock"), `${source.identity} to ${sink.identity}`);
     await using ledger = isDry
-      ? memoryLedger({ directory: ledgerDirectory, pair })
+      ? memoryLedger(isFinished ? undefined : { directory: ledgerDirectory, pair })
       : await openLedger(ledgerDirectory, pair);
     const context: RunContext = {
       source,
@@ -119,9 +130,9 @@ async function carry(
       messages: folders.reduce((sum, { messages }) => sum + (messages ?? 0), 0),
       bytes: folders.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0),
     });
-    const results = await runLanes(context, groups);
+    const results = await runLanes(context, groups, isFinished ? compareFinished : runFolder);
     if (!soft.aborted && !isDry) await sink.seal(hard);
-    if (options.remove !== undefined && !soft.aborted && !isDry)
+    if (options.remove !== undefined && !soft.aborted && options.dryRun !== true)
       for (const result of results) tally.kept += await removeProved(context, result);
     if (soft.aborted) return await end("stopped");
     const balance = tally.balance();
@@ -138,6 +149,7 @@ async function carry(
 async function runLanes(
   context: RunContext,
   groups: readonly (readonly FolderJob[])[],
+  work: typeof runFolder,
 ): Promise<readonly FolderResult[]> {
   const { source, sink } = context;
   const lanes = new PQueue({ concurrency: Math.max(1, Math.min(source.limits.sessions, sink.limits.folders)) });
@@ -150,7 +162,7 @@ async function runLanes(
     void lanes.add(async () => {
       if (lane.soft.aborted) return;
       try {
-        results.push(await runFolder(lane, group));
+        results.push(await work(lane, group));
       } catch (error) {
         failure ??= error;
         broken.abort();

@@ -1,7 +1,8 @@
 // The sums of a run: dispositions, losses and folders. What was listed must equal what was settled.
 
+import type { MailError } from "../mail/errors.ts";
 import type { Loss } from "../mail/fidelity.ts";
-import type { FolderPath } from "../mail/model.ts";
+import { type FolderPath, showPath } from "../mail/model.ts";
 import { type Balance, DISPOSITIONS, type Disposition, type FolderSummary } from "./events.ts";
 
 export function emptyBalance(): Record<Disposition, number> {
@@ -55,6 +56,13 @@ export class RunTally {
       if (known === undefined) this.#losses.set(key, { loss, messages: 1 });
       else known.messages++;
     }
+  }
+
+  /** A folder of which nothing can be carried. */
+  refuse(folder: FolderPath, error: MailError): void {
+    const tally = new FolderTally(folder, showPath(folder));
+    tally.error = error.message;
+    this.folders.push(tally);
   }
 
   get losses(): readonly { readonly loss: Loss; readonly messages: number }[] {

@@ -5,6 +5,7 @@ import { type ArchiveState, openArchiveState } from "../formats/mboxzip/archive-
 import { messageAt } from "../formats/mboxzip/content.ts";
 import { findArchive } from "../formats/mboxzip/find.ts";
 import { type Place, parseRef } from "../formats/mboxzip/ref.ts";
+import { openSealed, type SealedArchive } from "../formats/mboxzip/sealed.ts";
 import { configError, MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
 import type { Folder, FolderPath } from "../mail/model.ts";
@@ -34,6 +35,7 @@ export async function openMboxZipSink(options: MboxZipSinkOptions, signal: Abort
   const { id, sealed, home } = found;
   const identity = `mboxzip:${id}`;
   let state: Promise<ArchiveState> | undefined;
+  let finished: Promise<SealedArchive> | undefined;
   const ready = (): Promise<ArchiveState> => {
     if (sealed !== undefined) throw configError(`${options.path} is finished; nothing can be added to it`);
     state ??= openArchiveState(found, options.job, options.store === true);
@@ -52,6 +54,15 @@ export async function openMboxZipSink(options: MboxZipSinkOptions, signal: Abort
     ...(sealed === undefined ? {} : { sealed }),
     describe,
     async open(folder) {
+      if (sealed !== undefined) {
+        finished ??= openSealed(options.path);
+        return {
+          ...(await describe(folder)),
+          generation: id,
+          created: false,
+          ...finishedFolder(await finished, folder.path),
+        };
+      }
       const archive = await ready();
       const { created } = archive.declare(folderRecord(folder));
       return { ...(await describe(folder)), generation: id, created, ...folderOf(archive, folder.path) };
@@ -60,6 +71,7 @@ export async function openMboxZipSink(options: MboxZipSinkOptions, signal: Abort
       if (sealed === undefined) await (await ready()).seal(signal);
     },
     async [Symbol.asyncDispose]() {
+      await (await finished?.catch(() => undefined))?.[Symbol.asyncDispose]();
       await (await state?.catch(() => undefined))?.[Symbol.asyncDispose]();
     },
   } satisfies Sink;
@@ -106,6 +118,27 @@ function folderOf(
     async update(receipt, change, signal) {
       placeIn(receipt.ref);
       await archive.update({ type: "update", folder: path, ref: receipt.ref, change }, signal);
+    },
+  };
+}
+
+/** A folder of a finished file: it can be read alone. */
+function finishedFolder(
+  archive: SealedArchive,
+  path: FolderPath,
+): Pick<SinkFolder, "position" | "copies" | "append" | "reopen"> {
+  return {
+    position: async () => undefined,
+    async *copies(_, signal) {
+      for await (const { record, traits, ref } of archive.messages(path, signal))
+        yield { receipt: { ref }, traits, size: record.size, key: record.key, origin: record.origin };
+    },
+    async append() {
+      throw configError("the file is finished; nothing can be added to it");
+    },
+    async *reopen(receipt, signal) {
+      const place = placeIn(receipt.ref);
+      yield* messageAt(archive.stored(place, signal), place);
     },
   };
 }

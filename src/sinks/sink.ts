@@ -3,7 +3,7 @@
 import type { Fidelity, Loss } from "../mail/fidelity.ts";
 import type { ContentKey } from "../mail/key.ts";
 import type { Message } from "../mail/message.ts";
-import type { Folder, FolderPath, TraitChange, Traits } from "../mail/model.ts";
+import type { Folder, FolderPath, Origin, TraitChange, Traits } from "../mail/model.ts";
 
 /** "uidvalidity:uid"; a Maildir name up to ":"; a zip entry and offset. Means something only with its folder's generation. */
 export interface Receipt {
@@ -30,6 +30,8 @@ export interface Copy {
   readonly messageId?: string;
   /** Present where the store knows it without reading the message. */
   readonly key?: ContentKey;
+  /** Present where the store keeps from which message the copy was made. */
+  readonly origin?: Origin;
 }
 
 export interface FolderPlan {
@@ -76,7 +78,10 @@ export interface Sink extends AsyncDisposable {
   };
   /** An archive's own folder for ledger, quarantine and staging (`mailferry/`). Absent for accounts. Created by `open` at the latest. */
   readonly home?: string;
-  /** Present when this target is already sealed by this very job (FILE.zip): nothing can be added, and nothing need be. */
+  /**
+   * Present when this target is already sealed by this very job (FILE.zip): nothing can be added. `open` gives folders that can be read, and whose
+   * copies name their origin and key.
+   */
   readonly sealed?: { readonly messages: number };
   /** Name and fidelity as they would be; changes nothing. */
   describe(folder: Folder, signal: AbortSignal): Promise<FolderPlan>;

@@ -11,7 +11,7 @@ const traits = (keywords: string[], seconds?: number): Traits => ({
   labels: new Set(),
   ...(seconds === undefined ? {} : { received: { epochSeconds: seconds } }),
 });
-const key = (n: number) => n.toString(16).padStart(64, "0") as ContentKey;
+const key = (n: number) => n.toString(16).padStart(32, "0").padEnd(64, "0") as ContentKey;
 
 describe("the table of unknown copies", () => {
   it("gives back receipts of any length and script, traits and dates", () => {

@@ -88,7 +88,11 @@ describe("a FILE.zip", () => {
     const before = await snapshot(place.path);
     await using again = await openMboxZipSink({ path, job: "this job" }, NEVER);
     expect(again.sealed).toEqual({ messages: 2 });
-    await expect(again.open(folder("INBOX"), NEVER)).rejects.toMatchObject({ code: "config" });
+    const opened = await again.open(folder("INBOX"), NEVER);
+    const origins: unknown[] = [];
+    for await (const { origin } of opened.copies(undefined, NEVER)) origins.push(origin?.folder);
+    expect(origins).toEqual([["INBOX"], ["INBOX"]]);
+    await expect(append(opened, "late\r\n")).rejects.toMatchObject({ code: "config" });
     await again.seal(NEVER);
     await expect(openMboxZipSink({ path, job: "other job" }, NEVER)).rejects.toMatchObject({
       code: "config",
