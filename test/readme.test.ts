@@ -1,11 +1,14 @@
 // The README's library example compiles against the real face, and its commands are known.
 
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
+import { selectionOf } from "../src/cli/options.ts";
+import { parseCommandLine } from "../src/cli/parse.ts";
+import { parseEndpoint } from "../src/endpoints.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const readme = await readFile(join(root, "README.md"), "utf8");
@@ -44,4 +47,25 @@ it("every command in the README is one that the command line knows", async () =>
   const commands = [...readme.matchAll(/```(?:sh)?\n([\s\S]*?)```/g)].map((match) => match[1] ?? "").join("\n");
   const verbs = [...commands.matchAll(/\bmailferry (\w+)/g)].map((match) => match[1] ?? "");
   expect(new Set(verbs)).toEqual(new Set(["backup", "migrate", "drain", "restore", "verify", "folders"]));
+});
+
+it("every command line in the README is understood as it is pasted", async () => {
+  const blocks = [...readme.matchAll(/```(?:sh)?\n([\s\S]*?)```/g)].map((match) => match[1] ?? "").join("\n");
+  const lines = blocks.replaceAll("\\\n", " ").match(/\bmailferry [a-z][^|\n]*/g) ?? [];
+  expect(lines.length).toBeGreaterThan(10);
+  for (const line of lines) {
+    const words = execFileSync("sh", ["-c", `printf '%s\\n' ${line}`], { encoding: "utf8" })
+      .trimEnd()
+      .split("\n")
+      .slice(1);
+    const parsed = await parseCommandLine(words, 80);
+    if (!("verb" in parsed)) throw new Error(`no command: ${line}`);
+    const { args } = parsed;
+    selectionOf(args);
+    for (const name of ["source", "archive", "target", "endpoint"]) {
+      const place = args[name];
+      // A bare path is recognised by what is there, and nothing is there.
+      if (typeof place === "string" && place.includes(":")) expect(() => parseEndpoint(place, "source")).not.toThrow();
+    }
+  }
 });

@@ -147,7 +147,7 @@ export function barLine(meter: Meter, rate: Rate, columns: number): string {
     padStart(showBytes(bytes), 8),
     padStart(`${showCount(rate.messages)}/s`, 8),
     padStart(`${showBytes(rate.bytes)}/s`, 10),
-    `ETA ${left}`,
+    `ETA ${padStart(left, 8)}`,
   ].join(" ");
   const room = columns - numbers.length - 2;
   const bar = room >= 32 ? Math.min(24, Math.floor(room / 2)) : 0;

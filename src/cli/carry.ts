@@ -44,8 +44,8 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
   await refuseSame(source, target);
   const reportPath = textOf(args, "report");
   await using reportFile = reportPath === undefined ? undefined : await openReportFile(reportPath);
-  const from = await contextOf(session, "source", source);
-  const to = await contextOf(session, "target", target);
+  const from = await contextOf(session, "source", source, reportFile);
+  const to = await contextOf(session, "target", target, reportFile);
 
   const notes = new Notes(isDry);
   let failure: unknown;

@@ -25,7 +25,8 @@ export function listenForInterrupts(say: (text: string) => void): Interrupts {
       say(`stopping: what is in flight is finished first${again}`);
       stop();
     } else if (!controller.signal.aborted) {
-      say("stopping at once; the next run goes on from here");
+      // Before a run has begun nothing was changed, and there is nothing to go on from.
+      say(stop === undefined ? "interrupted" : "stopping at once; the next run goes on from here");
       controller.abort();
     } else process.exit(code);
   };

@@ -31,12 +31,17 @@ export function askHidden(question: string, signal: AbortSignal): Promise<string
   const { stdin, stderr } = process;
   return new Promise((resolve, reject) => {
     let text = "";
+    let isOpen = true;
+    const endLine = (): void => {
+      if (isOpen) stderr.write("\n");
+      isOpen = false;
+    };
     const finish = (settle: () => void): void => {
       stdin.off("data", onData);
       signal.removeEventListener("abort", onAbort);
       stdin.setRawMode(false);
       stdin.pause();
-      stderr.write("\n");
+      endLine();
       settle();
     };
     const onAbort = (): void => finish(() => reject(new DOMException("interrupted", "AbortError")));
@@ -45,7 +50,10 @@ export function askHidden(question: string, signal: AbortSignal): Promise<string
       text = line.text;
       if (line.state === "done") finish(() => resolve(text));
       // In raw mode Ctrl-C is a character: it is given back its meaning.
-      else if (line.state === "interrupted") process.kill(process.pid, "SIGINT");
+      else if (line.state === "interrupted") {
+        endLine();
+        process.kill(process.pid, "SIGINT");
+      }
     };
     if (signal.aborted) {
       reject(new DOMException("interrupted", "AbortError"));

@@ -44,9 +44,11 @@ export function renderBalance(summary: RunSummary, isDry: boolean): string[] {
   const settled = DISPOSITIONS.reduce((sum, name) => sum + balance[name], 0);
   const verdict = closes
     ? "The balance closes."
-    : settled === listed
-      ? "The balance does not close: not every folder was read to its end."
-      : `The balance does not close: ${plural(listed - settled, "message")} of ${showCount(listed)} not accounted for.`;
+    : summary.outcome === "stopped"
+      ? `Stopped before its end: ${plural(listed - settled, "message")} of ${showCount(listed)} listed so far still open.`
+      : settled === listed
+        ? "The balance does not close: not every folder was read to its end."
+        : `The balance does not close: ${plural(listed - settled, "message")} of ${showCount(listed)} not accounted for.`;
   return ["Balance", ...table(rows, new Set([1])).map((line) => `  ${line}`), `  ${verdict}`];
 }
 

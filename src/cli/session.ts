@@ -10,6 +10,7 @@ import {
 } from "../endpoints.ts";
 import type { Interrupts } from "./interrupts.ts";
 import { type Arguments, connectionsOf, isOn, secretOptionsOf } from "./options.ts";
+import type { ReportFile } from "./report-file.ts";
 import type { Secrets } from "./secrets.ts";
 import type { Trace } from "./trace.ts";
 import type { Ui } from "./ui.ts";
@@ -33,7 +34,12 @@ export function placeOf(args: Arguments, name: string): string {
  * What opening an endpoint takes; the password of an account is asked for here, so that nothing is changed without it. Throws
  * MailError config.
  */
-export async function contextOf(session: Session, side: Role, endpoint: Endpoint): Promise<EndpointContext> {
+export async function contextOf(
+  session: Session,
+  side: Role,
+  endpoint: Endpoint,
+  report?: ReportFile,
+): Promise<EndpointContext> {
   const { args, ui, secrets, interrupts, trace } = session;
   const allowCleartext = isOn(args, "allow-cleartext");
   refuseCleartext(endpoint, allowCleartext);
@@ -41,7 +47,12 @@ export async function contextOf(session: Session, side: Role, endpoint: Endpoint
   const secretOptions = secretOptionsOf(args, side);
   return {
     allowCleartext,
-    onNotice: (text) => ui.say(text),
+    onNotice: (text) => {
+      ui.say(text);
+      const notice = { type: "notice", text };
+      if (ui.json) void ui.emit(notice);
+      void report?.add(notice);
+    },
     ...(connections === undefined ? {} : { connections }),
     ...(trace === undefined ? {} : { trace: trace.write }),
     ...(isAccount(endpoint)

@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import PQueue from "p-queue";
 import { ensureDirectory } from "../core/files.ts";
 import { acquireLock } from "../core/lock.ts";
@@ -105,7 +105,11 @@ async function carry(
     if (!isDry) await ensureDirectory(home);
     await using _lock = isDry
       ? undefined
-      : await acquireLock(join(home, "lock"), `${source.identity} to ${sink.identity}`);
+      : await acquireLock(
+          join(home, "lock"),
+          // An archive's identity is a number of its own that nobody has ever seen.
+          sink.home === undefined ? `copying ${source.identity} to ${sink.identity}` : `the archive ${dirname(home)}`,
+        );
     await using ledger = isDry
       ? memoryLedger(isFinished ? undefined : { directory: ledgerDirectory, pair })
       : await openLedger(ledgerDirectory, pair);

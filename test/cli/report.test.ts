@@ -104,6 +104,8 @@ describe("the balance", () => {
     const balance = { ...emptyBalance(), copied: 5 };
     const summary = summaryOf({ listed: 7, balance, closes: false, outcome: "partial" });
     expect(renderBalance(summary, false).join("\n")).toContain("does not close: 2 messages of 7 not accounted for");
+    const stopped = renderBalance({ ...summary, outcome: "stopped" }, false).join("\n");
+    expect(stopped).toContain("Stopped before its end: 2 messages of 7");
     const notes = new Notes(false);
     const lost = { folder: ["A\u001b"], name: "A", listed: 7, balance, closes: false };
     notes.add({ type: "folder-finished", folder, summary: lost });
@@ -233,6 +235,24 @@ describe("lines while it runs", () => {
     expect(lineOf(settled("1", "copied"), 2)).toBeUndefined();
   });
 
+  it("draw bars whose columns stand still", () => {
+    const lines = [0, 1, 500, 999].map((done) =>
+      barLine({ name: "Archive", total: 1000, done, bytes: done * 5000 }, { messages: done / 50, bytes: 1e5 }, 99),
+    );
+    expect(new Set(lines.map((line) => `${line.indexOf("[")} ${line.indexOf("ETA")} ${line.length}`)).size).toBe(1);
+  });
+
+  it("say of a folder that a stopped run never read that it was not read, and of an encoded name nothing", () => {
+    const finished = (path: string, name: string, listed: number, messages: number): string | undefined => {
+      const summary = { folder: [path], name, listed, balance: emptyBalance(), closes: true };
+      return lineOf({ type: "folder-finished", folder: { path: [path], selectable: true, messages }, summary }, 0);
+    };
+    expect(finished("Sent", "Sent", 0, 600)).toBe("Sent: not read");
+    expect(finished("Sent", "Sent", 0, 0)).toBe("Sent: empty");
+    expect(finished("Entwürfe", "Entw&APw-rfe", 0, 0)).toBe("Entwürfe: empty");
+    expect(finished("Entwürfe", ".Entw&APw-rfe", 0, 0)).toBe("Entwürfe → .Entw&APw-rfe: empty");
+  });
+
   it("draw a bar within any width", () => {
     const meter = { name: "日本語のとても長い名前\u001b[2J".repeat(3), total: 1000, done: 250, bytes: 123_456_789 };
     for (const columns of [20, 40, 79, 120, 300]) {
@@ -241,9 +261,9 @@ describe("lines while it runs", () => {
       expect(line).not.toContain("\u001b");
     }
     expect(barLine(meter, { messages: 10, bytes: 1e6 }, 120)).toMatch(
-      /\[=+ +\] +250\/1,000 +123 MB +10\/s +1\.0 MB\/s ETA 1:15/,
+      /\[=+ +\] +250\/1,000 +123 MB +10\/s +1\.0 MB\/s ETA +1:15/,
     );
-    expect(barLine({ name: "x", total: 0, done: 5, bytes: 0 }, { messages: 0, bytes: 0 }, 80)).toMatch(/ 5 .*ETA -$/);
+    expect(barLine({ name: "x", total: 0, done: 5, bytes: 0 }, { messages: 0, bytes: 0 }, 80)).toMatch(/ 5 .*ETA +-$/);
   });
 });
 

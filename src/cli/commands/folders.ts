@@ -17,7 +17,7 @@ export async function folders(session: Session): Promise<ExitCode> {
   const select = selectOf(args);
   const reportPath = textOf(args, "report");
   await using file = reportPath === undefined ? undefined : await openReportFile(reportPath);
-  const context = await contextOf(session, "source", endpoint);
+  const context = await contextOf(session, "source", endpoint, file);
   await using source = await openSource(endpoint, context, signal);
   const found = [...(await selectFolders(source, select, signal))].sort(byPath);
   signal.throwIfAborted();

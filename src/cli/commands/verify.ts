@@ -61,8 +61,8 @@ async function verifyPair(
     bothWays: isOn(args, "both-ways"),
     quick: isOn(args, "quick"),
   };
-  const sourceContext = await contextOf(session, "source", from);
-  const targetContext = await contextOf(session, "target", to);
+  const sourceContext = await contextOf(session, "source", from, file);
+  const targetContext = await contextOf(session, "target", to, file);
   await using source = await openSource(from, sourceContext, signal);
   await using target = await openSource(to, targetContext, signal);
   // Only a server may spell a folder in its own way (its separator, its namespace); opening it as a sink changes nothing.
