@@ -16,6 +16,8 @@ export interface Found {
   readonly traits: Traits;
   /** True when its bytes were read and are the same; false when it was found by Message-ID and date (a copy that the server altered). */
   readonly exact: boolean;
+  /** Whether it has this received date; true as well where the store does not tell. */
+  receivedAt(epochSeconds: number): boolean;
 }
 
 export interface Candidates {
@@ -165,7 +167,13 @@ class Search {
   }
 
   #found(row: number, exact: boolean): Found {
-    return { receipt: this.#table.receipt(row), traits: this.#table.traits(row), exact };
+    const table = this.#table;
+    return {
+      receipt: table.receipt(row),
+      traits: table.traits(row),
+      exact,
+      receivedAt: (seconds) => !table.hasDate(row) || table.isOf(row, seconds),
+    };
   }
 }
 

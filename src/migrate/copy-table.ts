@@ -142,9 +142,13 @@ export class CopyTable {
     return bits >>> KEYWORDS_SHIFT === (this.#keywordIndex.get(folded(keywords)) ?? -1);
   }
 
+  hasDate(row: number): boolean {
+    return (this.#get(row, TRAITS) & HAS_DATE) !== 0;
+  }
+
   /** Whether it was received at this second. */
   isOf(row: number, epochSeconds: number): boolean {
-    return (this.#get(row, TRAITS) & HAS_DATE) !== 0 && this.#get(row, DATE) === epochSeconds >>> 0;
+    return this.hasDate(row) && this.#get(row, DATE) === epochSeconds >>> 0;
   }
 
   setKey(row: number, key: ContentKey): void {

@@ -62,7 +62,9 @@ export async function copyMessage(context: RunContext, target: Target, entry: En
     const has: Traits = behind
       ? { ...traits, flags: found.traits.flags, keywords: found.traits.keywords }
       : entry.traits;
-    const all = [...losses, ...fate.losses];
+    // No store lets a date be changed afterwards.
+    const keepsDate = kept.received === undefined || found.receivedAt(kept.received.epochSeconds);
+    const all: Loss[] = [...losses, ...fate.losses, ...(keepsDate ? [] : [{ kind: "received" } as const])];
     if (found.exact) {
       await ledger.put({ ...record("done", entry, body, found.receipt, true), traits: has });
       return { as: "adopted", losses: all, behind, ...noteOf(fate) };

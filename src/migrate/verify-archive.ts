@@ -23,6 +23,7 @@ export async function verifyArchive(
   onProblem: (text: string) => void,
 ): Promise<{ messages: number }> {
   const recorded = await readLedgers(join(home, "ledger"), onProblem);
+  const generations = new Set<string>();
   let messages = 0;
   for await (const folder of source.folders(signal)) {
     if (!folder.selectable) continue;
@@ -32,7 +33,8 @@ export async function verifyArchive(
     for await (const slice of source.slices(folder, signal))
       for await (const { entry, content } of source.read(slice, { want: () => true, signal })) {
         messages++;
-        const { id } = entry.origin;
+        const { id, generation } = entry.origin;
+        generations.add(generation);
         try {
           const { key } = await keyOf(content);
           const [row] = expected?.find(nameKey(id)) ?? [];
@@ -48,6 +50,10 @@ export async function verifyArchive(
     for (const _ of expected?.left() ?? []) gone++;
     if (gone > 0) onProblem(`${showPath(folder.path)}: ${gone} messages that were stored are no longer there`);
   }
+  // What file names cannot hold (labels, further keywords, odd dates) lies in a file a folder, under the folder's own id.
+  for (const file of await list(join(home, "traits")))
+    if (!generations.has(file.replace(/\.jsonl$/, "")))
+      onProblem(`${join(home, "traits", file)} belongs to no folder: that folder's labels and keywords are not read`);
   for (const [name, table] of recorded)
     if (table.size > 0) onProblem(`${name}: the folder is gone, and with it ${table.size} messages that were stored`);
   return { messages };

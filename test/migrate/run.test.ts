@@ -355,6 +355,17 @@ describe("nothing is dropped in silence", () => {
     ]);
   });
 
+  it("reports the date of a copy that was found with another one", async () => {
+    const store = newStore();
+    const at = (epochSeconds: number) => ({ received: { epochSeconds } });
+    await go(memorySource([inbox(mail("a", undefined, at(5)), mail("b", undefined, at(7)))]), memorySink(store));
+    await rm(stateDirectory, { recursive: true });
+    const folder = inbox(mail("a", undefined, at(6)), mail("b", undefined, at(7)));
+    const { summary } = await go(memorySource([folder]), memorySink(store));
+    expect(summary.balance.adopted).toBe(2);
+    expect(summary.losses).toEqual([{ loss: { kind: "received" }, messages: 1 }]);
+  });
+
   it("names the folders there are when a filter matches none", async () => {
     const going = go(memorySource([inbox(mail("a"))]), memorySink(newStore()), {
       select: { include: ["Wrok"], exclude: [] },
