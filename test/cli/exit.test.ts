@@ -51,3 +51,9 @@ describe("the exit code of a run", () => {
     expect(exitCodeOfRun(summary({ outcome: "stopped", closes: false, error: failing("auth", "give-up") }))).toBe(4);
   });
 });
+
+it("a full disk ends the run at once, since waiting makes no room, and is worth another run", () => {
+  const error = ioError("cannot write x", Object.assign(new Error("write"), { code: "ENOSPC" }));
+  expect(error.details.remedy).toBe("give-up");
+  expect(exitCodeOf(error)).toBe(5);
+});

@@ -16,6 +16,7 @@ import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { program } from "../../src/cli/program.ts";
+import { acquireLock } from "../../src/core/lock.ts";
 import type { RunSummary } from "../../src/migrate/events.ts";
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
@@ -126,6 +127,11 @@ describe("what cannot be done", () => {
     ],
     ["a target that is a file", (s: string, d: string) => ["backup", s, `${d}/note`], /is a file/],
     ["a target below a file", (s: string, d: string) => ["backup", s, `maildir:${d}/note/x`], /no folder/],
+    [
+      "an unwritable target",
+      (s: string) => ["backup", s, "maildir:/proc/mailferry"],
+      /cannot make the folder \/proc\/m/,
+    ],
     [
       "a target that is a folder of something else",
       (s: string, d: string) => ["backup", s, `${d}/docs`],
@@ -313,6 +319,18 @@ describe("a run", () => {
     const none = await cli("backup", source, target, "--folder", "Nope*");
     expect(none.code).toBe(2);
     expect(none.err).toMatch(/mailferry: no folder matches Nope\*.*The source has: /);
+  });
+
+  it("of two at once lets the second say who is there, and changes nothing: exit code 5", async () => {
+    const source = maildir("twice", [""], 2);
+    const target = join(root, "twice-copy");
+    expect((await cli("backup", source, target)).code).toBe(0);
+    await using _held = await acquireLock(join(target, "mailferry", "lock"), "it");
+    const { code, out, err } = await cli("backup", source, target, "--recheck");
+    expect(err).toMatch(
+      new RegExp(`^mailferry: the archive ${target} is in use by process ${process.pid} [^\\n]*\\n$`),
+    );
+    expect({ code, out }).toEqual({ code: 5, out: "" });
   });
 
   it("ends with a check that compares the same mail, as it is pasted", async () => {
