@@ -129,8 +129,8 @@ describe("what cannot be done", () => {
     ["a target below a file", (s: string, d: string) => ["backup", s, `maildir:${d}/note/x`], /no folder/],
     [
       "an unwritable target",
-      (s: string) => ["backup", s, "maildir:/proc/mailferry"],
-      /cannot make the folder \/proc\/m/,
+      (s: string) => ["backup", s, "maildir:/sys/mailferry"],
+      /cannot make the folder \/sys\/m.*not permitted/,
     ],
     [
       "a target that is a folder of something else",
