@@ -7,11 +7,13 @@ import PQueue from "p-queue";
 import { ensureDirectory } from "../core/files.ts";
 import { acquireLock } from "../core/lock.ts";
 import { Budget } from "../core/pool.ts";
+import { DEFAULT_PATIENCE, delayBefore, pause } from "../core/retry.ts";
 import { configError, isAbort, MailError } from "../mail/errors.ts";
+import type { Folder } from "../mail/model.ts";
 import type { Sink } from "../sinks/sink.ts";
 import type { Source } from "../sources/source.ts";
 import type { RunContext, RunOptions } from "./context.ts";
-import { eventStream } from "./event-stream.ts";
+import { type EventStream, eventStream } from "./event-stream.ts";
 import type { MigrationEvent, RunSummary } from "./events.ts";
 import { compareFinished } from "./finished.ts";
 import { type FolderResult, runFolder } from "./folder.ts";
@@ -95,7 +97,7 @@ async function carry(
   }
 
   try {
-    const groups = await planFolders(source, sink, options, (folder, error) => tally.refuse(folder.path, error), soft);
+    const groups = await planPatiently(source, sink, options, tally, events, soft);
     const home = sink.home ?? join(options.stateDirectory, pairName(source, sink));
     const pair = { source: source.identity, sink: sink.identity };
     const ledgerDirectory = join(home, "ledger", hash(source.identity));
@@ -146,6 +148,32 @@ async function carry(
     if (soft.aborted && isAbort(error)) return await end("stopped");
     await end("stopped", error instanceof MailError ? error : undefined);
     throw error;
+  }
+}
+
+/** The folders to carry; a listing that a passing fault cut is asked for again. */
+async function planPatiently(
+  source: Source,
+  sink: Sink,
+  options: RunOptions,
+  tally: RunTally,
+  events: EventStream,
+  soft: AbortSignal,
+): Promise<readonly (readonly FolderJob[])[]> {
+  const patience = options.patience ?? DEFAULT_PATIENCE;
+  for (let attempt = 1; ; attempt++) {
+    const refused: { folder: Folder; error: MailError }[] = [];
+    try {
+      const groups = await planFolders(source, sink, options, (folder, error) => refused.push({ folder, error }), soft);
+      for (const { folder, error } of refused) tally.refuse(folder.path, error);
+      return groups;
+    } catch (error) {
+      if (soft.aborted || !(error instanceof MailError) || error.details.remedy === "give-up") throw error;
+      if (attempt >= patience.attempts) throw error;
+      const delayMs = Math.max(error.details.waitMs ?? 0, delayBefore(attempt, patience));
+      await events.emit({ type: "retry-scheduled", what: "the list of folders", attempt, delayMs, error });
+      await pause(delayMs, soft);
+    }
   }
 }
 

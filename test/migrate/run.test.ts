@@ -274,6 +274,24 @@ describe("what cannot be carried is set aside, and the rest goes on", () => {
     });
   });
 
+  it("asks again for a list of folders that was cut, each folder once", async () => {
+    const source = memorySource([inbox(mail("a")), { path: ["B"], generation: "1", mail: [mail("b")] }]);
+    let left = 2;
+    const shaky: Source = {
+      ...source,
+      async *folders() {
+        let given = 0;
+        for await (const folder of source.folders()) {
+          if (given++ === 1 && left-- > 0) throw cut("none");
+          yield folder;
+        }
+      },
+    };
+    const { summary, events } = await go(shaky, memorySink(newStore()));
+    expect(summary).toMatchObject({ outcome: "complete", closes: true, listed: 2 });
+    expect(events.filter(({ type }) => type === "retry-scheduled")).toHaveLength(2);
+  });
+
   it("gives up after its patience and says what ended it", async () => {
     const sink = memorySink(newStore(), { append: () => cut("none") });
     const source = memorySource([inbox(mail("a"))]);
