@@ -1,0 +1,100 @@
+// The numbers as Markdown: a table a work, and the bars at the end.
+
+import type { Cost } from "./measure.ts";
+import type { Measured } from "./run.ts";
+import { MOST_MB, type Work } from "./works.ts";
+
+export interface Result {
+  readonly work: Work;
+  readonly what: string;
+  readonly measured: readonly Measured[];
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const [low = Number.NaN, high = Number.NaN] = [sorted[(sorted.length - 1) >> 1], sorted[middle]];
+  return (low + high) / 2;
+}
+
+/** One tool's wall time as a multiple of another's: the median over the rounds in which both ran. */
+export function ratio(one: Measured | undefined, other: Measured | undefined): number {
+  const ratios = (one?.costs ?? []).flatMap((cost, round) => {
+    const base = other?.costs[round];
+    return cost === undefined || base === undefined ? [] : [cost.wallSeconds / base.wallSeconds];
+  });
+  return median(ratios);
+}
+
+function of(measured: Measured, pick: (cost: Cost) => number): number {
+  return median(measured.costs.flatMap((cost) => (cost === undefined ? [] : [pick(cost)])));
+}
+
+function show(value: number, digits: number): string {
+  return Number.isNaN(value) ? "" : value.toFixed(digits);
+}
+
+/** "mailferry is 0.4 times" reads better with two digits that count. */
+function showRatio(value: number): string {
+  return Number.isNaN(value) ? "" : `${value.toFixed(value < 0.1 ? 3 : 2)}x`;
+}
+
+export function renderWork({ work, what, measured }: Result): string {
+  const ours = measured.find(({ kind }) => kind === "mailferry");
+  const floor = measured.find(({ kind }) => kind === "floor");
+  const lines = measured.map((row) => {
+    const count = row.costs.filter((cost) => cost !== undefined).length;
+    const name = row.kind === "mailferry" ? `**${row.tool}**` : row.tool;
+    const cells = [
+      name,
+      String(count),
+      show(
+        of(row, ({ wallSeconds }) => wallSeconds),
+        2,
+      ),
+      show(
+        of(row, ({ cpuSeconds }) => cpuSeconds),
+        2,
+      ),
+      show(
+        of(row, ({ peakMb }) => peakMb),
+        0,
+      ),
+      showRatio(ratio(row, floor)),
+      row === ours ? "" : showRatio(ratio(ours, row)),
+      row.remarks.join("; ").replaceAll("|", "\\|"),
+    ];
+    return `| ${cells.join(" | ")} |`;
+  });
+  return [
+    `### ${work.name}`,
+    "",
+    what,
+    "",
+    `| tool | runs | wall s | CPU s | RSS MB | to ${floor?.tool ?? "the floor"} | mailferry to it | remarks |`,
+    "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ...lines,
+    "",
+  ].join("\n");
+}
+
+/** Every bar whose two sides were measured, and the memory of every work. */
+export function renderBars(results: readonly Result[], where: "disk" | "memory"): string {
+  const lines = results.flatMap(({ work, measured }) => {
+    const ours = measured.find(({ kind }) => kind === "mailferry");
+    const bars = work.bars.flatMap(({ against, atMost, on }) => {
+      const other = measured.find(({ tool }) => tool === against);
+      const value = ratio(ours, other);
+      if (on !== undefined && on !== where) return [];
+      // A peer that did not end in time is slower than the limit says: the bar cannot be told exactly, and is left open.
+      if (Number.isNaN(value)) return [`| ${work.name} | ${against} | ${showRatio(atMost)} | | not measured |`];
+      return [
+        `| ${work.name} | ${against} | ${showRatio(atMost)} | ${showRatio(value)} | ${value <= atMost ? "yes" : "**no**"} |`,
+      ];
+    });
+    const peak = Math.max(...(ours?.costs ?? []).map((cost) => cost?.peakMb ?? Number.NEGATIVE_INFINITY));
+    if (peak > MOST_MB) bars.push(`| ${work.name} | memory | ${MOST_MB} MB | ${peak.toFixed(0)} MB | **no** |`);
+    return bars;
+  });
+  return ["| work | mailferry to | at most | is | holds |", "| --- | --- | --- | --- | --- |", ...lines, ""].join("\n");
+}
