@@ -20,10 +20,6 @@ protocols =
 ssl_client_ca_file = ${ca ?? ""}
 mail_home = ${state}
 mail_location = maildir:${target}/mail:LAYOUT=fs
-mail_uid = ${process.getuid?.() ?? 0}
-mail_gid = ${process.getgid?.() ?? 0}
-first_valid_uid = 0
-first_valid_gid = 0
 imapc_host = localhost
 imapc_port = ${port}
 imapc_user = ${user}
@@ -41,6 +37,7 @@ namespace inbox {
       program: findProgram("doveadm") ?? "doveadm",
       args: ["-c", config, "backup", "-R", "imapc:"],
       env: { HOME: state, USER: user },
+      unprivileged: true,
     };
   },
 } satisfies Tool;

@@ -103,6 +103,11 @@ received = false
 verbose = 0
 `,
     );
-    return { program: "getmail", args: ["--getmaildir", state, "--rcfile", config, "--quiet"] };
+    return {
+      program: "getmail",
+      args: ["--getmaildir", state, "--rcfile", config, "--quiet"],
+      env: { HOME: state },
+      unprivileged: true,
+    };
   },
 } satisfies Tool;
