@@ -19,6 +19,8 @@ export interface Body extends AsyncDisposable {
   readonly key: ContentKey;
   /** The first octets: all of a body held in memory, else the first MEMORY_LIMIT of it. Enough for its header. */
   readonly head: Uint8Array;
+  /** All of it, where it is held in memory: for those who can do without a stream. */
+  readonly bytes?: Uint8Array;
   /** May be opened again, for a retry, until the body is disposed. */
   open(): AsyncIterable<Uint8Array>;
 }
@@ -31,15 +33,15 @@ export interface Body extends AsyncDisposable {
 export async function stage(content: AsyncIterable<Uint8Array>, directory: string): Promise<Body> {
   const hasher = new KeyHasher();
   const chunks: Uint8Array[] = [];
-  let held = 0;
+  let size = 0;
   let file: { handle: FileHandle; path: string; written: number } | undefined;
   try {
     for await (const chunk of content) {
       if (chunk.length === 0) continue;
       hasher.update(chunk);
-      if (file === undefined && held + chunk.length <= MEMORY_LIMIT) {
+      if (file === undefined && size + chunk.length <= MEMORY_LIMIT) {
         chunks.push(chunk);
-        held += chunk.length;
+        size += chunk.length;
         continue;
       }
       try {
@@ -50,7 +52,7 @@ export async function stage(content: AsyncIterable<Uint8Array>, directory: strin
           await writeAll(file, Buffer.concat(chunks));
           // The head is filled up whatever the chunks: a header may come in one piece with megabytes of body. A copy, since a
           // view would keep the whole chunk in memory.
-          chunks.push(Buffer.from(chunk.subarray(0, MEMORY_LIMIT - held)));
+          chunks.push(Buffer.from(chunk.subarray(0, MEMORY_LIMIT - size)));
         }
         await writeAll(file, chunk);
       } catch (error) {
@@ -63,9 +65,7 @@ export async function stage(content: AsyncIterable<Uint8Array>, directory: strin
   }
   const { key, shape } = hasher.digest();
   const head = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
-  if (file === undefined) {
-    return { shape, key, head, open: () => once(head), async [Symbol.asyncDispose]() {} };
-  }
+  if (file === undefined) return held({ key, shape }, head);
   const staged = file;
   await staged.handle.close();
   let gone = false;
@@ -80,6 +80,17 @@ export async function stage(content: AsyncIterable<Uint8Array>, directory: strin
       await unlink(staged.path).catch(() => undefined);
     },
   };
+}
+
+/** A content that is in memory already, whole and in one piece; it is held, not copied. Only for what MEMORY_LIMIT allows. */
+export function stageBytes(bytes: Uint8Array): Body {
+  const hasher = new KeyHasher();
+  hasher.update(bytes);
+  return held(hasher.digest(), bytes);
+}
+
+function held(name: { readonly key: ContentKey; readonly shape: Shape }, bytes: Uint8Array): Body {
+  return { ...name, head: bytes, bytes, open: () => once(bytes), async [Symbol.asyncDispose]() {} };
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

@@ -16,6 +16,8 @@ export interface Incoming {
    * message alone cannot be had: "not-found" when it was listed and has since vanished, else with the store's own words.
    */
   readonly content: AsyncIterable<Uint8Array>;
+  /** The same content, where the store has all of it in memory already: it may be taken instead of reading `content`. */
+  readonly bytes?: Uint8Array;
 }
 
 export interface ReadOptions {
