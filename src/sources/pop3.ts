@@ -6,7 +6,8 @@ import { KeyHasher, keyOf } from "../mail/key.ts";
 import { type Entry, type Folder, NO_TRAITS, type Origin, samePath } from "../mail/model.ts";
 import type { Timing } from "../protocol/pop3/limits.ts";
 import { IdTable, Listing } from "../protocol/pop3/listing.ts";
-import { type Maildrop, openPop3Session, type Pop3Session } from "../protocol/pop3/session.ts";
+import type { Retrieved } from "../protocol/pop3/retrieve.ts";
+import { openPop3Session, type Pop3Session } from "../protocol/pop3/session.ts";
 import { type ServerOptions, serverIdentity } from "../protocol/server.ts";
 import type { Incoming, ReadOptions, Slice, Source } from "./source.ts";
 
@@ -26,26 +27,41 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
   let kept: Pop3Session | undefined = await openPop3Session(server, signal, timing);
   const busy = new Set<Pop3Session>();
 
-  /** The idle session if it still lives, else a new one: what a maildrop holds is listed anew in each. */
-  async function start(until: AbortSignal): Promise<{ session: Pop3Session; maildrop: Maildrop }> {
+  /**
+   * The idle session if it still lives, else a new one, with what a first look shows there: only an answer tells whether it
+   * lives, and what a maildrop holds is listed anew in each session.
+   */
+  async function start<T>(
+    until: AbortSignal,
+    look: (session: Pop3Session) => Promise<T>,
+  ): Promise<{ session: Pop3Session; seen: T }> {
     const idle = kept;
     kept = undefined;
     if (idle?.alive === true) {
       try {
-        return { session: idle, maildrop: await closedOnAbort(idle, until, () => idle.stat()) };
+        return await lookedAt(idle);
       } catch (error) {
-        idle.close();
         // Servers end idle sessions after some minutes.
         if (until.aborted || !(error instanceof MailError) || error.code !== "connection") throw error;
       }
     }
-    const session = await openPop3Session(server, until, timing);
-    try {
-      return { session, maildrop: await closedOnAbort(session, until, () => session.stat()) };
-    } catch (error) {
-      session.close();
-      throw error;
+    return lookedAt(await openPop3Session(server, until, timing));
+
+    async function lookedAt(session: Pop3Session): Promise<{ session: Pop3Session; seen: T }> {
+      busy.add(session);
+      try {
+        return { session, seen: await closedOnAbort(session, until, () => look(session)) };
+      } catch (error) {
+        end(session);
+        throw error;
+      }
     }
+  }
+
+  /** Before QUIT this takes every mark back (RFC 1939 6). */
+  function end(session: Pop3Session): void {
+    session.close();
+    busy.delete(session);
   }
 
   async function* read(_slice: Slice, options: ReadOptions): AsyncGenerator<Incoming> {
@@ -59,10 +75,9 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
     };
     until.addEventListener("abort", onAbort);
     try {
-      const started = await start(until);
+      const started = await start(until, (each) => each.list());
       session = started.session;
-      busy.add(session);
-      const listing = await session.list(started.maildrop);
+      const listing = started.seen;
       const drop = await identify(session, listing);
       const entryOf = (number: number): Entry => {
         const size = listing.size(number);
@@ -77,7 +92,7 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
       for await (const message of session.retrieve(listing.chosen(), (number) => listing.size(number))) {
         const entry = entryOf(message.number);
         inHand = true;
-        yield { entry, content: unchanged(message.content, entry.origin.id) };
+        yield { entry, ...unchanged(message, entry.origin.id) };
         inHand = false;
         if (until.aborted) return;
       }
@@ -88,10 +103,7 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
       throw error;
     } finally {
       until.removeEventListener("abort", onAbort);
-      if (session !== undefined) {
-        session.close();
-        busy.delete(session);
-      }
+      if (session !== undefined) end(session);
     }
   }
 
@@ -107,11 +119,9 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
     if (asked.size === 0) return;
     await kept?.[Symbol.asyncDispose]();
     kept = undefined;
-    const { session, maildrop } = await start(until);
-    busy.add(session);
+    const { session, seen: listing } = await start(until, (each) => each.list());
     try {
       const gone = await closedOnAbort(session, until, async () => {
-        const listing = await session.list(maildrop);
         // Without content keys in question nothing need be read again.
         const drop = byContent ? await identify(session, listing) : undefined;
         const idOf = (number: number) => drop?.id(number) ?? believed(listing, number);
@@ -129,9 +139,7 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
         if (id !== undefined) yield origin(id);
       }
     } finally {
-      // Before QUIT this takes every mark back (RFC 1939 6).
-      session.close();
-      busy.delete(session);
+      end(session);
     }
   }
 
@@ -141,7 +149,8 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
     limits: { sessions: 1 },
     tells: NO_FIDELITY,
     async *folders(until) {
-      const { session, maildrop } = await start(until);
+      const { session, seen: maildrop } = await start(until, (each) => each.stat());
+      busy.delete(session);
       kept = session;
       yield { path: INBOX, selectable: true, use: "inbox", ...maildrop, name: "INBOX" } satisfies Folder;
     },
@@ -210,11 +219,12 @@ function origin(id: string): Origin {
 }
 
 /** A message called by its content must have that content when it is read for good. */
-async function* unchanged(content: AsyncIterable<Uint8Array>, id: string): AsyncGenerator<Uint8Array> {
-  if (!id.startsWith(BY_CONTENT)) {
-    yield* content;
-    return;
-  }
+function unchanged({ content, bytes }: Retrieved, id: string): Pick<Incoming, "content" | "bytes"> {
+  if (id.startsWith(BY_CONTENT)) return { content: checked(content, id) };
+  return bytes === undefined ? { content } : { content, bytes };
+}
+
+async function* checked(content: AsyncIterable<Uint8Array>, id: string): AsyncGenerator<Uint8Array> {
   const hasher = new KeyHasher();
   for await (const chunk of content) {
     hasher.update(chunk);

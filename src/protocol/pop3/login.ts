@@ -49,10 +49,13 @@ export async function login(
   if (offered.includes("PLAIN"))
     return settle(wire, capabilities, await sasl(wire, "PLAIN", `\0${user}\0${password}`, password));
   wire.hide([password]);
-  wire.send(`USER ${user}`);
+  // RFC 2449 6.6: one round trip where the server reads ahead. PASS is then refused along with its USER.
+  const together = capabilities.has("PIPELINING");
+  if (together) wire.send(`USER ${user}\r\nPASS ${password}`, `USER ${user}\r\nPASS ****`);
+  else wire.send(`USER ${user}`);
   const known = await wire.reply();
   if (known.status !== "+OK") return settle(wire, capabilities, known);
-  wire.send(`PASS ${password}`, "PASS ****");
+  if (!together) wire.send(`PASS ${password}`, "PASS ****");
   return settle(wire, capabilities, await wire.reply());
 }
 

@@ -1,7 +1,8 @@
-// RETR: messages streamed one after the other while the commands for the next ones are already under way.
+// RETR: messages one after the other, small ones whole, while the commands for the next ones are already under way.
 
+import type { MailError } from "../../mail/errors.ts";
 import { DotUnstuffer } from "./dots.ts";
-import { PIPELINE_COMMANDS, PIPELINE_OCTETS, UNKNOWN_SIZE } from "./limits.ts";
+import { PIPELINE_BUNCH, PIPELINE_COMMANDS, PIPELINE_OCTETS, UNKNOWN_SIZE, WHOLE_OCTETS } from "./limits.ts";
 import { replyError } from "./replies.ts";
 import type { Wire } from "./wire.ts";
 
@@ -12,6 +13,8 @@ export interface Retrieved {
    * scope "account" when the connection ends: a message that was cut is never taken for a whole one.
    */
   readonly content: AsyncIterable<Uint8Array>;
+  /** The same content, when it was small and came to its end: then nothing is left to fail. */
+  readonly bytes?: Uint8Array;
 }
 
 /** See Pop3Session.retrieve. */
@@ -29,8 +32,7 @@ export async function* retrieve(
   let whole = false;
   try {
     for (;;) {
-      // Sent in bunches: a packet a command would cost more than it wins.
-      if (asked.length <= ahead / 2) {
+      if (asked.length === 0 || asked.length <= ahead - PIPELINE_BUNCH) {
         const commands: string[] = [];
         while (next.done !== true && asked.length < ahead && (asked.length === 0 || octets < PIPELINE_OCTETS)) {
           const number = next.value;
@@ -45,7 +47,8 @@ export async function* retrieve(
       const current = asked[0];
       if (current === undefined) break;
       const answer = new Answer(wire, current.number);
-      yield { number: current.number, content: answer.content() };
+      const bytes = current.octets <= WHOLE_OCTETS ? await answer.whole(WHOLE_OCTETS) : undefined;
+      yield { number: current.number, content: answer.content(), ...(bytes === undefined ? {} : { bytes }) };
       await answer.skip();
       asked.shift();
       octets -= current.octets;
@@ -60,48 +63,69 @@ class Answer {
   readonly #wire: Wire;
   readonly #number: number;
   readonly #unstuffer = new DotUnstuffer();
-  #begun = false;
-  #refused = false;
+  /** Content that was received and not yet handed out. */
+  #held: Buffer[] = [];
   #octets = 0;
+  #begun = false;
+  #taken = false;
+  #refused: MailError | undefined;
 
   constructor(wire: Wire, number: number) {
     this.#wire = wire;
     this.#number = number;
   }
 
-  async *content(): AsyncGenerator<Uint8Array> {
+  /**
+   * The content in one piece; undefined when it is refused or longer than `limit` octets, whatever LIST said: then `content`
+   * has it all, from its first octet.
+   */
+  async whole(limit: number): Promise<Buffer | undefined> {
     await this.#begin();
+    if (this.#refused !== undefined) return undefined;
     for (;;) {
       const pieces = await this.#pieces();
-      if (pieces === undefined) return;
+      if (pieces === undefined) break;
+      for (const piece of pieces) this.#held.push(piece);
+      if (this.#octets > limit) return undefined;
+    }
+    const [only] = this.#held;
+    const bytes = this.#held.length === 1 && only !== undefined ? only : Buffer.concat(this.#held);
+    this.#held = [bytes];
+    return bytes;
+  }
+
+  async *content(): AsyncGenerator<Uint8Array> {
+    if (this.#taken) throw new Error("a message is read once");
+    this.#taken = true;
+    await this.#begin();
+    if (this.#refused !== undefined) throw this.#refused;
+    for (let pieces: readonly Buffer[] | undefined = this.#held; pieces !== undefined; pieces = await this.#pieces()) {
+      this.#held = [];
       for (const piece of pieces) yield piece;
     }
   }
 
   /** Reads what nobody read. */
   async skip(): Promise<void> {
-    if (this.#refused) return;
-    if (!this.#begun) {
-      this.#begun = true;
-      if ((await this.#wire.reply()).status !== "+OK") return;
-    }
+    this.#taken = true;
+    await this.#begin();
+    if (this.#refused !== undefined) return;
     while ((await this.#pieces()) !== undefined);
   }
 
+  /** Reads the status line, once. */
   async #begin(): Promise<void> {
-    if (this.#begun) throw new Error("a message is read once");
+    if (this.#begun) return;
     this.#begun = true;
     const reply = await this.#wire.reply();
-    if (reply.status === "+OK") return;
-    this.#refused = true;
-    throw replyError(this.#wire.server, `RETR ${this.#number}`, reply, "message");
+    if (reply.status !== "+OK") this.#refused = replyError(this.#wire.server, `RETR ${this.#number}`, reply, "message");
   }
 
   async #pieces(): Promise<readonly Buffer[] | undefined> {
-    const before = this.#unstuffer.ended;
+    if (this.#unstuffer.ended) return undefined;
     const pieces = await this.#wire.pieces(this.#unstuffer);
     for (const piece of pieces ?? []) this.#octets += piece.length;
-    if (!before && this.#unstuffer.ended) this.#wire.note("S", `(${this.#octets} octets)`);
+    if (this.#unstuffer.ended) this.#wire.note("S", `(${this.#octets} octets)`);
     return pieces;
   }
 }

@@ -6,17 +6,14 @@ import type { ServerOptions } from "../server.ts";
 import { openWire } from "./connect.ts";
 import { CAPABILITY_LIMIT, GOODBYE_TIMEOUT_MS, LISTING_LINE_LIMIT, PIPELINE_COMMANDS, type Timing } from "./limits.ts";
 import { lines } from "./lines.ts";
-import { list } from "./list.ts";
+import { list, type Maildrop, stat } from "./list.ts";
 import type { Listing } from "./listing.ts";
 import { type Credentials, login } from "./login.ts";
 import { type Capabilities, capabilities, replyError } from "./replies.ts";
 import { type Retrieved, retrieve } from "./retrieve.ts";
 import type { Wire } from "./wire.ts";
 
-export interface Maildrop {
-  readonly messages: number;
-  readonly bytes: number;
-}
+export type { Maildrop } from "./list.ts";
 
 /** Calls go one after another. After a thrown MailError of scope account the session is over. */
 export interface Pop3Session extends AsyncDisposable {
@@ -24,11 +21,11 @@ export interface Pop3Session extends AsyncDisposable {
   /** False once the connection is known to be gone. */
   readonly alive: boolean;
   stat(): Promise<Maildrop>;
-  /** LIST and UIDL. Throws MailError protocol when the server lists less than STAT counts. */
-  list(maildrop: Maildrop): Promise<Listing>;
+  /** STAT (unless it was asked before), LIST and UIDL. Throws MailError protocol when the server lists less than STAT counts. */
+  list(): Promise<Listing>;
   /**
    * RETR, in this order, several under way where the server can (RFC 2449 6.6). A message is read before the next is pulled, or
-   * is skipped. Left before its end, the session is closed, for the answers to come cannot be called back.
+   * is skipped; a small one is whole before it is given out. Left before its end, the session is closed, for the answers to come cannot be called back.
    */
   retrieve(numbers: Iterable<number>, size?: (number: number) => number | undefined): AsyncGenerator<Retrieved>;
   /** DELE, only marks: nothing is gone before `quit`. Yields the numbers that the server took. */
@@ -102,6 +99,8 @@ async function askCapabilities(wire: Wire): Promise<Capabilities> {
 function session(wire: Wire, able: Capabilities): Pop3Session {
   const { server } = wire;
   const pipelining = able.has("PIPELINING");
+  /** What STAT said: the maildrop is ours alone (RFC 1939 4), so it holds until something is marked. */
+  let counted: Maildrop | undefined;
   let marked = false;
   let quitting = false;
 
@@ -118,12 +117,10 @@ function session(wire: Wire, able: Capabilities): Pop3Session {
       return wire.alive;
     },
     async stat() {
-      const text = await simple("STAT");
-      const [messages = Number.NaN, bytes = Number.NaN] = text.split(/[ \t]+/).map(Number);
-      if (!Number.isSafeInteger(messages) || messages < 0) throw wire.fail(wire.protocolError("no count to STAT"));
-      return { messages, bytes: Number.isSafeInteger(bytes) && bytes >= 0 ? bytes : 0 };
+      counted = await stat(wire);
+      return counted;
     },
-    list: (maildrop) => list(wire, able, maildrop),
+    list: () => list(wire, able, counted),
     retrieve: (numbers, size = () => undefined) => retrieve(wire, pipelining, numbers, size),
     async *delete(numbers) {
       const ahead = pipelining ? PIPELINE_COMMANDS : 1;
@@ -137,6 +134,7 @@ function session(wire: Wire, able: Capabilities): Pop3Session {
         }
         if (batch.length === 0) return;
         marked = true;
+        counted = undefined;
         wire.send(batch.map((number) => `DELE ${number}`).join("\r\n"));
         const taken: number[] = [];
         for (const number of batch) if ((await wire.reply()).status === "+OK") taken.push(number);
@@ -149,6 +147,7 @@ function session(wire: Wire, able: Capabilities): Pop3Session {
     },
     async reset() {
       await simple("RSET");
+      counted = undefined;
       marked = false;
     },
     async quit() {

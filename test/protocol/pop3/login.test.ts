@@ -45,6 +45,15 @@ describe("the way in", () => {
       ]);
   });
 
+  it("takes one round trip for USER and PASS where the server reads ahead", async () => {
+    const on: Script["on"] = (line) => (line.startsWith("USER") ? {} : undefined);
+    await using server = await scriptedServer({ capabilities: ["USER", "PIPELINING"], on });
+    const timing = { ...TIMING, inactivityMs: 50 };
+    // The first answer never comes.
+    await expect(openPop3Session(server.options(), never, timing)).rejects.toThrow("no answer");
+    expect(server.commands).toEqual(["CAPA", `USER ${USER}`, `PASS ${PASSWORD}`]);
+  });
+
   it("is APOP in the clear when the greeting has a timestamp, and never under TLS", async () => {
     const greeting = "+OK ready <1896.697170952@example.org>\r\n";
     const digest = createHash("md5").update(`<1896.697170952@example.org>${PASSWORD}`).digest("hex");

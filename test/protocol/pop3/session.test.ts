@@ -2,7 +2,7 @@
 
 import { describe, expect, it, vi } from "vitest";
 import { MailError } from "../../../src/mail/errors.ts";
-import { PIPELINE_OCTETS } from "../../../src/protocol/pop3/limits.ts";
+import { PIPELINE_OCTETS, WHOLE_OCTETS } from "../../../src/protocol/pop3/limits.ts";
 import { openPop3Session, type Pop3Session } from "../../../src/protocol/pop3/session.ts";
 import { type Act, never, type Script, type ScriptedServer, scriptedServer, USUAL } from "./scripted-server.ts";
 
@@ -45,7 +45,7 @@ const BODIES = [
   "Subject: dots\r\n\r\n.\r\n..\r\n...x\r\n.end\r\n",
   "Subject: 8-bit\r\n\r\n\xe4\xf6\xfc \xff\x80\x00\r\n",
   "lone \r and \n and \r\r\n.\rx\r\n",
-  `long: ${"x".repeat(200_000)}\r\n`,
+  `long: ${"x".repeat(600_000)}\r\n`,
 ];
 const MESSAGES = BODIES.map((body, i) => ({ uidl: `u${i}`, body: Buffer.from(body, "latin1") }));
 
@@ -64,7 +64,7 @@ describe("every octet arrives", () => {
     const messages = MESSAGES.filter(({ body }) => body.length < 1_000);
     await using server = await scriptedServer({ messages, chunk });
     await using session = await open(server);
-    const listing = await session.list(await session.stat());
+    const listing = await session.list();
     expect([...listing.numbers()].map((number) => listing.uniqueId(number))).toEqual(messages.map(({ uidl }) => uidl));
     expect(await readAll(session, messages.length)).toEqual(messages.map(({ body }) => body.toString("latin1")));
   });
@@ -91,10 +91,10 @@ describe("every octet arrives", () => {
 
 describe("pipelining", () => {
   it("sends the next RETRs before the first answer is read, but no more than the announced octets allow", async () => {
-    const messages = Array.from({ length: 10 }, (_, i) => ({ uidl: `u${i}`, body: "x\r\n", size: 1 << 20 }));
+    const messages = Array.from({ length: 20 }, (_, i) => ({ uidl: `u${i}`, body: "x\r\n", size: 1 << 20 }));
     await using server = await scriptedServer({ messages, on: (line) => (line.startsWith("RETR") ? {} : undefined) });
     const session = await open(server, 50);
-    const listing = await session.list(await session.stat());
+    const listing = await session.list();
     const read = async () => {
       for await (const { content } of session.retrieve(listing.numbers(), (number) => listing.size(number)))
         await bytes(content);
@@ -102,6 +102,29 @@ describe("pipelining", () => {
     // The first answer never comes.
     expect((await failure(read())).message).toContain("no answer");
     expect(server.commands.filter((line) => line.startsWith("RETR")).length).toBe(PIPELINE_OCTETS / (1 << 20));
+  });
+
+  it("takes one round trip for the whole look at a maildrop", async () => {
+    const on: Script["on"] = (line) =>
+      line === "UIDL" ? undefined : line === "STAT" || line === "LIST" ? {} : undefined;
+    await using server = await scriptedServer({ messages: MESSAGES, on });
+    const session = await open(server, 50);
+    // The first answer never comes.
+    await failure(session.list());
+    expect(server.commands.slice(-3)).toEqual(["STAT", "LIST", "UIDL"]);
+  });
+
+  it("asks for the count once, until something is marked", async () => {
+    await using server = await scriptedServer({ messages: MESSAGES });
+    await using session = await open(server);
+    const asked = () => server.commands.filter((line) => line === "STAT").length;
+    await session.stat();
+    expect((await session.list()).count).toBe(MESSAGES.length);
+    expect(asked()).toBe(1);
+    for await (const _number of session.delete([1]));
+    await session.reset();
+    await session.list();
+    expect(asked()).toBe(2);
   });
 
   it("is not done where the server does not announce it", async () => {
@@ -122,6 +145,48 @@ describe("pipelining", () => {
       open_--;
     }
     expect(most).toBe(1);
+  });
+});
+
+describe("a message", () => {
+  it("that is small comes whole, and its content is the same", async () => {
+    await using server = await scriptedServer({ messages: MESSAGES });
+    await using session = await open(server);
+    const listing = await session.list();
+    const whole: (string | undefined)[] = [];
+    for await (const { content, bytes: all } of session.retrieve(listing.numbers(), (each) => listing.size(each))) {
+      whole.push(all === undefined ? undefined : Buffer.from(all).toString("latin1"));
+      expect(await bytes(content)).toBe(BODIES[whole.length - 1]);
+    }
+    expect(whole).toEqual(BODIES.map((body) => (body.length <= WHOLE_OCTETS ? body : undefined)));
+  });
+
+  it("that is larger than LIST says is streamed, and none of it is lost or held", async () => {
+    const body = `Subject: x\r\n\r\n${"0123456789\r\n.dots\r\n".repeat(200_000)}`;
+    await using server = await scriptedServer({ messages: [{ body, size: 10 }, ...MESSAGES] });
+    await using session = await open(server);
+    const sizes: number[] = [];
+    for await (const { number, content, bytes: all } of session.retrieve([1, 2, 3], () => 10)) {
+      if (number > 1) continue;
+      expect(all).toBeUndefined();
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of content) {
+        sizes.push(chunk.length);
+        chunks.push(chunk);
+      }
+      expect(Buffer.concat(chunks).toString("latin1")).toBe(body);
+    }
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(2 * WHOLE_OCTETS);
+  });
+
+  it("that is larger than LIST says can be skipped, and the next is still itself", async () => {
+    const body = `${"z".repeat(2 * WHOLE_OCTETS)}\r\n`;
+    await using server = await scriptedServer({ messages: [{ body }, { body: "next\r\n" }] });
+    await using session = await open(server);
+    const read: string[] = [];
+    for await (const { number, content } of session.retrieve([1, 2], () => 10))
+      if (number === 2) read.push(await bytes(content));
+    expect(read).toEqual(["next\r\n"]);
   });
 });
 
@@ -213,7 +278,7 @@ describe("a broken conversation", () => {
       };
       await using server = await scriptedServer({ messages: MESSAGES, on });
       const session = await open(server);
-      const error = await failure((async () => session.list(await session.stat()))());
+      const error = await failure((async () => session.list())());
       expect([command, error.code]).toEqual([command, "protocol"]);
       expect(error.message.length).toBeLessThan(600);
       session.close();
