@@ -1,0 +1,135 @@
+// `npm run test:mutations`: breaks the program on purpose, one change at a time, and sees that the suite which guards it goes red.
+//
+// The list stands in the head of each suite, one change a line, the texts as JSON:
+//   // mutation: src/migrate/copy.ts: "text that is there once" -> "what takes its place" (tests: "part of a test's name")
+// The last part is optional. A change whose text is not there exactly once is a mistake in the list, and fails.
+//
+// Arguments: parts of the suites' file names; none means all.
+
+import { spawn } from "node:child_process";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+interface Mutation {
+  readonly suite: string;
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+  readonly tests: string | undefined;
+}
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const LINE = /^\/\/ mutation: (\S+): ("(?:[^"\\]|\\.)*") -> ("(?:[^"\\]|\\.)*")(?: \(tests: ("(?:[^"\\]|\\.)*")\))?$/;
+/** A mutant that hangs is noticed too. */
+const LIMIT_MS = 300_000;
+const LANES = 2;
+const COPIED = [
+  "src",
+  "test",
+  "fixtures",
+  "bench",
+  "package.json",
+  "tsconfig.json",
+  "tsconfig.build.json",
+  "vitest.config.ts",
+];
+
+function mutationsOf(suite: string): Mutation[] {
+  const lines = readFileSync(join(root, suite), "utf8").split("\n");
+  return lines
+    .filter((line) => line.startsWith("// mutation:"))
+    .map((line) => {
+      const [, file, from, to, tests] = LINE.exec(line) ?? [];
+      if (file === undefined || from === undefined || to === undefined)
+        throw new Error(`${suite}: not a mutation: ${line}`);
+      const text = (quoted: string): string => JSON.parse(quoted) as string;
+      return { suite, file, from: text(from), to: text(to), tests: tests === undefined ? undefined : text(tests) };
+    });
+}
+
+function makeCopy(): string {
+  const copy = mkdtempSync(join(tmpdir(), "mailferry-mutant-"));
+  for (const name of COPIED) cpSync(join(root, name), join(copy, name), { recursive: true });
+  symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+  return copy;
+}
+
+interface Outcome {
+  readonly red: boolean;
+  readonly output: string;
+}
+
+/** Red: tests ran and some failed, or it hung. */
+async function runSuite(copy: string, { suite, tests }: Mutation, mutated: boolean): Promise<Outcome> {
+  const args = [join(root, "node_modules", "vitest", "vitest.mjs"), "run", suite, ...(mutated ? ["--bail", "1"] : [])];
+  const filter = tests === undefined ? [] : ["-t", tests.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")];
+  const child = spawn(process.execPath, [...args, ...filter], {
+    cwd: copy,
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, NO_COLOR: "1" },
+    detached: true,
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => (output += text));
+  const timer = setTimeout(() => child.pid !== undefined && process.kill(-child.pid, "SIGKILL"), LIMIT_MS);
+  const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  clearTimeout(timer);
+  if (!/Tests {2}/.test(output) && code !== null) throw new Error(`${suite} did not run:\n${output}`);
+  return { red: code !== 0, output };
+}
+
+async function verdict(copy: string, mutation: Mutation): Promise<string | undefined> {
+  const path = join(copy, mutation.file);
+  const whole = readFileSync(path, "utf8");
+  const found = whole.split(mutation.from).length - 1;
+  if (found !== 1) return `its text is there ${found} times`;
+  writeFileSync(
+    path,
+    whole.replace(mutation.from, () => mutation.to),
+  );
+  try {
+    return (await runSuite(copy, mutation, true)).red ? undefined : "NOT CAUGHT";
+  } finally {
+    writeFileSync(path, whole);
+  }
+}
+
+const parts = process.argv.slice(2);
+const suites = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" })
+  .filter((path) => path.endsWith(".test.ts"))
+  .map((path) => `test/${path}`)
+  .filter((suite) => parts.length === 0 || parts.some((part) => suite.includes(part)))
+  .sort();
+const mutations = suites.flatMap(mutationsOf);
+const queue = mutations.entries();
+let caught = 0;
+let failed = 0;
+/** Suites that are green as they are: a red one would catch everything. */
+const green = new Map<string, Promise<Outcome>>();
+
+async function lane(): Promise<void> {
+  const copy = makeCopy();
+  try {
+    for (const [, mutation] of queue) {
+      const { suite, file, from, to, tests } = mutation;
+      const key = `${suite}\n${tests}`;
+      const plain = green.get(key) ?? runSuite(copy, mutation, false);
+      green.set(key, plain);
+      const unmutated = await plain;
+      const problem = unmutated.red ? `red without it:\n${unmutated.output}` : await verdict(copy, mutation);
+      if (problem === undefined) caught++;
+      else failed++;
+      const brief = (text: string): string => JSON.stringify(text.replace(/\s+/g, " ").slice(0, 60));
+      console.log(`${problem ?? "caught"}: ${file}: ${brief(from)} -> ${brief(to)}  (${suite})`);
+    }
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+await Promise.all(Array.from({ length: LANES }, lane));
+console.log(`${mutations.length} mutations: ${caught} caught, ${failed} not`);
+process.exitCode = failed > 0 || mutations.length === 0 ? 1 : 0;
