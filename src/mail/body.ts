@@ -89,9 +89,12 @@ export function stageBytes(bytes: Uint8Array): Body {
   return held(hasher.digest(), bytes);
 }
 
-function held(name: { readonly key: ContentKey; readonly shape: Shape }, bytes: Uint8Array): Body {
-  return { ...name, head: bytes, bytes, open: () => once(bytes), async [Symbol.asyncDispose]() {} };
+/** Made for every message: a method with a computed name in the literal would cost more than the hashing of most mail. */
+function held({ key, shape }: { readonly key: ContentKey; readonly shape: Shape }, bytes: Uint8Array): Body {
+  return { key, shape, head: bytes, bytes, open: () => once(bytes), [Symbol.asyncDispose]: nothingToDo };
 }
+
+async function nothingToDo(): Promise<void> {}
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   if (bytes.length > 0) yield bytes;

@@ -5,7 +5,7 @@ import type { BigIntStats } from "node:fs";
 import { type FileHandle, open, realpath, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { type Dialect, looksLikeMbox, type MboxMessage, notMbox, splitMbox } from "../formats/mbox/split.ts";
-import { isInternalData, readState } from "../formats/mbox/state.ts";
+import { isInternalData, plainState, readState } from "../formats/mbox/state.ts";
 import { findMboxes, folderName, type MboxFile } from "../formats/mbox/tree.ts";
 import { type RandomAccess, Shortened } from "../formats/mbox/window.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
@@ -112,11 +112,11 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
       const generation = await generationOf(access, before);
       for await (const message of splitMbox(access, { dialect, name })) {
         if (stop.aborted) return;
-        if (isInternalData(message.head)) {
+        if (message.mayHoldState && isInternalData(message.head)) {
           told.internal++;
           continue;
         }
-        const state = readState(message.head, message.from.received);
+        const state = (message.mayHoldState ? readState : plainState)(message.head, message.from.received);
         if (state.dateFromHeader) told.dates++;
         told.doubtful += message.doubtful;
         const head = raw ? message.head : state.head;
@@ -125,7 +125,12 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
           traits: state.traits,
           size: message.size - message.head.length + head.length,
         };
-        if (await want(entry)) yield { entry, content: contentOf(message, head, name) };
+        const wanted = want(entry);
+        if (!(typeof wanted === "boolean" ? wanted : await wanted)) continue;
+        const bytes = message.bytes(head);
+        yield bytes === undefined
+          ? { entry, content: contentOf(message, head, name) }
+          : { entry, content: once(bytes), bytes };
       }
       if (stop.aborted) return;
       await unchanged(handle, file, before, name);
@@ -147,6 +152,10 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
         `${name}: ${told.doubtful} line(s) look like the beginning of a message but have no blank line before them; they were left in the message they stand in`,
       );
   }
+}
+
+async function* once(bytes: Buffer): AsyncGenerator<Uint8Array> {
+  if (bytes.length > 0) yield bytes;
 }
 
 async function* contentOf(message: MboxMessage, head: Buffer, name: string): AsyncGenerator<Uint8Array> {

@@ -34,6 +34,12 @@ const MAIL_DATE = new RegExp(
   `(?:^|\\s)${WEEKDAY}\\.?,?\\s+(\\d{1,2})[ -]${MONTH}[ -](\\d{4}|\\d\\d),?\\s+${TIME}${ZONE}${REMOTE}$`,
   "i",
 );
+/** What nearly every program writes, and what it costs least to read: one word, and asctime(3) without a zone, after 1970. */
+const PLAIN =
+  /^\S+ (?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-3]\d (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d (?:19[7-9]\d|2\d\d\d)$/;
+/** Octets of the date in such a line: "Thu Jan  4 12:00:00 2024". */
+const PLAIN_DATE = 24;
+const MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec";
 /** One word, or a quoted local part: what stands before the date when the line was written by a mail program. */
 const SENDER = /^(?:"(?:[^"\\]|\\.)*"\S*|\S*)$/;
 /** Lines without a date that programs do write: Thunderbird ("From ", "From -"), Takeout ("From 123@xxx"), Eudora. */
@@ -48,6 +54,7 @@ export function judgeFromLine(line: string): { verdict: Verdict; from: FromLine 
   const none = { verdict: "no", from: { sender: "" } } as const;
   if (!line.startsWith("From ") || line.length > FROM_LINE_LIMIT) return none;
   const text = line.slice(5).trim();
+  if (PLAIN.test(text)) return { verdict: "separator", from: plainFrom(text) };
   const unix = ASCTIME.exec(text);
   const mail = unix === null ? MAIL_DATE.exec(text) : null;
   const match = unix ?? mail;
@@ -65,6 +72,25 @@ export function looksLikeField(line: string): boolean {
   return /^(?:[\x21-\x39\x3b-\x7e]{1,200}[ \t]*:|>From )/.test(line);
 }
 
+/** Every part of the date has its place. */
+function plainFrom(text: string): FromLine {
+  const start = text.length - PLAIN_DATE;
+  const word = text.slice(0, start - 1);
+  const sender = word === "-" ? "" : word;
+  const part = (at: number, length: number) => Number(text.slice(start + at, start + at + length));
+  const day = part(8, 2);
+  const month = MONTHS.indexOf(text.slice(start + 4, start + 7)) / 3;
+  const midnight = Date.UTC(part(20, 4), month, day);
+  // The 30th of February is no day.
+  if (new Date(midnight).getUTCDate() !== day) return { sender };
+  const epochSeconds = midnight / 1000 + part(11, 2) * 3600 + part(14, 2) * 60 + part(17, 2);
+  return saysSomething(epochSeconds) ? { sender, received: { epochSeconds } } : { sender };
+}
+
+function saysSomething(epochSeconds: number): boolean {
+  return epochSeconds >= FIRST_DAY && epochSeconds !== GIT_CONSTANT;
+}
+
 function asctime(match: RegExpExecArray): Received | undefined {
   const [, month = "", day = "", time = "", before = "", year = "", after = ""] = match;
   return sensible(day, month, year, time, before.trim() === "" ? after : before);
@@ -78,7 +104,7 @@ function mailDate(match: RegExpExecArray): Received | undefined {
 function sensible(day: string, month: string, year: string, time: string, zone: string): Received | undefined {
   const [name = "", summer] = zone.trim().split(/\s+/);
   const date = dateOf({ day, month, year, time, zone: name.replace(/^(?:GMT|UTC)(?=[+-])/i, "") });
-  if (date === undefined || date.epochSeconds < FIRST_DAY || date.epochSeconds === GIT_CONSTANT) return undefined;
+  if (date === undefined || !saysSomething(date.epochSeconds)) return undefined;
   // "MET DST": System V wrote summer time as a second word.
   const hour = summer?.toUpperCase() === "DST" && parseZone(name) !== undefined ? 60 : 0;
   if (hour === 0 || date.zoneMinutes === undefined) return date;

@@ -27,19 +27,45 @@ export function unquoteFromOnce(content: AsyncIterable<Uint8Array>): AsyncGenera
   return rewrite(content, "unquote-once");
 }
 
-async function* rewrite(
-  content: AsyncIterable<Uint8Array>,
-  mode: "quote" | "unquote" | "unquote-once",
-): AsyncGenerator<Uint8Array> {
+/** How an mbox quotes: "rd" as unquoteFrom undoes it, "o" as unquoteFromOnce does, or not at all. */
+export type Quoting = "rd" | "o" | "none";
+
+export function unquote(content: AsyncIterable<Uint8Array>, quoting: Quoting): AsyncIterable<Uint8Array> {
+  return quoting === "none" ? content : rewrite(content, quoting === "rd" ? "unquote" : "unquote-once");
+}
+
+/** The same for a content in one piece; the very same buffer when there is nothing to take off. */
+export function unquoteWhole(content: Buffer, quoting: Quoting): Buffer {
+  if (quoting === "none" || !content.includes(QUOTED)) return content;
+  const { feed, rest } = rewriter(quoting === "rd" ? "unquote" : "unquote-once");
+  return Buffer.concat([feed(content), rest()]);
+}
+
+type Mode = "quote" | "unquote" | "unquote-once";
+
+async function* rewrite(content: AsyncIterable<Uint8Array>, mode: Mode): AsyncGenerator<Uint8Array> {
+  const { feed, rest } = rewriter(mode);
+  for await (const chunk of content) {
+    if (chunk.length === 0) continue;
+    const rewritten = feed(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    if (rewritten.length > 0) yield rewritten;
+  }
+  const last = rest();
+  if (last.length > 0) yield last;
+}
+
+/** Chunk by chunk; what `feed` keeps back comes with the next chunk, or with `rest` after the last one. */
+function rewriter(mode: Mode): { feed(chunk: Buffer): Buffer; rest(): Buffer } {
   // What may still become a quoted From_ line: the last `>` of a run (when unquoting) and the beginning of "From ".
   let held = NOTHING;
   // The `>` that stand between the line's start and `held`; -1 when anything else stands there. One `>` can be taken from, or
   // put into, any place of a run with the same outcome, so the rest of a run is never held.
   let before = 0;
-  for await (const chunk of content) {
-    if (chunk.length === 0) continue;
-    const view = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    const buffer = held.length === 0 ? view : Buffer.concat([held, view]);
+  // When unquoting, the last mark of a run is always held along with what follows it.
+  const needle = mode === "quote" ? FROM : QUOTED;
+
+  function feed(chunk: Buffer): Buffer {
+    const buffer = held.length === 0 ? chunk : Buffer.concat([held, chunk]);
 
     /** Length of the run of `>` before `at` that begins its line, or -1. */
     const run = (at: number): number => {
@@ -51,8 +77,6 @@ async function* rewrite(
 
     const parts: Buffer[] = [];
     let from = 0;
-    // When unquoting, the last mark of a run is always held along with what follows it.
-    const needle = mode === "quote" ? FROM : QUOTED;
     for (let hit = buffer.indexOf(needle); hit !== -1; hit = buffer.indexOf(needle, hit + needle.length)) {
       const at = hit + needle.length - FROM.length;
       const marks = run(at);
@@ -68,13 +92,12 @@ async function* rewrite(
     else if (marks > 0 && mode !== "quote") end--;
     before = marks > 0 && mode !== "quote" ? marks - 1 : marks;
     held = end === buffer.length ? NOTHING : Buffer.from(buffer.subarray(end));
-
-    if (parts.length > 0) {
-      parts.push(buffer.subarray(from, end));
-      yield Buffer.concat(parts);
-    } else if (end > 0) yield buffer.subarray(0, end);
+    if (parts.length === 0) return buffer.subarray(0, end);
+    parts.push(buffer.subarray(from, end));
+    return Buffer.concat(parts);
   }
-  if (held.length > 0) yield held;
+
+  return { feed, rest: () => held };
 }
 
 /** How many octets at the end are the beginning of "From " and no more (0 to 4). */

@@ -2,7 +2,7 @@
 
 import libmime from "libmime";
 import { fieldEnd, fieldName, headerBlock, headerText, headerValue, receivedFromHeader } from "../../mail/headers.ts";
-import type { Received, SystemFlag, Traits } from "../../mail/model.ts";
+import { NO_TRAITS, type Received, type SystemFlag, type Traits } from "../../mail/model.ts";
 
 /**
  * The container's fields, and what their value must look like to be the container's own: a `Status: 5.0.0` is the sender's,
@@ -27,6 +27,19 @@ export interface MessageState {
   readonly dateFromHeader: boolean;
   /** The header without the container's lines; the very same buffer when it had none. */
   readonly head: Buffer;
+}
+
+/** What `readState` says of a header that has none of the fields it reads, without looking for them (see head.ts). */
+export function plainState(head: Buffer, fromDate: Received | undefined): MessageState {
+  const received = fromDate ?? receivedFromHeader(head);
+  return {
+    traits:
+      received === undefined
+        ? NO_TRAITS
+        : { flags: NO_TRAITS.flags, keywords: NO_TRAITS.keywords, labels: NO_TRAITS.labels, received },
+    dateFromHeader: fromDate === undefined && received !== undefined,
+    head,
+  };
 }
 
 /**

@@ -13,6 +13,16 @@ export class Shortened extends Error {
   override readonly name = "Shortened";
 }
 
+/** Octets that a look-up asks for when `peek` has not got them; answered with what `view` gives for the same arguments. */
+export interface Wanted {
+  readonly position: number;
+  readonly length: number;
+  readonly keep: number;
+}
+
+/** A look-up that needs no promise while the octets are in the window; written like one that does, with `yield` for `await`. */
+export type Lookup<T> = Generator<Wanted, T, Buffer>;
+
 export interface Window {
   readonly size: number;
   /**
@@ -23,6 +33,8 @@ export interface Window {
   view(position: number, length: number, keep?: number): Promise<Buffer>;
   /** As view, when the octets are there already. */
   peek(position: number, length: number): Buffer | undefined;
+  /** Runs a look-up to its end: at once when all it asks for is in the window, else after reading. */
+  run<T>(lookup: Lookup<T>): T | Promise<T>;
   /** The octets of a range in buffers of their own, without moving the window. Throws Shortened. */
   copy(start: number, end: number): AsyncGenerator<Buffer>;
 }
@@ -64,6 +76,19 @@ export function openWindow(file: RandomAccess, capacity: number): Window {
     return buffer.subarray(position - start, held);
   }
 
+  function run<T>(lookup: Lookup<T>): T | Promise<T> {
+    const step = lookup.next();
+    return step.done === true ? step.value : more(lookup, step.value);
+  }
+
+  async function more<T>(lookup: Lookup<T>, first: Wanted): Promise<T> {
+    for (let wanted = first; ; ) {
+      const step = lookup.next(await view(wanted.position, wanted.length, wanted.keep));
+      if (step.done === true) return step.value;
+      wanted = step.value;
+    }
+  }
+
   async function* copy(from: number, end: number): AsyncGenerator<Buffer> {
     for (let at = from; at < end; ) {
       const length = Math.min(PIECE, end - at);
@@ -76,5 +101,5 @@ export function openWindow(file: RandomAccess, capacity: number): Window {
     }
   }
 
-  return { size, view, peek, copy };
+  return { size, view, peek, run, copy };
 }

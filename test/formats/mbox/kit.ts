@@ -36,8 +36,12 @@ export async function split(
   const { most, ...rest } = options;
   const file = memory(typeof content === "string" ? bytes(content) : content, most);
   const seen: Seen[] = [];
-  for await (const message of splitMbox(file, { dialect: "auto", name: "test", ...rest }))
-    seen.push({ message, text: (await join(message.content())).toString("latin1") });
+  for await (const message of splitMbox(file, { dialect: "auto", name: "test", ...rest })) {
+    const whole = message.bytes();
+    const read = await join(message.content());
+    if (whole?.equals(read) === false) throw new Error("the bytes in one piece are others than those that are read");
+    seen.push({ message, text: read.toString("latin1") });
+  }
   return seen;
 }
 

@@ -1,0 +1,51 @@
+// A message's header as the splitter meets it: where it ends, and whether a mail program may have kept its state in it.
+
+const CR = 13;
+const LF = 10;
+/** Most headers are shorter. */
+const FIRST_LOOK = 2048;
+
+export interface HeadLook {
+  /** The offset of the blank line that ends the header; -1 when none begins in these octets. */
+  readonly end: number;
+  /** False when no field here can be one of those that formats/mbox/state.ts reads. */
+  readonly mayHoldState: boolean;
+}
+
+/** One pass over the first octets of a message. What stands behind the header does not count. */
+export function lookAtHead(octets: Buffer): HeadLook {
+  const first = lookAt(octets.toString("latin1", 0, FIRST_LOOK), octets.length);
+  return first.end !== -1 || octets.length <= FIRST_LOOK ? first : lookAt(octets.toString("latin1"), octets.length);
+}
+
+/** `whole`: how many octets there are in all; a CR at the end of a shorter text may be half a line end. */
+function lookAt(text: string, whole: number): HeadLook {
+  let mayHoldState = false;
+  let at = 0;
+  do {
+    const char = text.charCodeAt(at);
+    if (char === LF || (char === CR && text.charCodeAt(at + 1) === LF)) return { end: at, mayHoldState };
+    mayHoldState ||= mayBeState(text, at, char);
+    at = text.indexOf("\n", at) + 1;
+  } while (at > 0 && at < text.length);
+  return { end: -1, mayHoldState: mayHoldState || text.length < whole };
+}
+
+const X_FIELDS = new Set(["st", "ke", "ui", "im", "mo", "gm"]);
+
+/**
+ * By some letters of the name: Status, Content-Length, X-Status, X-Keywords, X-UID, X-IMAP*, X-Mozilla-*, X-Gmail-Labels. A
+ * field whose name is cut off by the end of the text may be anything.
+ */
+function mayBeState(text: string, at: number, first: number): boolean {
+  switch (first | 32) {
+    case 115: // s
+      return at + 1 >= text.length || (text.charCodeAt(at + 1) | 32) === 116;
+    case 99: // c
+      return at + 8 >= text.length || (text.charCodeAt(at + 8) | 32) === 108;
+    case 120: // x
+      return at + 3 >= text.length || X_FIELDS.has(text.slice(at + 2, at + 4).toLowerCase());
+    default:
+      return false;
+  }
+}
