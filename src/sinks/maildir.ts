@@ -33,10 +33,10 @@ const IGNORED = new Set([ARCHIVE_HOME, "lost+found", ".DS_Store"]);
  */
 export async function openMaildirSink(options: { readonly path: string }, signal: AbortSignal): Promise<Sink> {
   const root = resolve(options.path);
-  await demandMaildir(root);
+  const ownId = await demandMaildir(root);
   signal.throwIfAborted();
+  const id = ownId ?? randomUUID();
   const home = join(root, ARCHIVE_HOME);
-  const id = (await readArchiveId(root, "maildir")) ?? randomUUID();
   const map = join(home, FOLDER_MAP);
   const names = folderNames(root, await readFolderMap(map));
   const opened = new Map<string, { readonly sink: SinkFolder; readonly isMail: boolean }>();
@@ -148,17 +148,20 @@ export async function openMaildirSink(options: { readonly path: string }, signal
   } satisfies Sink;
 }
 
-async function demandMaildir(root: string): Promise<void> {
+/** The archive's own id, if it is one. */
+async function demandMaildir(root: string): Promise<string | undefined> {
   const info = await stat(root).catch((error: unknown) => {
     if (errno(error) === "ENOENT") return undefined;
     if (errno(error) === "ENOTDIR") throw configError(`${root} lies below something that is no folder`);
     throw ioError(`cannot open ${root}`, error);
   });
-  if (info === undefined) return;
+  if (info === undefined) return undefined;
   if (!info.isDirectory())
     throw configError(`${root} is a file, not a Maildir`, "Choose another target, or move the file out of the way.");
   const entries = (await entriesOf(toBytes(root))) ?? [];
-  if (entries.every(({ name }) => IGNORED.has(name)) || (await isMaildir(toBytes(root)))) return;
+  const id = await readArchiveId(root, "maildir");
+  // An archive whose making was cut short has its id, and perhaps only some of cur, new and tmp.
+  if (id !== undefined || entries.every(({ name }) => IGNORED.has(name)) || (await isMaildir(toBytes(root)))) return id;
   throw configError(
     `${root} is not empty and is no Maildir (it has no cur or new)`,
     "Choose an empty or a new folder, or the root of a Maildir.",
