@@ -1,0 +1,156 @@
+// A disk that fails at any step of its work: nothing that is not durable is counted as copied, and the next run, with the disk
+// well again, ends with each message once.
+
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { MailError } from "../../../src/mail/errors.ts";
+import type { RunSummary } from "../../../src/migrate/events.ts";
+import { run } from "../../../src/migrate/run.ts";
+import { openImapSink } from "../../../src/sinks/imap.ts";
+import { openMaildirSink } from "../../../src/sinks/maildir.ts";
+import { openMboxZipSink } from "../../../src/sinks/mbox-zip.ts";
+import type { Sink } from "../../../src/sinks/sink.ts";
+import { openImapSource } from "../../../src/sources/imap.ts";
+import { openMaildirSource } from "../../../src/sources/maildir.ts";
+import { openMboxZipSource } from "../../../src/sources/mbox-zip.ts";
+import type { Source } from "../../../src/sources/source.ts";
+import { contentOf, type Held } from "../../kit/content.ts";
+import { type DiskFault, type Errno, faultyDisk } from "../../kit/disk-faults.ts";
+import { type Dovecot, startDovecot } from "../../kit/dovecot.ts";
+import type { Seed } from "../../kit/imap-client.ts";
+import { seedMaildir } from "../../kit/seed-maildir.ts";
+
+const signal = new AbortController().signal;
+const PATIENCE = { attempts: 2, firstDelayMs: 1 };
+const TIME_LIMIT_MS = 900_000;
+
+let dovecot: Dovecot;
+let root: string;
+let count = 0;
+let wanted: Map<string, Held[]>;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "mailferry-disk-"));
+  dovecot = await startDovecot({ fsync: false, users: ["from"] });
+  seedMaildir(dovecot, "from", mail());
+  wanted = await held(source());
+});
+afterAll(async () => {
+  await dovecot?.stop();
+  await rm(root, { recursive: true, force: true });
+});
+
+/** Twins, flags, a keyword that a Maildir needs its own file for, and a message that is staged in a file. */
+function* mail(): Generator<Seed> {
+  for (const folder of [["INBOX"], ["Work"]])
+    for (const n of [1, 2, 2, 3])
+      yield {
+        folder,
+        bytes: Buffer.from(
+          `Message-ID: <${folder}${n}@example.org>\nSubject: ${n}\n\n${"x"
+            .repeat(70)
+            .concat("\n")
+            .repeat(folder[0] === "Work" && n === 3 ? 18_000 : n)}`,
+        ),
+        flags: n === 1 ? ["seen"] : [],
+        keywords: n === 3 ? ["Project"] : [],
+        received: { epochSeconds: 1_600_000_000 + n },
+      };
+}
+
+/** On the same disk, but only read. */
+const source = (): Promise<Source> => openMaildirSource({ path: dovecot.maildir("from") }, signal);
+
+async function held(source: Promise<Source>): Promise<Map<string, Held[]>> {
+  await using open = await source;
+  const content = await contentOf(open);
+  for (const [path, messages] of content) if (messages.length === 0) content.delete(path);
+  return content;
+}
+
+interface Place {
+  sink(): Promise<Sink>;
+  content(): Promise<Map<string, Held[]>>;
+}
+
+const TARGETS: Readonly<Record<string, (path: string) => Promise<Place>>> = {
+  "a Maildir": async (path) => ({
+    sink: () => openMaildirSink({ path }, signal),
+    content: () => held(openMaildirSource({ path }, signal)),
+  }),
+  "an archive of zips": async (path) => ({
+    sink: () => openMboxZipSink({ path, job: "the same" }, signal),
+    content: () => held(openMboxZipSource({ path }, signal)),
+  }),
+  "a FILE.zip": async (path) => ({
+    sink: () => openMboxZipSink({ path: `${path}.zip`, job: "the same" }, signal),
+    content: () => held(openMboxZipSource({ path: `${path}.zip` }, signal)),
+  }),
+  "an account, its ledger on the disk": async () => {
+    const user = `to${count++}`;
+    await dovecot.addUser(user);
+    const server = dovecot.serverOptions("imap", user);
+    return { sink: () => openImapSink(server, signal), content: () => held(openImapSource(server, signal)) };
+  },
+};
+
+async function once(place: Place, state: string): Promise<RunSummary | MailError> {
+  try {
+    await using from = await source();
+    await using sink = await place.sink();
+    return await run(from, sink, { stateDirectory: state, patience: PATIENCE }, signal).finished;
+  } catch (error) {
+    // Anything else would be a bug of ours, whatever the disk does.
+    if (error instanceof MailError) return error;
+    throw error;
+  }
+}
+
+async function carry(target: string, fault: DiskFault): Promise<readonly string[]> {
+  const directory = join(root, `case${count++}`);
+  const place = await (TARGETS[target] ?? expect.fail())(join(directory, "target"));
+  const state = join(directory, "state");
+  await mkdir(directory);
+  let steps: readonly string[];
+  let first: RunSummary | MailError;
+  {
+    using disk = await faultyDisk(directory, fault);
+    first = await once(place, state);
+    steps = disk.steps;
+    if (disk.failed > 0 && fault.lasting) expect(isWhole(first), "a lasting fault ends no run as complete").toBe(false);
+  }
+  const second = await once(place, state);
+  if (second instanceof Error) throw second;
+  expect(second.outcome).toBe("complete");
+  const { balance } = second;
+  // What the first run called copied is there: the second has not copied it again.
+  if (!(first instanceof Error) && !first.balance.failed)
+    expect(balance.copied).toBeLessThanOrEqual(total() - first.balance.copied);
+  expect(await place.content()).toEqual(wanted);
+  await rm(directory, { recursive: true, force: true });
+  return steps;
+}
+
+const total = (): number => [...wanted.values()].reduce((sum, { length }) => sum + length, 0);
+const isWhole = (ended: RunSummary | MailError): boolean => !(ended instanceof Error) && ended.outcome === "complete";
+
+const FAULTS: readonly (readonly [Errno, boolean])[] = [
+  ["ENOSPC", true],
+  ["EIO", false],
+];
+
+describe.each(Object.keys(TARGETS))("into %s", (target) => {
+  it.each(FAULTS)(
+    "%s at every step (lasting: %s): nothing lost, nothing twice, nothing said that is not so",
+    async (errno, lasting) => {
+      const steps = await carry(target, { at: 0, errno, lasting });
+      expect(steps.filter((kind) => kind === "fsync").length).toBeGreaterThan(1);
+      for (let at = 1; at <= steps.length; at++)
+        await carry(target, { at, errno, lasting }).catch((error: unknown) => {
+          throw new Error(`${errno} at step ${at} of ${steps.length}, ${steps[at - 1]}`, { cause: error });
+        });
+    },
+    TIME_LIMIT_MS,
+  );
+});
