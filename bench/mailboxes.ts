@@ -3,7 +3,7 @@
 import { believableFolders, bigMessage, bigMessageChunks, mailbox } from "../fixtures/make.ts";
 import type { Seed } from "../test/kit/imap-client.ts";
 
-export type Profile = "small" | "large" | "wide" | "big" | "inbox";
+export type Profile = "small" | "large" | "wide" | "big" | "inbox" | "mbox" | "mbox-small";
 
 export interface Size {
   readonly messages: number;
@@ -18,6 +18,8 @@ const FULL: Readonly<Record<Profile, Size>> = {
   wide: { messages: 10_000, folders: 200, bytes: 4 << 10 },
   big: { messages: 1, folders: 1, bytes: 100 << 20 },
   inbox: { messages: 10_000, folders: 1, bytes: 8 << 10 },
+  mbox: { messages: 25_600, folders: 1, bytes: 40 << 10 },
+  "mbox-small": { messages: 128_000, folders: 1, bytes: 8 << 10 },
 };
 
 const QUICK: Readonly<Record<Profile, Size>> = {
@@ -26,6 +28,8 @@ const QUICK: Readonly<Record<Profile, Size>> = {
   wide: { messages: 1000, folders: 200, bytes: 4 << 10 },
   big: { messages: 1, folders: 1, bytes: 100 << 20 },
   inbox: { messages: 1000, folders: 1, bytes: 8 << 10 },
+  mbox: { messages: 6400, folders: 1, bytes: 40 << 10 },
+  "mbox-small": { messages: 32_000, folders: 1, bytes: 8 << 10 },
 };
 
 /** What one in so many messages is, in works where something is new. */
@@ -42,6 +46,16 @@ export function* mailOf(profile: Profile, size: Size): Iterable<Seed> {
   const { messages, folders, bytes } = size;
   if (profile === "big") {
     yield { folder: ["INBOX"], bytes: bigMessage(bytes) };
+    return;
+  }
+  if (profile === "mbox") {
+    // Text of 8 KB in the mean, and one in sixteen with half a megabyte attached: a mailbox of these years in small.
+    const text = mailOf("small", { ...size, bytes: 8 << 10 });
+    let number = 0;
+    for (const seed of text) {
+      const attached = ++number % 16 === 0 ? [...bigMessageChunks(512 << 10, number)] : [];
+      yield { ...seed, bytes: Buffer.concat([seed.bytes, ...attached]) };
+    }
     return;
   }
   if (profile === "large") {

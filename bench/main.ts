@@ -14,15 +14,17 @@ import { startBench } from "./run.ts";
 import { type Result, renderBars, renderWork } from "./table.ts";
 import { PEERS, TOOLS } from "./tools/index.ts";
 import { versionOf } from "./tools/tool.ts";
-import { WORKS } from "./works.ts";
+import { parseLine, worksOn } from "./works.ts";
 
 const USAGE = `npm run bench -- [options]
   --quick        fewer messages, three runs, the most telling works: some ten minutes
   --only TEXT    works whose name holds TEXT (repeatable); --list names them
   --tool NAME    only these tools (repeatable), and always mailferry
+  --line LINE    every work on this line instead of its own: 0ms, 20ms, 150ms/tls … (repeatable)
   --runs N       rounds; default 5, with --quick 3
   --scale X      so many times the messages, to try the bench itself
   --disk DIR     servers' mail and archives below DIR; default memory (/dev/shm) where there is some
+  --growth       instead: 100,000 and 1,000,000 messages, 500 and 5,000 folders, mailferry alone (half an hour, 12 GB)
   --list         the works`;
 
 const { values } = parseArgs({
@@ -30,6 +32,8 @@ const { values } = parseArgs({
     quick: { type: "boolean", default: false },
     only: { type: "string", multiple: true, default: [] },
     tool: { type: "string", multiple: true, default: [] },
+    line: { type: "string", multiple: true, default: [] },
+    growth: { type: "boolean", default: false },
     runs: { type: "string" },
     scale: { type: "string", default: "1" },
     disk: { type: "string" },
@@ -38,7 +42,10 @@ const { values } = parseArgs({
   },
 });
 const isChosen = (name: string): boolean => values.only.length === 0 || values.only.some((part) => name.includes(part));
-const works = WORKS.filter(({ name, isQuick }) => isChosen(name) && (!values.quick || isQuick));
+const lines = values.line.map((text) => parseLine(text) ?? fail(`no line: ${text}`));
+const works = worksOn(lines.length === 0 ? undefined : lines).filter(
+  ({ name, isQuick }) => isChosen(name) && (!values.quick || isQuick),
+);
 if (values.help || values.list || works.length === 0) {
   console.log(values.help ? USAGE : works.map(({ name }) => name).join("\n") || "No work has such a name; see --list.");
   process.exit(works.length === 0 ? 2 : 0);
@@ -83,6 +90,18 @@ const about = [
 ];
 console.log(`${about.join("\n")}\n`);
 
+if (values.growth) {
+  const { measureGrowth } = await import("./growth.ts");
+  await using place = await openPlace(root);
+  const table = await measureGrowth(place, scale, progress);
+  console.log(table);
+  mkdirSync(join(repository, "bench", "results"), { recursive: true });
+  writeFileSync(join(repository, "bench", "results", "growth.md"), [...about, "", table].join("\n"));
+  // What was opened ends here as well: nothing else is waited for.
+  await place[Symbol.asyncDispose]();
+  process.exit(0);
+}
+
 const results: Result[] = [];
 const started = Date.now();
 {
@@ -114,6 +133,11 @@ mkdirSync(folder, { recursive: true });
 writeFileSync(join(folder, "last.json"), `${JSON.stringify({ about, where, results }, null, 1)}\n`);
 writeFileSync(join(folder, "last.md"), [...about, "", ...results.map(renderWork), "## Bars", "", bars].join("\n"));
 process.exit(0);
+
+function fail(text: string): never {
+  console.error(text);
+  process.exit(2);
+}
 
 function isWritable(path: string): boolean {
   try {

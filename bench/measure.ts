@@ -23,7 +23,7 @@ export interface Cost {
 }
 
 export type Outcome =
-  | { readonly ended: "well"; readonly cost: Cost; readonly stdout: string }
+  | { readonly ended: "well"; readonly cost: Cost; readonly stdout: string; readonly stderr: string }
   | { readonly ended: "late"; readonly cost: Cost }
   | { readonly ended: "badly"; readonly cost: Cost; readonly why: string };
 
@@ -80,5 +80,5 @@ export async function measure(command: Command, scratch: string, limitSeconds: n
     const said = (stderr.trim() || stdout.trim()).split("\n").slice(-3).join(" / ");
     return { ended: "badly", cost, why: `exit ${code}: ${said}` };
   }
-  return { ended: "well", cost, stdout };
+  return { ended: "well", cost, stdout, stderr };
 }

@@ -1,12 +1,13 @@
 // Measures one work: every tool that can do it, in turns, each result checked.
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Seed } from "../test/kit/imap-client.ts";
 import { type Added, type Content, contentOf, difference, maildirFolders, zipFolders } from "./content.ts";
-import { mailOf, mboxOf, newMail, type Profile, type Size } from "./mailboxes.ts";
+import { mailOf, newMail, type Profile, type Size } from "./mailboxes.ts";
+import { writeMbox } from "./mbox-file.ts";
 import { type Cost, measure } from "./measure.ts";
 import type { Place } from "./place.ts";
 import { FLOORS } from "./tools/floors.ts";
@@ -34,6 +35,9 @@ export interface Measured {
 export interface Bench {
   measure(work: Work, tools: readonly Tool[]): Promise<readonly Measured[]>;
 }
+
+/** For works without a server. */
+const NO_ACCOUNT = { port: 0, user: "", password: "" };
 
 /** mbsync sleeps until the clock has left the second in which a Maildir was last changed. */
 const SETTLE_MS = 2000;
@@ -121,10 +125,12 @@ export function startBench(place: Place, settings: Settings): Bench {
     async measure(work, tools) {
       const { profile, route, moment, line } = work;
       const source = moment === "new" ? `new-${++serial}` : profile;
-      await seedOnce(source, profile);
       const mbox = join(place.root, "mail.mbox");
-      if (route === "mbox-imap")
-        writeFileSync(mbox, Buffer.concat([...mboxOf(mailOf(profile, settings.size(profile)))]));
+      const isSplit = route === "mbox-split";
+      if (!isSplit) await seedOnce(source, profile);
+      if (isSplit) settings.progress("writing the mbox");
+      const written =
+        isSplit || route === "mbox-imap" ? writeMbox(mbox, profile, settings.size(profile), isSplit) : undefined;
       const rows = tools
         .filter((tool) => tool.does(route, moment))
         .map((tool) => ({ tool, costs: [] as (Cost | undefined)[], remarks: new Set<string>(), isOver: false }));
@@ -137,7 +143,7 @@ export function startBench(place: Place, settings: Settings): Bench {
         const job: Job = {
           route,
           moment,
-          source: place.account(route === "pop3-maildir" ? "pop3" : "imap", source, line),
+          source: isSplit ? NO_ACCOUNT : place.account(route === "pop3-maildir" ? "pop3" : "imap", source, line),
           ...(user === undefined ? {} : { account: place.account("imap", user, line) }),
           target: join(base, "target"),
           state: join(base, "state"),
@@ -186,7 +192,10 @@ export function startBench(place: Place, settings: Settings): Bench {
           const outcome = await measure(tool.command(job), base, settings.limitSeconds);
           const { wallSeconds } = outcome.cost;
           if (outcome.ended === "well") {
-            const { wrong, remark } = await check(work, tool, job, user, outcome.stdout);
+            const { wrong, remark } =
+              isSplit && tool.kind === "mailferry"
+                ? { wrong: written?.difference(outcome.stdout), remark: undefined }
+                : await check(work, tool, job, user, outcome.stdout);
             if (remark !== undefined) row.remarks.add(remark);
             if (wrong !== undefined) row.remarks.add(`WRONG: ${wrong}`);
             costs[round] = wrong === undefined ? outcome.cost : undefined;
@@ -209,6 +218,7 @@ export function startBench(place: Place, settings: Settings): Bench {
         rmSync(`${base}.filled`, { recursive: true, force: true });
       }
       if (moment === "new") place.removeUser(source);
+      rmSync(mbox, { force: true });
       return rows.map(({ tool, costs, remarks }) => ({
         tool: tool.name,
         kind: tool.kind,

@@ -1,4 +1,4 @@
-// What is measured: mailbox, route, moment and line of each work, and the bar that mailferry sets itself there.
+// What is measured: mailbox, route, moment and line of each work, and the bars that mailferry sets itself there.
 
 import type { Profile } from "./mailboxes.ts";
 import type { Line } from "./place.ts";
@@ -10,6 +10,8 @@ export interface Bar {
   readonly atMost: number;
   /** Only when everything lies on a disk, or only when it lies in memory; else in both. */
   readonly on?: "disk" | "memory";
+  /** A bar must hold; what is to be reached is told beside it. */
+  readonly isReach?: true;
 }
 
 export interface Work {
@@ -32,6 +34,16 @@ const TLS_50: Line = { rttMs: 50, tls: true };
 const PLAIN = [PLAIN_0, PLAIN_50];
 const ALL = [PLAIN_0, PLAIN_50, TLS_0, TLS_50];
 
+function atMost(against: string, most: number, reach?: number, on?: Bar["on"]): readonly Bar[] {
+  const where = on === undefined ? {} : { on };
+  const bar: Bar = { against, atMost: most, ...where };
+  return reach === undefined ? [bar] : [bar, ...toReach(against, reach, on)];
+}
+
+function toReach(against: string, most: number, on?: Bar["on"]): readonly Bar[] {
+  return [{ against, atMost: most, isReach: true, ...(on === undefined ? {} : { on }) }];
+}
+
 interface Row {
   readonly profile: Profile;
   readonly route: Route;
@@ -50,24 +62,24 @@ const ROWS: readonly Row[] = [
     quick: [PLAIN_0, PLAIN_50, TLS_50],
     bars: ({ rttMs }) =>
       rttMs > 0
-        ? [{ against: "mbsync", atMost: 0.9 }]
+        ? atMost("mbsync", 0.9, 0.6)
         : [
-            { against: "mbsync", atMost: 0.7, on: "disk" },
-            { against: "mbsync", atMost: 1.5, on: "memory" },
-            { against: "doveadm", atMost: 1, on: "memory" },
+            ...atMost("mbsync", 0.7, 0.4, "disk"),
+            ...atMost("mbsync", 1.5, 1, "memory"),
+            ...atMost("doveadm", 1, undefined, "memory"),
           ],
   },
   {
     profile: "wide",
     route: "imap-maildir",
     lines: ALL,
-    bars: ({ rttMs }) => (rttMs > 0 ? [{ against: "mbsync", atMost: 0.1 }] : []),
+    bars: ({ rttMs }) => (rttMs > 0 ? [...atMost("mbsync", 0.1), ...toReach("floor-read", 2)] : []),
   },
   {
     profile: "large",
     route: "imap-maildir",
     lines: ALL,
-    bars: () => [{ against: "floor-files", atMost: 1 / 0.6 }],
+    bars: () => atMost("floor-files", 1 / 0.6, 1 / 0.8),
   },
   { profile: "big", route: "imap-maildir", lines: PLAIN, quick: [PLAIN_0] },
   { profile: "small", route: "imap-mboxzip", lines: PLAIN },
@@ -77,14 +89,14 @@ const ROWS: readonly Row[] = [
     route: "imap-imap",
     lines: ALL,
     quick: [PLAIN_0, PLAIN_50, TLS_50],
-    bars: () => [{ against: "mbsync", atMost: 0.5 }],
+    bars: () => [...atMost("mbsync", 0.5), ...toReach("floor-copy", 2)],
   },
   { profile: "wide", route: "imap-imap", lines: PLAIN },
   {
     profile: "large",
     route: "imap-imap",
     lines: ALL,
-    bars: ({ rttMs }) => (rttMs > 0 ? [{ against: "mbsync", atMost: 0.2 }] : []),
+    bars: ({ rttMs }) => (rttMs > 0 ? [...atMost("mbsync", 0.2), ...toReach("floor-copy", 2)] : []),
   },
   { profile: "big", route: "imap-imap", lines: PLAIN, quick: [PLAIN_0] },
   {
@@ -92,14 +104,11 @@ const ROWS: readonly Row[] = [
     route: "pop3-maildir",
     lines: ALL,
     bars: ({ rttMs }) =>
-      rttMs > 0
-        ? [
-            { against: "mpop", atMost: 1 },
-            { against: "getmail", atMost: 0.1 },
-          ]
-        : [],
+      rttMs > 0 ? [...atMost("mpop", 1), ...atMost("getmail", 0.1), ...toReach("floor-pop", 2)] : [],
   },
   { profile: "small", route: "mbox-imap", lines: PLAIN },
+  { profile: "mbox", route: "mbox-split", lines: [PLAIN_0], bars: () => atMost("floor-hash", 2, 1 / 0.8) },
+  { profile: "mbox-small", route: "mbox-split", lines: [PLAIN_0], bars: () => atMost("floor-hash", 2, 1 / 0.8) },
   { profile: "small", route: "imap-maildir", moment: "unchanged", lines: PLAIN, quick: [PLAIN_0] },
   {
     profile: "wide",
@@ -107,21 +116,35 @@ const ROWS: readonly Row[] = [
     moment: "unchanged",
     lines: ALL,
     bars: ({ rttMs }) =>
-      rttMs > 0 ? [{ against: "mbsync", atMost: 0.05 }] : [{ against: "import-imapflow", atMost: 2 }],
+      rttMs > 0
+        ? [...atMost("mbsync", 0.05), ...toReach("floor-status", 3)]
+        : [...atMost("import-imapflow", 2), ...toReach("mbsync", 1)],
   },
   { profile: "wide", route: "imap-imap", moment: "unchanged", lines: PLAIN, quick: [PLAIN_50] },
   { profile: "small", route: "imap-maildir", moment: "new", lines: PLAIN },
   { profile: "wide", route: "imap-maildir", moment: "new", lines: PLAIN, quick: [PLAIN_50] },
 ];
 
-export const WORKS: readonly Work[] = ROWS.flatMap(({ profile, route, moment = "first", lines, quick, bars }) =>
-  lines.map((line) => ({
-    name: [profile, route, moment, `${line.rttMs}ms`, ...(line.tls ? ["tls"] : [])].join("/"),
-    profile,
-    route,
-    moment,
-    line,
-    isQuick: quick === undefined ? !line.tls : quick.includes(line),
-    bars: bars?.(line) ?? [],
-  })),
-);
+/** Every work, on its own lines or on these instead; the bars were set for 0 and 50 ms. */
+export function worksOn(chosen?: readonly Line[]): readonly Work[] {
+  return ROWS.flatMap(({ profile, route, moment = "first", lines, quick, bars }) =>
+    (chosen === undefined || route === "mbox-split" ? lines : chosen).map((line) => ({
+      name:
+        route === "mbox-split"
+          ? `${profile}/${route}`
+          : [profile, route, moment, `${line.rttMs}ms`, ...(line.tls ? ["tls"] : [])].join("/"),
+      profile,
+      route,
+      moment,
+      line,
+      isQuick: chosen !== undefined || (quick === undefined ? !line.tls : quick.includes(line)),
+      bars: line.rttMs === 0 || line.rttMs === 50 ? (bars?.(line) ?? []) : [],
+    })),
+  );
+}
+
+/** "50", "50ms" or "50ms/tls"; undefined for anything else. */
+export function parseLine(text: string): Line | undefined {
+  const match = /^(\d{1,4})(?:ms)?(\/tls)?$/.exec(text);
+  return match === null ? undefined : { rttMs: Number(match[1]), tls: match[2] !== undefined };
+}

@@ -15,7 +15,7 @@ function floor(
     proves,
     does,
     command({ source, account, target, mbox, route }) {
-      const path = route === "mbox-imap" ? mbox : target;
+      const path = route === "mbox-imap" || route === "mbox-split" ? mbox : target;
       const orders: Orders = { source, path, ...(account === undefined ? {} : { target: account }) };
       const program = fileURLToPath(new URL(`../results/floors/${name.replace("floor-", "")}.js`, import.meta.url));
       return { program: process.execPath, args: [program, JSON.stringify(orders)] };
@@ -43,6 +43,7 @@ export const FLOORS: readonly Tool[] = [
   floor("floor-files", "mail", (route, moment) => archive(route) && first(moment)),
   floor("floor-copy", "mail", (route, moment) => route === "imap-imap" && first(moment)),
   floor("floor-append", "mail", (route, moment) => route === "mbox-imap" && first(moment)),
+  floor("floor-hash", "bytes", (route) => route === "mbox-split"),
   floor("floor-pop", "bytes", (route, moment) => route === "pop3-maildir" && first(moment)),
   floor("floor-status", "nothing", (_, moment) => !first(moment)),
   start("node-start", "0"),

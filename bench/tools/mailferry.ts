@@ -7,6 +7,7 @@ import { PASSWORD } from "../place.ts";
 import type { Tool } from "./tool.ts";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const split = fileURLToPath(new URL("../results/floors/split.js", import.meta.url));
 
 function url(kind: "imap" | "pop3", { port, user, ca }: Account): string {
   const place = `${user}@localhost:${port}`;
@@ -27,6 +28,8 @@ function words(job: Parameters<Tool["command"]>[0]): readonly string[] {
       return ["drain", "--leave", url("pop3", job.source), `maildir:${join(job.target, "mail")}`];
     case "mbox-imap":
       return ["restore", `mbox:${job.mbox}`, target, "--map", "mail=INBOX"];
+    case "mbox-split":
+      return [];
   }
 }
 
@@ -36,7 +39,8 @@ export const mailferry = {
   does: () => true,
   command: (job) => ({
     program: process.execPath,
-    args: [main, ...words(job), "-q"],
+    // No command only reads an mbox: its source and the staging of messages, by a program of the bench.
+    args: job.route === "mbox-split" ? [split, job.mbox] : [main, ...words(job), "-q"],
     env: { MAILFERRY_SOURCE_PASSWORD: PASSWORD, MAILFERRY_TARGET_PASSWORD: PASSWORD, XDG_STATE_HOME: job.state },
   }),
 } satisfies Tool;

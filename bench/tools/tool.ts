@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import type { Account } from "../floors/socket.ts";
 import type { Command } from "../measure.ts";
 
-export type Route = "imap-maildir" | "imap-mboxzip" | "imap-imap" | "pop3-maildir" | "mbox-imap";
+export type Route = "imap-maildir" | "imap-mboxzip" | "imap-imap" | "pop3-maildir" | "mbox-imap" | "mbox-split";
 /** A first copy of everything; a run when nothing changed; a run after a few messages came. */
 export type Moment = "first" | "unchanged" | "new";
 
@@ -36,7 +36,10 @@ export interface Tool {
   readonly adds?: readonly string[];
   /** Writes what it needs into `job.state`; the command is then run. */
   command(job: Job): Command;
-  /** What must be there afterwards: the mail (default), or only so many octets or lines that it prints itself, or nothing. */
+  /**
+   * What must be there afterwards: the mail (default; of a split mbox the keys that it prints), or only so many octets or lines
+   * that it prints itself, or nothing.
+   */
   readonly proves?: "mail" | "bytes" | "nothing";
 }
 

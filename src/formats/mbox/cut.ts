@@ -7,6 +7,7 @@ import type { Dialect } from "./split.ts";
 import type { Lookup, Window } from "./window.ts";
 
 const FROM = Buffer.from("From ");
+const NEEDLE = Buffer.from("\nFrom ");
 const LF = 10;
 const CR = 13;
 /** A From_ line, and enough of the next line to see whether it is a header field. */
@@ -142,15 +143,15 @@ function* scan(window: Window, offset: number, content: number, landing: Extent 
   const limit = landing?.end ?? window.size;
   let bare = 0;
   let doubtful = 0;
-  // The word is looked for without the line end before it, which would stop the search at every line.
+  // Every line of the content has an LF before it: the first one that of the From_ line. Looking for it along with the word is
+  // faster than for the word alone, whose first letter is as frequent in base64 as line ends are.
   let at = content;
   while (at + FROM.length <= limit) {
     // Three octets more, to see a blank line before it. The From_ line ends before the content: there is no earlier one.
     const base = Math.max(content - 1, at - 3);
     const view = window.peek(base, 16) ?? (yield { position: base, length: 16, keep: offset });
-    let hit = view.indexOf(FROM, at - base);
-    while (hit !== -1 && view[hit - 1] !== LF) hit = view.indexOf(FROM, hit + FROM.length);
-    if (hit === -1) {
+    const hit = view.indexOf(NEEDLE, at - 1 - base) + 1;
+    if (hit === 0) {
       at = Math.max(at, base + view.length - FROM.length + 1);
       continue;
     }

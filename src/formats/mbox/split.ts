@@ -12,7 +12,7 @@
 //   cl2   nothing                                           auto    per message: nothing where a bare `From ` line stands in
 //         it (its writer did not quote at all), else as rd. rd and o differ in `>>From ` alone, which only rd's writers made.
 
-import { HEADER_LIMIT } from "../../mail/body.ts";
+import { HEADER_LIMIT, MEMORY_LIMIT } from "../../mail/body.ts";
 import { configError } from "../../mail/errors.ts";
 import { type Cut, cut, type Found, fromLineAt, LOOK, skipBlank } from "./cut.ts";
 import type { FromLine } from "./from-line.ts";
@@ -52,8 +52,10 @@ export interface SplitOptions {
 }
 
 /** Up to here a content that is in the window goes out in one piece: most mail does, and pieces cost more than octets. */
-const SMALL = 256 * 1024;
-const WINDOW = HEADER_LIMIT + 256 * 1024;
+const SMALL = MEMORY_LIMIT;
+/** Large enough that few messages stand across its end. */
+const WINDOW = 4 * HEADER_LIMIT;
+const SLAB = 256 * 1024;
 
 /**
  * The messages in their order. Empty for a file that is empty or holds blank lines alone. Throws MailError config when the
@@ -63,7 +65,7 @@ export async function* splitMbox(file: RandomAccess, options: SplitOptions): Asy
   const { dialect } = options;
   const window = openWindow(file, options.windowSize ?? WINDOW);
   const headLimit = Math.min(HEADER_LIMIT, options.windowSize ?? HEADER_LIMIT);
-  const room = slab(SMALL);
+  const room = slab(SLAB);
   const start = await window.run(skipBlank(window));
   if (start === window.size) return;
   let found = await window.run(fromLineAt(window, start, start));

@@ -1,6 +1,7 @@
 // What mail programs write about a message into its mbox header: read as traits, and taken out where it is the container's.
 
-import libmime from "libmime";
+import { createRequire } from "node:module";
+import type libmime from "libmime";
 import { fieldEnd, fieldName, headerBlock, headerText, headerValue, receivedFromHeader } from "../../mail/headers.ts";
 import { NO_TRAITS, type Received, type SystemFlag, type Traits } from "../../mail/model.ts";
 
@@ -145,13 +146,21 @@ function traitsOf(
   return { flags, keywords, labels: new Set(gmail), ...(received === undefined ? {} : { received }) };
 }
 
+let loaded: typeof libmime | undefined;
+
+/** Loaded when it is first needed: only Takeout's mail does, and it takes longer to load than a small mailbox to read. */
+function mime(): typeof libmime {
+  loaded ??= createRequire(import.meta.url)("libmime") as typeof libmime;
+  return loaded;
+}
+
 /** Takeout's labels: encoded words (RFC 2047) first, then names parted by commas, quoted where they hold one. */
 function gmailLabels(head: Buffer): string[] {
   const value = headerValue(head, "x-gmail-labels");
   if (value === undefined) return [];
   let text = value;
   try {
-    text = libmime.decodeWords(value);
+    text = mime().decodeWords(value);
   } catch {
     // An encoding that nobody knows: the words as they stand.
   }
