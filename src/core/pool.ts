@@ -16,10 +16,18 @@ export class Budget {
     this.#free = total;
   }
 
+  /** Like `acquire` where nobody has to wait, else undefined. */
+  tryAcquire(weight: number): (() => void) | undefined {
+    const share = this.#shareOf(weight);
+    if (this.#queue.length > 0 || share > this.#free) return undefined;
+    this.#free -= share;
+    return this.#releaser(share);
+  }
+
   /** Resolves with the function that gives the weight back (once; calling it again does nothing). Rejects on abort. */
   async acquire(weight: number, signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
-    const share = Math.min(Math.max(weight, 0), this.#total);
+    const share = this.#shareOf(weight);
     if (this.#queue.length > 0 || share > this.#free) {
       await new Promise<void>((resolve, reject) => {
         const waiter: Waiter = {
@@ -39,6 +47,14 @@ export class Budget {
         this.#queue.push(waiter);
       });
     } else this.#free -= share;
+    return this.#releaser(share);
+  }
+
+  #shareOf(weight: number): number {
+    return Math.min(Math.max(weight, 0), this.#total);
+  }
+
+  #releaser(share: number): () => void {
     let held = true;
     return () => {
       if (!held) return;

@@ -1,6 +1,6 @@
 // The reading side of a pass: what a source folder lists is judged, and what is wanted staged and let go its way.
 
-import { type Body, MEMORY_LIMIT, stage } from "../mail/body.ts";
+import { type Body, MEMORY_LIMIT, stage, stageBytes } from "../mail/body.ts";
 import { isAbort, MailError } from "../mail/errors.ts";
 import type { Entry } from "../mail/model.ts";
 import type { Incoming } from "../sources/source.ts";
@@ -79,52 +79,88 @@ export async function readFolder(current: Pass, state: JobState): Promise<void> 
 
   try {
     for await (const slice of context.source.slices(state.job.folder, current.signal))
-      for await (const incoming of context.source.read(slice, { want, listed, signal: current.signal }))
-        await receive(current, state, incoming);
+      for await (const incoming of context.source.read(slice, { want, listed, signal: current.signal })) {
+        const wait = receive(current, state, incoming);
+        if (wait !== undefined) await wait;
+      }
   } catch (error) {
     fail(current, error);
   }
 }
 
-/** Stages one message and lets it go its way; the next is pulled as soon as the bounds have room. */
-async function receive(current: Pass, state: JobState, { entry, content }: Incoming): Promise<void> {
+/**
+ * Stages one message and lets it go its way; the next is pulled as soon as the bounds have room. Undefined where nothing has to
+ * be waited for.
+ */
+function receive(current: Pass, state: JobState, incoming: Incoming): Promise<void> | undefined {
   const { context } = current;
-  const weight = Math.min(entry.size ?? MEMORY_LIMIT, MEMORY_LIMIT) + MESSAGE_OVERHEAD;
+  const { entry, bytes } = incoming;
+  const weight = Math.min(bytes?.length ?? entry.size ?? MEMORY_LIMIT, MEMORY_LIMIT) + MESSAGE_OVERHEAD;
+  if (bytes === undefined || bytes.length > MEMORY_LIMIT) return receiveStream(current, state, incoming, weight);
+  const releaseBytes = context.bytes.tryAcquire(weight);
+  if (releaseBytes === undefined) return receiveStream(current, state, incoming, weight);
+  const releaseWrite = context.writes.tryAcquire(1);
+  if (releaseWrite === undefined) {
+    releaseBytes();
+    return receiveStream(current, state, incoming, weight);
+  }
+  letGo(current, state, entry, stageBytes(bytes), () => {
+    releaseWrite();
+    releaseBytes();
+  });
+  return undefined;
+}
+
+async function receiveStream(
+  current: Pass,
+  state: JobState,
+  { entry, bytes, content }: Incoming,
+  weight: number,
+): Promise<void> {
+  const { context } = current;
   const releaseBytes = await context.bytes.acquire(weight, context.hard);
-  let body: Body | undefined;
   try {
     const releaseWrite = await context.writes.acquire(1, context.hard);
-    try {
-      body = await stage(content, context.staging);
-    } catch (error) {
-      releaseWrite();
-      releaseBytes();
-      await setAside(current, state, entry, undefined, error);
-      return;
-    }
-    const staged = body;
     const release = (): void => {
       releaseWrite();
       releaseBytes();
     };
-    spawn(current, release, async () => {
-      await using bytes = staged;
-      try {
-        const outcome = await copyMessage(context, current.target, entry, bytes);
-        if (outcome.as !== "filtered" && outcome.as !== "altered") state.selected?.add(entry.origin.id);
-        if (outcome.as !== "already-copied") current.changed = true;
-        if (outcome.behind === true) state.behind = true;
-        if (state.retried.has(entry.origin.id)) await context.quarantine.release(entry.origin);
-        resolve(state);
-        await settle(context, state, current.target.ledger, entry, outcome, bytes.shape.size);
-      } catch (error) {
-        await setAside(current, state, entry, bytes, error);
-      }
-    });
+    let body: Body;
+    try {
+      const isHeld = bytes !== undefined && bytes.length <= MEMORY_LIMIT;
+      body = isHeld ? stageBytes(bytes) : await stage(content, context.staging);
+    } catch (error) {
+      release();
+      await setAside(current, state, entry, undefined, error);
+      return;
+    }
+    letGo(current, state, entry, body, release);
   } catch (error) {
     releaseBytes();
     throw error;
   }
+}
+
+/** From here on the next message is read while this one is written. */
+function letGo(current: Pass, state: JobState, entry: Entry, body: Body, release: () => void): void {
+  const { context, target } = current;
+  spawn(current, release, async () => {
+    try {
+      const outcome = await copyMessage(context, target, entry, body);
+      if (outcome.as !== "filtered" && outcome.as !== "altered") state.selected?.add(entry.origin.id);
+      if (outcome.as !== "already-copied") current.changed = true;
+      if (outcome.behind === true) state.behind = true;
+      if (state.retried.has(entry.origin.id)) await context.quarantine.release(entry.origin);
+      resolve(state);
+      const wait = settle(context, state, target.ledger, entry, outcome, body.shape.size);
+      if (wait !== undefined) await wait;
+    } catch (error) {
+      await setAside(current, state, entry, body, error);
+    } finally {
+      // What is held in memory alone has nothing to give back.
+      if (body.bytes === undefined) await body[Symbol.asyncDispose]();
+    }
+  });
 }
 
 /** What becomes of a message that failed: vanished, tried again in another pass, or set aside for good. */
@@ -174,11 +210,17 @@ function fail(current: Pass, error: unknown): void {
 }
 
 function spawn(current: Pass, release: () => void, work: () => Promise<void>): void {
-  const task = work()
-    .catch((error: unknown) => fail(current, error))
-    .finally(() => {
+  const task = run();
+  current.tasks.add(task);
+
+  async function run(): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      fail(current, error);
+    } finally {
       release();
       current.tasks.delete(task);
-    });
-  current.tasks.add(task);
+    }
+  }
 }

@@ -96,6 +96,7 @@ export async function openImapSource(server: ServerOptions, signal: AbortSignal,
       const incoming = (fetched: Fetched): Incoming => ({
         entry: entryOf(fetched.uid, fetched.row),
         content: "error" in fetched ? failing(fetched.error) : fetched.content,
+        ...("bytes" in fetched && fetched.bytes !== undefined ? { bytes: fetched.bytes } : {}),
       });
       for await (const fetched of fetchBodies(connection, { uids: uids.view(), sizes: sizes.view() }, broken)) {
         yield incoming(fetched);

@@ -21,7 +21,13 @@ export interface Wanted {
 
 /** A message that came, or why this one alone did not. */
 export type Fetched =
-  | { readonly uid: number; readonly row: FetchRow; readonly content: AsyncIterable<Uint8Array> }
+  | {
+      readonly uid: number;
+      readonly row: FetchRow;
+      readonly content: AsyncIterable<Uint8Array>;
+      /** All of it, where it came in one piece. */
+      readonly bytes?: Uint8Array;
+    }
   | { readonly uid: number; readonly row: FetchRow | undefined; readonly error: MailError };
 
 interface Batch {
@@ -86,7 +92,7 @@ export async function* fetchBodies(
         if ("row" in item) {
           const { row } = item;
           const { uid = 0, body } = row;
-          if (Buffer.isBuffer(body)) yield { uid, row, content: once(body) };
+          if (Buffer.isBuffer(body)) yield { uid, row, content: once(body), bytes: body };
           else if (body !== null && body !== undefined) {
             yield { uid, row, content: body.content };
             body.skip();
@@ -142,7 +148,7 @@ export async function* fetchOne(
       for (const { body } of items) {
         if (body === null || body === undefined) continue;
         const known = row ?? { uid };
-        if (Buffer.isBuffer(body)) yield { uid, row: known, content: once(body) };
+        if (Buffer.isBuffer(body)) yield { uid, row: known, content: once(body), bytes: body };
         else {
           yield { uid, row: known, content: body.content };
           body.skip();
