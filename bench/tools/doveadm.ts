@@ -12,6 +12,7 @@ export const doveadm = {
   does: (route) => route === "imap-maildir",
   command({ source: { port, user, password, ca }, target, state }) {
     const config = join(state, "dovecot.conf");
+    // An address: names it looks up by a service of a running Dovecot.
     writeFileSync(
       config,
       `base_dir = ${state}/run
@@ -20,7 +21,7 @@ protocols =
 ssl_client_ca_file = ${ca ?? ""}
 mail_home = ${state}
 mail_location = maildir:${target}/mail:LAYOUT=fs
-imapc_host = localhost
+imapc_host = 127.0.0.1
 imapc_port = ${port}
 imapc_user = ${user}
 imapc_password = ${password}
