@@ -42,10 +42,20 @@ export interface Window {
 /** One piece of a content; large enough that the calls do not count. */
 const PIECE = 256 * 1024;
 
-/** A window of `capacity` octets; `view` may ask for that many at most. Not for use by two readers at once. */
+/**
+ * A window of `capacity` octets; `view` may ask for that many at most. Not for use by two readers at once. Once a reader goes
+ * on from one window to the next, the octets behind are read ahead while it works: twice the memory, and no wait.
+ */
 export function openWindow(file: RandomAccess, capacity: number): Window {
   const { size } = file;
-  const buffer = Buffer.allocUnsafe(capacity);
+  /** Octets of a window that may be taken along into the next one. */
+  const margin = Math.floor(capacity / 4);
+  let buffer: Buffer = Buffer.allocUnsafe(margin + capacity);
+  let spare: Buffer | undefined;
+  /** What is read ahead into the spare buffer, behind its margin. */
+  let ahead: { readonly at: number; readonly length: number; readonly done: Promise<void> } | undefined;
+  /** The octets [start, start + held) of the file lie in the buffer from `origin` on. */
+  let origin = 0;
   let start = 0;
   let held = 0;
 
@@ -60,7 +70,37 @@ export function openWindow(file: RandomAccess, capacity: number): Window {
   function peek(position: number, length: number): Buffer | undefined {
     const end = Math.min(size, position + length);
     if (position < start || end > start + held) return undefined;
-    return buffer.subarray(position - start, held);
+    return buffer.subarray(origin + position - start, origin + held);
+  }
+
+  /** Takes what was read ahead, if it reaches from `from` to `end`. What failed is read again, to fail where it is needed. */
+  async function advance(from: number, end: number): Promise<boolean> {
+    const read = ahead;
+    ahead = undefined;
+    if (read === undefined || spare === undefined) return false;
+    const isRead = await read.done.then(
+      () => true,
+      () => false,
+    );
+    const tail = read.at - from;
+    if (!isRead || tail < 0 || tail > margin || from < start || end > read.at + read.length) return false;
+    buffer.copy(spare, margin - tail, origin + from - start, origin + held);
+    [buffer, spare] = [spare, buffer];
+    origin = margin - tail;
+    start = from;
+    held = tail + read.length;
+    return true;
+  }
+
+  function readAhead(): void {
+    const at = start + held;
+    const length = Math.min(capacity, size - at);
+    if (length <= 0) return;
+    spare ??= Buffer.allocUnsafe(margin + capacity);
+    const done = fill(spare.subarray(margin, margin + length), at);
+    // Nobody may ever come for it.
+    done.catch(() => undefined);
+    ahead = { at, length, done };
   }
 
   async function view(position: number, length: number, keep = position): Promise<Buffer> {
@@ -68,12 +108,17 @@ export function openWindow(file: RandomAccess, capacity: number): Window {
     if (there !== undefined) return there;
     const back = position - keep;
     const from = back <= capacity / 4 && back + length <= capacity ? keep : position;
-    held = 0;
-    start = from;
-    const wanted = Math.max(0, Math.min(capacity, size - from));
-    await fill(buffer.subarray(0, wanted), from);
-    held = wanted;
-    return buffer.subarray(position - start, held);
+    const goesOn = held > 0 && from > start && from <= start + held;
+    if (!(await advance(from, Math.min(size, position + length)))) {
+      held = 0;
+      origin = 0;
+      start = from;
+      const wanted = Math.max(0, Math.min(capacity, size - from));
+      await fill(buffer.subarray(0, wanted), from);
+      held = wanted;
+    }
+    if (goesOn) readAhead();
+    return buffer.subarray(origin + position - start, origin + held);
   }
 
   function run<T>(lookup: Lookup<T>): T | Promise<T> {
