@@ -10,23 +10,31 @@ export async function* toCrlf(content: AsyncIterable<Uint8Array>): AsyncGenerato
   let last = -1;
   for await (const chunk of content) {
     if (chunk.length === 0) continue;
-    const buffer = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    let parts: Buffer[] | undefined;
-    let from = 0;
-    for (let at = buffer.indexOf(LF); at !== -1; at = buffer.indexOf(LF, at + 1)) {
-      const before = at === 0 ? last : buffer[at - 1];
-      if (before === CR) continue;
-      parts ??= [];
-      parts.push(buffer.subarray(from, at), CRLF);
-      from = at + 1;
-    }
-    last = buffer[buffer.length - 1] ?? last;
-    if (parts === undefined) yield buffer;
-    else {
-      parts.push(buffer.subarray(from));
-      yield Buffer.concat(parts);
-    }
+    const buffer = withCrlf(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength), last);
+    last = chunk[chunk.length - 1] ?? last;
+    yield buffer;
   }
+}
+
+/** The same for a content that is at hand, whole; the very octets where nothing is to be changed. */
+export function crlfOf(content: Uint8Array): Uint8Array {
+  return withCrlf(Buffer.from(content.buffer, content.byteOffset, content.byteLength), -1);
+}
+
+/** `last` is the octet before it. */
+function withCrlf(buffer: Buffer, last: number): Buffer {
+  let parts: Buffer[] | undefined;
+  let from = 0;
+  for (let at = buffer.indexOf(LF); at !== -1; at = buffer.indexOf(LF, at + 1)) {
+    const before = at === 0 ? last : buffer[at - 1];
+    if (before === CR) continue;
+    parts ??= [];
+    parts.push(buffer.subarray(from, at), CRLF);
+    from = at + 1;
+  }
+  if (parts === undefined) return buffer;
+  parts.push(buffer.subarray(from));
+  return Buffer.concat(parts);
 }
 
 const CRLF = Buffer.from("\r\n");

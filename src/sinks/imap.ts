@@ -10,6 +10,7 @@ import { fetchContent } from "../protocol/imap/bodies.ts";
 import type { Connection, Selected } from "../protocol/imap/connection.ts";
 import { folderRefusal } from "../protocol/imap/errors.ts";
 import { fetchRows, ROW_ITEMS } from "../protocol/imap/fetch.ts";
+import { Grouping } from "../protocol/imap/grouping.ts";
 import { mailboxCommand, mailboxStatus, selectMailbox } from "../protocol/imap/mailbox.ts";
 import { ConnectionPool } from "../protocol/imap/pool.ts";
 import { connectImap, type Timing } from "../protocol/imap/session.ts";
@@ -22,7 +23,7 @@ import type { Copy, FolderPlan, Receipt, Sink, SinkFolder } from "./sink.ts";
 
 const DEFAULT_FOLDERS = 3;
 /** Appends in flight; the engine bounds their octets, and the appender those on the wire. */
-const WRITES = 256;
+const WRITES = 2048;
 
 /** Connects, logs in and lists at once. Throws MailError auth, connection or config. `timing` is for tests. */
 export async function openImapSink(server: ServerOptions, signal: AbortSignal, timing: Timing = {}): Promise<Sink> {
@@ -34,6 +35,7 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
   );
   let tree: MailboxTree;
   let usual: Fidelity | undefined;
+  const grouping = new Grouping();
   const subscribe = new Set<string>();
   {
     using lease = await pool.lease(undefined, signal);
@@ -57,7 +59,7 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
       const limit = await appendLimit(connection, name);
       if (folder.subscribed === true && !tree.isSubscribed(name)) subscribe.add(name);
       const fidelity = fidelityOf(selected, limit);
-      return sinkFolder(pool, { name, path, fidelity }, selected.uidValidity, created);
+      return sinkFolder(pool, grouping, { name, path, fidelity }, selected.uidValidity, created);
     });
   }
 
@@ -87,10 +89,16 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
   } satisfies Sink;
 }
 
-function sinkFolder(pool: ConnectionPool, plan: FolderPlan, uidValidity: string, created: boolean): SinkFolder {
+function sinkFolder(
+  pool: ConnectionPool,
+  grouping: Grouping,
+  plan: FolderPlan,
+  uidValidity: string,
+  created: boolean,
+): SinkFolder {
   const { name } = plan;
   const session = new SharedSession(pool, name, uidValidity);
-  const appender = new Appender(name, uidValidity, session, plan.fidelity.maxBytes);
+  const appender = new Appender(name, uidValidity, session, plan.fidelity.maxBytes, grouping);
   const uidOf = ({ ref }: Receipt): number => {
     const match = /^(\d+):(\d{1,10})$/.exec(ref);
     if (match?.[1] === uidValidity) return Number(match[2]);

@@ -1,25 +1,26 @@
-// APPENDs into one folder, pipelined: each message gets its own fate, and what the server made of it is looked at in batches.
+// APPENDs into one folder, pipelined, small messages in groups: each message gets its own fate, and is looked at afterwards.
 
-import { Budget } from "../../core/pool.ts";
-import { ioError, MailError } from "../../mail/errors.ts";
+import { MailError } from "../../mail/errors.ts";
 import type { Loss } from "../../mail/fidelity.ts";
-import { keyOf, wireSize } from "../../mail/key.ts";
-import { toCrlf } from "../../mail/lineends.ts";
+import { wireSize } from "../../mail/key.ts";
 import type { Message } from "../../mail/message.ts";
-import type { Received } from "../../mail/model.ts";
-import { fetchContent } from "./bodies.ts";
+import { checkCopy, flagLoss, isAsSent } from "./append-check.ts";
+import { appendCommand, appendedUids, isMissing, type Outgoing } from "./append-command.ts";
 import type { Connection } from "./connection.ts";
-import { messageRefusal } from "./errors.ts";
-import { type FetchRow, fetchAll, parseRow } from "./fetch.ts";
-import { NewUids } from "./new-uids.ts";
+import { accountRefusal, messageRefusal } from "./errors.ts";
+import type { FetchRow } from "./fetch.ts";
+import { GROUP_BYTES, Grouping } from "./grouping.ts";
+import { madeAnew, NewUids, type Sent } from "./new-uids.ts";
 import type { Tagged } from "./parse.ts";
-import type { SharedSession } from "./shared-session.ts";
-import { type CommandPart, flagName, flagNames, formatInternalDate, stringPart } from "./syntax.ts";
+import type { Seat, SharedSession } from "./shared-session.ts";
+import { flagNames } from "./syntax.ts";
 
-/** Octets of messages that may be on their way into one folder; a larger message goes alone. */
-const WINDOW_BYTES = 4 * 1024 * 1024;
+/** Octets of messages that may be on their way into one folder; a larger message goes alone. 50 MB/s at 150 ms. */
+const WINDOW_BYTES = 8 * 1024 * 1024;
 /** Every message counts for at least this much of the window, so that empty ones are bounded too. */
 const LEAST_WEIGHT = 4 * 1024;
+/** Groups on their way that were sent though more might have come for them; what comes then makes larger ones. */
+const SMALL_GROUPS = 3;
 
 /** What became of one append; `uid` is absent where the server does not say (no UIDPLUS), or took it back. */
 export interface Appended {
@@ -28,197 +29,301 @@ export interface Appended {
   readonly losses: readonly Loss[];
 }
 
+const NO_LOSSES: readonly Loss[] = [];
+
+interface Waiting extends Outgoing {
+  /** In the window. */
+  readonly weight: number;
+  /** Keywords that IMAP cannot write. */
+  readonly losses: readonly Loss[];
+  readonly signal: AbortSignal;
+  readonly resolve: (appended: Appended) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Group {
+  readonly items: readonly Waiting[];
+  readonly weight: number;
+  /** More would have gone with it, had it been there. */
+  readonly small: boolean;
+}
+
+/** What one command was answered; no UIDs where the answer names none that can be trusted. */
+interface Given {
+  readonly sent: Sent;
+  readonly answer: Tagged;
+  readonly uids: readonly number[] | undefined;
+}
+
 export class Appender {
   readonly #name: string;
   readonly #uidValidity: string;
   readonly #session: SharedSession;
   readonly #maxBytes: number | undefined;
-  readonly #window = new Budget(WINDOW_BYTES);
-  readonly #checks = new NewUids();
+  readonly #grouping: Grouping;
+  readonly #looks: NewUids;
+  #waiting: Waiting[] = [];
+  #sending = false;
+  /** What is on its way. */
+  #groups = 0;
+  #small = 0;
+  #weight = 0;
+  #changed: (() => void) | undefined;
 
-  constructor(name: string, uidValidity: string, session: SharedSession, maxBytes: number | undefined) {
+  constructor(
+    name: string,
+    uidValidity: string,
+    session: SharedSession,
+    maxBytes: number | undefined,
+    grouping = new Grouping(),
+  ) {
     this.#name = name;
     this.#uidValidity = uidValidity;
     this.#session = session;
     this.#maxBytes = maxBytes;
+    this.#grouping = grouping;
+    this.#looks = new NewUids(name, uidValidity);
   }
 
-  /** Fails with MailError: scope message when this one alone was refused; outcome "unknown" when no answer came. */
-  async append(message: Message, signal: AbortSignal): Promise<Appended> {
-    const { shape } = message.body;
-    const size = wireSize(shape);
+  /**
+   * Fails with MailError: scope message when this one alone was refused; outcome "unknown" when no answer came. Calls made
+   * together go in one command where the server allows it; none waits for a later call.
+   */
+  append(message: Message, signal: AbortSignal): Promise<Appended> {
+    const size = wireSize(message.body.shape);
     if (this.#maxBytes !== undefined && size > this.#maxBytes)
-      throw new MailError(
-        "too-large",
-        `the message has ${size} octets; the server takes ${this.#maxBytes} at the most`,
-        {
+      return Promise.reject(
+        new MailError("too-large", `the message has ${size} octets; the server takes ${this.#maxBytes} at the most`, {
           scope: "message",
           remedy: "give-up",
           outcome: "none",
-        },
+        }),
       );
     const { names, refused } = flagNames(message.traits);
-    const losses: Loss[] = refused.map((name) => ({ kind: "keyword", name }));
-    const release = await this.#window.acquire(Math.max(size, LEAST_WEIGHT), signal);
-    try {
-      using seat = await this.#session.enter(signal);
-      const { connection } = seat;
-      const { answer, later } = await this.#checks.during(() => this.#send(connection, message, size, names));
-      release();
-      const uid = this.#appendedUid(answer);
-      if (uid === undefined) {
-        const altered = shape.hasNul ? "it holds NUL octets, which IMAP cannot carry" : undefined;
-        for (const name of later) losses.push(lossOf(name));
-        return { losses, ...(altered === undefined ? {} : { altered }) };
-      }
-      return await this.#inspect(connection, uid, message, size, { names, losses });
-    } finally {
-      release();
-    }
+    const losses = refused.length === 0 ? NO_LOSSES : refused.map((name): Loss => ({ kind: "keyword", name }));
+    const weight = Math.min(Math.max(size, LEAST_WEIGHT), WINDOW_BYTES);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ message, size, flags: names, losses, weight, signal, resolve, reject });
+      this.#changed?.();
+      if (this.#sending) return;
+      this.#sending = true;
+      // A little later, so that what comes together goes together.
+      setImmediate(() => void this.#send());
+    });
   }
 
-  /** What the server made of a message that it has stored. Whatever fails here, the message may be there. */
-  async #inspect(
-    connection: Connection,
-    uid: number,
-    message: Message,
-    size: number,
-    { names, losses }: { readonly names: readonly string[]; readonly losses: Loss[] },
-  ): Promise<Appended> {
-    try {
-      const row = await this.#checks.look(connection, uid);
-      // Gmail names a UID for a message that it has already, and discards it.
-      if (row === undefined) return { losses };
-      for (const name of await missingFlags(connection, uid, row, names)) losses.push(lossOf(name));
-      const { received } = message.traits;
-      if (received !== undefined && !(await keptDate(connection, uid, row, received)))
-        losses.push({ kind: "received" });
-      const altered = await alteration(connection, uid, message, size, row);
-      return { uid, losses, ...(altered === undefined ? {} : { altered }) };
-    } catch (error) {
-      if (!(error instanceof MailError)) throw error;
-      // Not the message is refused, but a question about it: that is for another look, not for setting it aside.
-      const { code, message: words, details } = error;
-      const wider = details.scope === "message" ? ({ scope: "folder", remedy: "retry" } as const) : {};
-      throw new MailError(code, words, { ...details, ...wider, outcome: "unknown" });
-    }
-  }
-
-  /** Sends it with all its flags, then with fewer where the server refuses it so; `later` are those that it went without. */
-  async #send(
-    connection: Connection,
-    message: Message,
-    size: number,
-    names: readonly string[],
-  ): Promise<{ answer: Tagged; later: readonly string[] }> {
-    const system = names.filter((name) => name.startsWith("\\"));
-    const tries = [names, ...(system.length < names.length ? [system] : []), ...(system.length > 0 ? [[]] : [])];
-    let refusal: Tagged | undefined;
-    for (const tried of tries) {
-      const answer = await connection.run(this.#command(message, size, tried));
-      if (answer.status === "OK") return { answer, later: names.filter((name) => !tried.includes(name)) };
-      refusal ??= answer;
-      // Only words that may be meant for the flags: full, too large, not now or no such folder are not.
-      if (messageRefusal("", answer).code !== "malformed" || isMissing(answer)) {
-        refusal = answer;
-        break;
+  async #send(): Promise<void> {
+    for (let [first] = this.#waiting; first !== undefined; [first] = this.#waiting) {
+      let seat: Seat;
+      try {
+        seat = await this.#session.enter(first.signal);
+      } catch (error) {
+        const failed = this.#waiting.splice(0, first.signal.aborted ? 1 : this.#waiting.length);
+        for (const { reject } of failed) reject(error);
+        continue;
       }
-    }
-    if (refusal !== undefined && isMissing(refusal))
-      throw new MailError("not-found", `the folder ${this.#name} is gone: ${refusal.text}`, {
-        scope: "folder",
-        remedy: "retry",
-        outcome: "none",
+      const group = this.#take(seat.connection);
+      if (group !== undefined) {
+        void this.#carry(seat, group);
+        continue;
+      }
+      seat[Symbol.dispose]();
+      await new Promise<void>((resolve) => {
+        this.#changed = () => {
+          this.#changed = undefined;
+          setImmediate(resolve);
+        };
       });
-    throw messageRefusal("the server refuses the message", refusal ?? { status: "NO", text: "" });
+    }
+    this.#sending = false;
   }
 
-  // MULTIAPPEND (RFC 3502) would put several of these tails behind one "APPEND name".
-  #command(message: Message, size: number, flags: readonly string[]): CommandPart[] {
-    const { received } = message.traits;
-    const date = received === undefined ? undefined : formatInternalDate(received);
-    const options = `${flags.length === 0 ? "" : `(${flags.join(" ")}) `}${date === undefined ? "" : `${date} `}`;
-    return ["APPEND ", stringPart(this.#name), ` ${options}`, { size, chunks: () => content(message) }];
+  /** The messages to go next; undefined while something on its way must be answered first. */
+  #take(connection: Connection): Group | undefined {
+    const limit = this.#looks.knowsNext(connection) ? this.#grouping.limit(connection) : 1;
+    const signal = this.#waiting[0]?.signal;
+    let weight = 0;
+    let count = 0;
+    for (const item of this.#waiting) {
+      if (count > 0 && (count >= limit || weight + item.weight > GROUP_BYTES || item.signal !== signal)) break;
+      weight += item.weight;
+      count++;
+    }
+    const small = count < limit && weight < GROUP_BYTES && count === this.#waiting.length;
+    if (this.#groups > 0 && (this.#weight + weight > WINDOW_BYTES || (small && this.#small >= SMALL_GROUPS)))
+      return undefined;
+    this.#groups++;
+    this.#weight += weight;
+    if (small) this.#small++;
+    return { items: this.#waiting.splice(0, count), weight, small };
   }
 
-  #appendedUid({ code, argument = "" }: Tagged): number | undefined {
-    if (code !== "APPENDUID") return undefined;
-    const [uidValidity, uid = ""] = argument.split(" ");
-    if (uidValidity !== this.#uidValidity)
-      throw new MailError("not-found", `the folder ${this.#name} was made anew by somebody else`, {
+  async #carry(seat: Seat, group: Group): Promise<void> {
+    const { items } = group;
+    let held = true;
+    const free = (): void => {
+      if (!held) return;
+      held = false;
+      this.#groups--;
+      this.#weight -= group.weight;
+      if (group.small) this.#small--;
+      this.#changed?.();
+    };
+    const { connection } = seat;
+    try {
+      const given = await this.#command(connection, items);
+      if (given.answer.status === "OK") {
+        this.#grouping.taken();
+        free();
+        await this.#inspect(connection, given, items);
+      } else await this.#refused(connection, given, items);
+    } catch (error) {
+      if (items.length > 1) this.#grouping.failed();
+      for (const { reject } of items) reject(error);
+    } finally {
+      free();
+      await this.#looks.idle();
+      seat[Symbol.dispose]();
+    }
+  }
+
+  async #command(connection: Connection, items: readonly Outgoing[]): Promise<Given> {
+    const bytes = items.reduce((sum, { size }) => sum + size, 0);
+    const sent = this.#looks.begin(connection, items.length, bytes);
+    let given: Given | undefined;
+    try {
+      const answered = connection.run(appendCommand(this.#name, items));
+      this.#looks.follow();
+      const answer = await answered;
+      const named = appendedUids(answer, items.length);
+      if (answer.status === "OK" && named !== undefined && named.uidValidity !== this.#uidValidity)
+        throw madeAnew(this.#name);
+      given = { sent, answer, uids: named?.uids };
+      return given;
+    } finally {
+      this.#looks.answered(sent, given?.answer.status === "OK", given?.uids);
+    }
+  }
+
+  /** None of a refused group is there (RFC 3502: all or nothing); each then gets its own answer, which may be another. */
+  async #refused(connection: Connection, given: Given, items: readonly Waiting[]): Promise<void> {
+    const [only] = items;
+    if (items.length === 1 && only !== undefined) {
+      await this.#alone(connection, only, given);
+      return;
+    }
+    const { answer, sent } = given;
+    this.#grouping.failed();
+    if (isMissing(answer)) throw gone(this.#name, answer);
+    const account = accountRefusal(answer);
+    // Where there is no room for all there may be room for some.
+    if (account !== undefined && account.code !== "quota") throw account;
+    if (answer.code === "APPENDUID" || (await this.#looks.strangers(connection, sent)) > 0)
+      throw new MailError("protocol", `the server may have stored a part of what it refused: ${answer.text}`, {
         scope: "folder",
         remedy: "retry",
         outcome: "unknown",
       });
-    return /^\d{1,10}$/.test(uid) ? Number(uid) : undefined;
+    const asTheyWere = await Promise.all(items.map((item) => this.#alone(connection, item, undefined)));
+    if (asTheyWere.every(Boolean)) this.#grouping.inVain();
+  }
+
+  /**
+   * One message by itself, with all its flags, then with fewer where the server refuses it so. True when it was taken as it
+   * was; a refusal is told to whoever waits for it. `given` is what it has been answered already.
+   */
+  async #alone(connection: Connection, item: Waiting, given: Given | undefined): Promise<boolean> {
+    const { flags } = item;
+    try {
+      const system = flags.filter((name) => name.startsWith("\\"));
+      const fewer = [...(system.length < flags.length ? [system] : []), ...(system.length > 0 ? [[]] : [])];
+      let refusal: Tagged | undefined;
+      for (const tried of [flags, ...fewer]) {
+        const mine =
+          tried === flags && given !== undefined ? given : await this.#command(connection, [{ ...item, flags: tried }]);
+        const { answer } = mine;
+        if (answer.status === "OK") {
+          await this.#inspect(
+            connection,
+            mine,
+            [item],
+            flags.filter((name) => !tried.includes(name)),
+          );
+          return tried === flags;
+        }
+        if (isMissing(answer)) throw gone(this.#name, answer);
+        refusal ??= answer;
+        // Only words that may be meant for the flags: full, too large and not now are not.
+        if (messageRefusal("", answer).code !== "malformed") {
+          refusal = answer;
+          break;
+        }
+      }
+      throw messageRefusal("the server refuses the message", refusal ?? { status: "NO", text: "" });
+    } catch (error) {
+      item.reject(error);
+      return false;
+    }
+  }
+
+  /**
+   * What the server made of messages that it has stored; `later` are flags that they went without. Whatever fails here, they
+   * may be there.
+   */
+  async #inspect(
+    connection: Connection,
+    { sent, uids }: Given,
+    items: readonly Waiting[],
+    later: readonly string[] = [],
+  ): Promise<void> {
+    if (uids === undefined) {
+      for (const { message, losses, resolve } of items) {
+        const altered = message.body.shape.hasNul ? "it holds NUL octets, which IMAP cannot carry" : undefined;
+        resolve({ losses: [...losses, ...later.map(flagLoss)], ...(altered === undefined ? {} : { altered }) });
+      }
+      return;
+    }
+    let rows: ReadonlyMap<number, FetchRow>;
+    try {
+      rows = await this.#looks.look(connection, uids, sent);
+    } catch (error) {
+      const unknown = asUnknown(error);
+      for (const { reject } of items) reject(unknown);
+      return;
+    }
+    const suspects: Promise<void>[] = [];
+    for (const [at, item] of items.entries()) {
+      const { message, size, flags, losses, resolve, reject } = item;
+      const uid = uids[at] ?? 0;
+      const row = rows.get(uid);
+      // Gmail names a UID for a message that it has already, and discards it.
+      if (row === undefined) resolve({ losses });
+      else if (isAsSent(row, message, size, flags)) resolve({ uid, losses });
+      else
+        suspects.push(
+          checkCopy(connection, uid, row, message, size, flags).then(
+            ({ losses: found, altered }) =>
+              resolve({ uid, losses: [...losses, ...found], ...(altered === undefined ? {} : { altered }) }),
+            (error: unknown) => reject(asUnknown(error)),
+          ),
+        );
+    }
+    await Promise.all(suspects);
   }
 }
 
-async function* content(message: Message): AsyncGenerator<Uint8Array> {
-  try {
-    yield* toCrlf(message.body.open());
-  } catch (error) {
-    throw ioError("a staged message cannot be read", error);
-  }
+function gone(name: string, { text }: Tagged): MailError {
+  return new MailError("not-found", `the folder ${name} is gone: ${text}`, {
+    scope: "folder",
+    remedy: "retry",
+    outcome: "none",
+  });
 }
 
-/** RFC 3501 6.3.11, RFC 5530: there is no such folder. */
-function isMissing({ code }: Tagged): boolean {
-  return code === "TRYCREATE" || code === "NONEXISTENT";
-}
-
-/** The flags that the copy lacks although a STORE asked for them again (Exchange forgets \Flagged in APPEND). */
-async function missingFlags(
-  connection: Connection,
-  uid: number,
-  row: FetchRow,
-  names: readonly string[],
-): Promise<readonly string[]> {
-  let missing = lacking(row, names);
-  if (missing.length === 0) return missing;
-  for (const some of missing.length > 1 ? [missing, ...missing.map((name) => [name])] : [missing]) {
-    if (missing.length === 0) break;
-    await connection.run(`UID STORE ${uid} +FLAGS (${some.join(" ")})`, {
-      data: (response) => {
-        const told = parseRow(response);
-        if (told?.flags === undefined || told.uid !== uid) return false;
-        missing = lacking(told, missing);
-        return true;
-      },
-    });
-  }
-  return missing;
-}
-
-async function keptDate(connection: Connection, uid: number, row: FetchRow, received: Received): Promise<boolean> {
-  if (row.received?.epochSeconds !== received.epochSeconds) return false;
-  if (received.epochSeconds >= 0) return true;
-  // Dovecot 2.3 tells a date before 1970 rightly the first time, and from then on what its 32-bit cache made of it.
-  const { rows } = await fetchAll(connection, `UID FETCH ${uid} (UID INTERNALDATE)`);
-  return rows.some((again) => again.uid === uid && again.received?.epochSeconds === received.epochSeconds);
-}
-
-function lacking(row: FetchRow, names: readonly string[]): readonly string[] {
-  const has = new Set([...(row.flags ?? [])].map((flag) => flagName(flag).toLowerCase()));
-  for (const keyword of row.keywords ?? []) has.add(keyword.toLowerCase());
-  return names.filter((name) => !has.has(name.toLowerCase()));
-}
-
-function lossOf(name: string): Loss {
-  return name.startsWith("\\") ? { kind: "flag", name: name.slice(1).toLowerCase() } : { kind: "keyword", name };
-}
-
-/** How the copy differs, in words; undefined when it has the same content key. Read back only where there is a suspicion. */
-async function alteration(
-  connection: Connection,
-  uid: number,
-  { body }: Message,
-  size: number,
-  row: FetchRow,
-): Promise<string | undefined> {
-  if (!body.shape.hasNul && row.size === size) return undefined;
-  const copy = await keyOf(fetchContent(connection, uid));
-  if (copy.key === body.key) return undefined;
-  if (body.shape.hasNul && !copy.shape.hasNul) return "the server replaced its NUL octets";
-  return `the server changed it: ${size} octets were sent, ${copy.shape.size} came back`;
+/** Not the message is refused, but a question about it: that is for another look, not for setting it aside. */
+function asUnknown(error: unknown): unknown {
+  if (!(error instanceof MailError)) return error;
+  const { code, message, details } = error;
+  const wider = details.scope === "message" ? ({ scope: "folder", remedy: "retry" } as const) : {};
+  return new MailError(code, message, { ...details, ...wider, outcome: "unknown" });
 }

@@ -13,6 +13,8 @@ export interface Writing {
   readonly parts: readonly CommandPart[];
   /** Whether an octet of it may have reached the server. */
   started: boolean;
+  /** Whether the tagged answer came, perhaps in the middle of it (RFC 3502: no message behind a refused one matters). */
+  answered?: boolean;
 }
 
 export interface WriterOptions {
@@ -58,8 +60,9 @@ export class CommandWriter {
     waiting?.(true);
   }
 
-  /** This command has its tagged answer: if its literal was not sent yet, it will not be. */
+  /** This command has its tagged answer: what of it was not sent yet will not be. */
   answered(command: Writing): void {
+    command.answered = true;
     if (command !== this.#current) return;
     const waiting = this.#waiting;
     this.#waiting = undefined;
@@ -91,6 +94,12 @@ export class CommandWriter {
     command.started = true;
     let text = `${command.tag} `;
     for (const part of command.parts) {
+      // The server skips the rest of a line that it has refused; a literal that is announced it would read.
+      if (command.answered === true) {
+        this.#join(Buffer.from("\r\n"));
+        this.#options.trace(`${shown} (refused before the rest was sent)`);
+        return;
+      }
       if (typeof part === "string") {
         text += part;
         shown += part;
@@ -125,18 +134,30 @@ export class CommandWriter {
 
   async #literal(literal: Literal): Promise<void> {
     let left = literal.size;
-    for await (const chunk of literal.chunks()) {
-      if (this.#stopped !== undefined) return;
-      left -= chunk.length;
-      if (left < 0) break;
-      this.#join(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
-      if (this.#joinedLength >= JOIN) await this.#flush();
-    }
+    const whole = literal.whole?.();
+    if (whole !== undefined) {
+      left -= whole.length;
+      if (left === 0) await this.#take(whole);
+    } else
+      for await (const chunk of literal.chunks()) {
+        if (this.#stopped !== undefined) return;
+        left -= chunk.length;
+        if (left < 0) break;
+        await this.#take(chunk);
+      }
     // A literal of another length would make the rest of the message into commands.
     if (left !== 0 && this.#stopped === undefined)
       throw new Error(
         `a literal was announced with ${literal.size} octets and came with ${left < 0 ? "more" : literal.size - left}`,
       );
+  }
+
+  /** Octets of a literal: many small ones are joined, a large one goes as it is. */
+  async #take(bytes: Uint8Array): Promise<void> {
+    const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    if (chunk.length >= JOIN) await this.#flush();
+    this.#join(chunk);
+    if (this.#joinedLength >= JOIN) await this.#flush();
   }
 
   #join(bytes: Buffer): void {

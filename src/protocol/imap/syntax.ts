@@ -8,6 +8,8 @@ import { type Value, valueText } from "./parse.ts";
 export interface Literal {
   readonly size: number;
   chunks(): AsyncIterable<Uint8Array>;
+  /** Present where they are at hand: all of them at once, asked for when they are written. */
+  whole?(): Uint8Array;
 }
 
 /** A command in parts, without tag and line end: text (latin1, an octet a char, never with CR, LF or NUL) and literals. */
@@ -20,6 +22,7 @@ const MAX_SET = 6_000;
 export function literalOf(bytes: Uint8Array): Literal {
   return {
     size: bytes.length,
+    whole: () => bytes,
     async *chunks() {
       if (bytes.length > 0) yield bytes;
     },
