@@ -4,7 +4,7 @@ import { GroupCommit } from "../core/group.ts";
 import { MailError } from "../mail/errors.ts";
 import { type Fidelity, FULL_FIDELITY } from "../mail/fidelity.ts";
 import { messageIdOf } from "../mail/headers.ts";
-import { type Folder, SYSTEM_FLAGS, type TraitChange } from "../mail/model.ts";
+import { type Folder, type FolderPath, SYSTEM_FLAGS, type TraitChange } from "../mail/model.ts";
 import { Appender } from "../protocol/imap/append.ts";
 import { fetchContent } from "../protocol/imap/bodies.ts";
 import type { Connection, Selected } from "../protocol/imap/connection.ts";
@@ -24,6 +24,14 @@ import type { Copy, FolderPlan, Receipt, Sink, SinkFolder } from "./sink.ts";
 const DEFAULT_FOLDERS = 3;
 /** Appends in flight; the engine bounds their octets, and the appender those on the wire. */
 const WRITES = 2048;
+/** Names that no server has a reason to refuse; Dovecot repeats those with control characters in words that break its answer. */
+function isPlain(name: string, path: FolderPath): boolean {
+  return (
+    /^[\w &+,()[\]'!#$=@./-]+$/.test(name) &&
+    !/\.\.|\/\//.test(name) &&
+    !path.some((part) => /[\p{C}\p{Zl}\p{Zp}]/u.test(part))
+  );
+}
 
 /** Connects, logs in and lists at once. Throws MailError auth, connection or config. `timing` is for tests. */
 export async function openImapSink(server: ServerOptions, signal: AbortSignal, timing: Timing = {}): Promise<Sink> {
@@ -34,19 +42,20 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
     folders,
   );
   let tree: MailboxTree;
-  let usual: Fidelity | undefined;
+  /** What the inbox keeps: a round trip a folder would be minutes for thousands of them. `open` knows for sure. */
+  let usual: Fidelity;
   const grouping = new Grouping();
   const subscribe = new Set<string>();
   {
     using lease = await pool.lease(undefined, signal);
     const { connection } = lease;
-    tree = await connection.abortable(signal, () => loadTree(connection));
+    [tree, usual] = await connection.abortable(signal, () =>
+      Promise.all([loadTree(connection), inboxFidelity(connection)]),
+    );
   }
 
-  async function describe(folder: Folder, abort: AbortSignal): Promise<FolderPlan> {
+  async function describe(folder: Folder): Promise<FolderPlan> {
     const { name, path } = tree.resolve(folder.path);
-    // Asked once, of the inbox: a round trip a folder would be minutes for thousands of them. `open` knows for sure.
-    usual ??= await inboxFidelity(pool, abort);
     return { name, path, fidelity: usual };
   }
 
@@ -54,12 +63,27 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
     using lease = await pool.lease(tree.resolve(folder.path).name, abort);
     const { connection } = lease;
     return await connection.abortable(abort, async () => {
-      const { name, path, created } = await tree.ensure(connection, folder);
-      const selected = await selectMailbox(connection, name, false);
-      const limit = await appendLimit(connection, name);
+      // CREATE, SELECT and STATUS in one round trip; a name that may be refused by itself.
+      const ensuring = tree.ensure(connection, folder);
+      const wanted = tree.resolve(folder.path).name;
+      const planned = isPlain(wanted, folder.path) ? wanted : (await ensuring).name;
+      const [ensured, opened, asked] = await Promise.allSettled([
+        ensuring,
+        selectMailbox(connection, planned, false),
+        appendLimit(connection, planned),
+      ]);
+      if (ensured.status === "rejected") throw ensured.reason;
+      const { name, path, created } = ensured.value;
+      // Not at the first try, or under another name: what was asked behind it says nothing.
+      const again = name !== planned || (created && opened.status === "rejected");
+      if (!again && opened.status === "rejected") throw opened.reason;
+      const selected =
+        again || opened.status === "rejected" ? await selectMailbox(connection, name, false) : opened.value;
+      if (!again && asked.status === "rejected") throw asked.reason;
+      const limit = again || asked.status === "rejected" ? await appendLimit(connection, name) : asked.value;
       if (folder.subscribed === true && !tree.isSubscribed(name)) subscribe.add(name);
       const fidelity = fidelityOf(selected, limit);
-      return sinkFolder(pool, grouping, { name, path, fidelity }, selected.uidValidity, created);
+      return sinkFolder(pool, grouping, { name, path, fidelity }, selected, created);
     });
   }
 
@@ -93,7 +117,7 @@ function sinkFolder(
   pool: ConnectionPool,
   grouping: Grouping,
   plan: FolderPlan,
-  uidValidity: string,
+  { uidValidity, uidNext }: Selected,
   created: boolean,
 ): SinkFolder {
   const { name } = plan;
@@ -161,9 +185,12 @@ function sinkFolder(
     generation: uidValidity,
     created,
     async position(signal) {
+      // A position that lies lower than need be costs a look at a few rows more, the question a round trip a folder.
+      const last = appender.last;
+      if (uidNext !== undefined && last !== undefined) return String(Math.max(uidNext - 1, last));
       using seat = await session.enter(signal);
-      const { uidNext } = await mailboxStatus(seat.connection, name, "UIDNEXT");
-      return uidNext === undefined ? undefined : String(uidNext - 1);
+      const { uidNext: next } = await mailboxStatus(seat.connection, name, "UIDNEXT");
+      return next === undefined ? undefined : String(next - 1);
     },
     copies,
     async append(message, signal) {
@@ -186,19 +213,17 @@ function sinkFolder(
   };
 }
 
-async function inboxFidelity(pool: ConnectionPool, signal: AbortSignal): Promise<Fidelity> {
-  using lease = await pool.lease(undefined, signal);
-  const { connection } = lease;
-  return await connection.abortable(signal, async () => {
-    const limit = await appendLimit(connection, "INBOX");
-    try {
-      return fidelityOf(await selectMailbox(connection, "INBOX", false), limit);
-    } catch (error) {
-      // An account without an inbox is odd and no reason to stop.
-      if (!(error instanceof MailError) || error.details.scope !== "folder") throw error;
-      return { ...FULL_FIDELITY, labels: false };
-    }
-  });
+async function inboxFidelity(connection: Connection): Promise<Fidelity> {
+  const [limit, inbox] = await Promise.allSettled([
+    appendLimit(connection, "INBOX"),
+    selectMailbox(connection, "INBOX", false),
+  ]);
+  if (limit.status === "fulfilled" && inbox.status === "fulfilled") return fidelityOf(inbox.value, limit.value);
+  // An account without an inbox is odd and no reason to stop.
+  for (const asked of [limit, inbox])
+    if (asked.status === "rejected" && !(asked.reason instanceof MailError && asked.reason.details.scope === "folder"))
+      throw asked.reason;
+  return { ...FULL_FIDELITY, labels: false };
 }
 
 /** RFC 7889: one limit for all folders, or one a folder that STATUS tells. */

@@ -69,6 +69,7 @@ export class Appender {
   #small = 0;
   #weight = 0;
   #changed: (() => void) | undefined;
+  #last: number | undefined = 0;
 
   constructor(
     name: string,
@@ -83,6 +84,11 @@ export class Appender {
     this.#maxBytes = maxBytes;
     this.#grouping = grouping;
     this.#looks = new NewUids(name, uidValidity);
+  }
+
+  /** The highest UID that an append got, 0 where none was made; undefined when one was stored without a name. */
+  get last(): number | undefined {
+    return this.#last;
   }
 
   /**
@@ -276,6 +282,7 @@ export class Appender {
     items: readonly Waiting[],
     later: readonly string[] = [],
   ): Promise<void> {
+    if (this.#last !== undefined) this.#last = uids === undefined ? undefined : Math.max(this.#last, uids.at(-1) ?? 0);
     if (uids === undefined) {
       for (const { message, losses, resolve } of items) {
         const altered = message.body.shape.hasNul ? "it holds NUL octets, which IMAP cannot carry" : undefined;
