@@ -73,15 +73,19 @@ export async function parseCommandLine(argv: readonly string[], columns: number)
     );
   let chosen: { verb: Verb; args: Arguments } | undefined;
   let problem: string | undefined;
-  const parser = common(yargs([...argv]), columns);
+  // yargs lays out the whole help before it runs a command, whoever wants to see it; what is hidden costs nothing.
+  const hidden = !argv.some((arg) => /^(--h|-[^-]*h)/.test(arg));
+  const parser = common(yargs([...argv]), columns, hidden);
   for (const [verb, { usage, summary }] of Object.entries(VERBS) as [Verb, (typeof VERBS)[Verb]][]) {
     parser.command(
       `${verb} ${usage}`,
       summary,
       (sub: Argv) => {
-        sub.usage(`mailferry ${verb} ${usage}\n\n${VERBS[verb].text}`).options({ ...OPTIONS_OF[verb] });
+        sub
+          .usage(`mailferry ${verb} ${usage}\n\n${VERBS[verb].text}`)
+          .options(hidden ? unseen(OPTIONS_OF[verb]) : { ...OPTIONS_OF[verb] });
         for (const name of usage.match(/\w+/g) ?? [])
-          sub.positional(name, { type: "string", description: PLACES[name] ?? "" });
+          sub.positional(name, { type: "string", description: hidden ? "" : (PLACES[name] ?? "") });
         return sub;
       },
       (args) => {
@@ -103,6 +107,10 @@ export async function parseCommandLine(argv: readonly string[], columns: number)
   throw usageError(problem ?? "no command was given", verb, asked);
 }
 
+function unseen(options: Readonly<Record<string, Options>>): Record<string, Options> {
+  return Object.fromEntries(Object.entries(options).map(([name, option]) => [name, { ...option, hidden: true }]));
+}
+
 /** yargs would break the lines of an epilogue, and with them its columns and every command that is to be pasted. */
 function withEpilogue(output: string, verb: Verb | undefined): string {
   // --version.
@@ -122,7 +130,7 @@ const PLACES: Readonly<Record<string, string>> = {
   endpoint: "Any of the endpoints",
 };
 
-function common(parser: Argv, columns: number): Argv {
+function common(parser: Argv, columns: number, hidden: boolean): Argv {
   return parser
     .scriptName("mailferry")
     .locale("en")
@@ -135,7 +143,9 @@ function common(parser: Argv, columns: number): Argv {
       "camel-case-expansion": false,
     })
     .usage(
-      "mailferry carries mail from where it is to where it should be, and proves that it arrived.\n\nmailferry <command>",
+      hidden
+        ? ""
+        : "mailferry carries mail from where it is to where it should be, and proves that it arrived.\n\nmailferry <command>",
     )
     .strict()
     .demandCommand(1, "no command was given")
