@@ -24,7 +24,8 @@ export type {
   TraitChange,
   Traits,
 } from "./mail/model.ts";
-export type { Balance, Disposition, FolderSummary, MigrationEvent, RunSummary } from "./migrate/events.ts";
+export type { MostRemoved, RemoveOptions } from "./migrate/context.ts";
+export type { Balance, Disposition, FolderSummary, KeptWhy, MigrationEvent, RunSummary } from "./migrate/events.ts";
 export { type Run, type RunOptions, run } from "./migrate/run.ts";
 export {
   type VerifyFinding,

@@ -2,12 +2,14 @@
 
 import { type Endpoint, isAccount, openSink, openSource, refuseCleartext, refuseSame } from "../endpoints.ts";
 import { MailError } from "../mail/errors.ts";
+import type { MostRemoved, RemoveOptions } from "../migrate/context.ts";
 import type { MigrationEvent, RunSummary } from "../migrate/events.ts";
 import { type ExitCode, exitCodeOf, exitCodeOfRun } from "./exit.ts";
 import { Notes } from "./notes.ts";
 import {
   type Arguments,
   isOn,
+  maxDeleteOf,
   SELECTION_OPTIONS,
   type SelectionOptions,
   SOURCE_SECRET_OPTIONS,
@@ -18,7 +20,8 @@ import {
   textsOf,
 } from "./options.ts";
 import { showProgress } from "./progress.ts";
-import { renderBalance, renderBroken, renderLosses, renderPlan, renderTroubles } from "./report.ts";
+import { askYes, canAsk } from "./prompt.ts";
+import { renderBalance, renderBroken, renderLosses, renderPlan, renderRemovals, renderTroubles } from "./report.ts";
 import { belongsInReport, openReportFile, type ReportFile } from "./report-file.ts";
 import { contextOf, placeOf, type Session } from "./session.ts";
 import { shellQuote } from "./text.ts";
@@ -29,7 +32,7 @@ export interface Carriage {
   readonly source: Endpoint;
   readonly target: Endpoint;
   /** Present: delete at the source, after proof. */
-  readonly remove?: { readonly olderThanSeconds?: number };
+  readonly remove?: Pick<RemoveOptions, "olderThanSeconds">;
 }
 
 /** Throws MailError for whatever keeps the run from starting; a run that ended before its time is reported first. */
@@ -38,6 +41,7 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
   const { args, ui, interrupts } = session;
   const { signal } = interrupts;
   const selection = selectionOf(args);
+  const most = remove === undefined ? undefined : maxDeleteOf(args);
   const isDry = isOn(args, "dry-run");
   const allowCleartext = isOn(args, "allow-cleartext");
   for (const endpoint of [source, target]) refuseCleartext(endpoint, allowCleartext);
@@ -61,7 +65,9 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
       flags: !isOn(args, "no-flags"),
       skipDeleted: isOn(args, "skip-deleted"),
       stateDirectory: stateDirectoryOf(args, session.environment),
-      ...(remove === undefined ? {} : { remove }),
+      ...(remove === undefined
+        ? {}
+        : { remove: { ...remove, ...bounds(args, most, () => progress[Symbol.dispose]()) } }),
     };
     using progress = await showProgress(ui);
     const running = run(opened, sink, options, signal);
@@ -89,6 +95,26 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
   return await report(carriage, session, notes, failure, isDry, reportFile);
 }
 
+/** Deletions above this many are asked about on a terminal. */
+const ASKED_ABOVE = 1000;
+
+/** How much may be deleted; `quiet` clears the screen for a question. */
+function bounds(
+  args: Arguments,
+  most: MostRemoved | undefined,
+  quiet: () => void,
+): Pick<RemoveOptions, "most" | "confirm"> {
+  const confirm = async (messages: number, signal: AbortSignal): Promise<boolean> => {
+    if (messages <= ASKED_ABOVE) return true;
+    quiet();
+    return await askYes(
+      `Delete ${plural(messages, "message")} at the source? Each copy is read back first. [y/N] `,
+      signal,
+    );
+  };
+  return { ...(most === undefined ? {} : { most }), ...(canAsk() && !isOn(args, "yes") ? { confirm } : {}) };
+}
+
 async function report(
   carriage: Carriage,
   { ui, interrupts, args }: Session,
@@ -106,11 +132,22 @@ async function report(
   ui.say(
     ...renderLosses(notes, isDry ? "would be kept" : "kept"),
     ...(ui.quiet ? [] : [...troubles, ...broken]),
+    ...renderRemovals(notes),
     ...(summary === undefined || isNothing ? [] : renderBalance(summary, isDry)),
   );
   // With -q errors alone are said: messages that failed are some.
-  if (ui.quiet && summary !== undefined && !isNothing && (summary.balance.failed > 0 || !summary.closes))
-    ui.insist(...troubles, ...broken, ...renderBalance(summary, isDry));
+  if (
+    ui.quiet &&
+    summary !== undefined &&
+    !isNothing &&
+    (summary.balance.failed > 0 || summary.kept > 0 || !summary.closes)
+  )
+    ui.insist(
+      ...troubles,
+      ...broken,
+      ...(summary.kept > 0 ? renderRemovals(notes) : []),
+      ...renderBalance(summary, isDry),
+    );
   const code = interrupts.code ?? (failure === undefined && summary !== undefined ? exitCodeOfRun(summary) : undefined);
   await file?.finish({
     ...(summary === undefined ? {} : { summary }),
@@ -132,11 +169,13 @@ function nextSteps({ verb, target, remove }: Carriage, summary: RunSummary, isDr
   if (isDry) return ["Nothing was changed. The same command without --dry-run does it."];
   if (outcome === "stopped") return ["Run the same command again: it goes on where it stopped."];
   const lines: string[] = [];
-  if (balance.failed > 0)
+  // What becomes of a file that is written once was said when it was finished, or left open.
+  const isOnce = target.kind === "mboxzip" && /\.zip$/i.test(target.path);
+  if (balance.failed > 0 && !isOnce)
     lines.push(`Run the same command again to try the ${plural(balance.failed, "failed message")} once more.`);
   else if (!summary.closes) lines.push("Run the same command again for what is open.");
-  if (kept > 0) lines.push(`${plural(kept, "message")} stayed at the source, because no equal copy was proved.`);
-  if (lines.length > 0) return lines;
+  if (kept > 0) lines.push(`${plural(kept, "message")} stayed at the source that should have gone.`);
+  if (lines.length > 0 || outcome === "partial") return lines;
   // As they were typed: with the options that it takes to get there.
   const from = shellQuote(placeOf(args, verb === "restore" ? "archive" : "source"));
   const to = shellQuote(placeOf(args, verb === "backup" || verb === "drain" ? "archive" : "target"));

@@ -35,6 +35,8 @@ export interface PlanLine {
   losses: number;
 }
 
+export type Removal = Extract<MigrationEvent, { type: "folder-removed" }>;
+
 export class Notes {
   /** The first of each disposition that needs a look: failed, altered, vanished. */
   readonly troubles: Trouble[] = [];
@@ -44,6 +46,8 @@ export class Notes {
   /** Only in a dry run. */
   readonly plan = new Map<string, PlanLine>();
   readonly brokenFolders: FolderSummary[] = [];
+  /** A folder each: what was deleted at the source, and what stayed. */
+  readonly removals: Removal[] = [];
   summary: RunSummary | undefined;
   readonly #isDry: boolean;
   readonly #named = new Map<Disposition, number>();
@@ -76,6 +80,9 @@ export class Notes {
         return;
       case "folder-finished":
         if (!event.summary.closes) this.brokenFolders.push(event.summary);
+        return;
+      case "folder-removed":
+        this.removals.push(event);
         return;
       case "run-finished":
         this.summary = event.summary;

@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import type { Options } from "yargs";
 import { configError } from "../mail/errors.ts";
 import { type FolderPath, parsePath } from "../mail/model.ts";
+import type { MostRemoved } from "../migrate/context.ts";
 import type { FolderMap } from "../migrate/plan.ts";
 import type { SecretOptions } from "./secrets.ts";
 import { parseCount, parseDate, parseDuration, parseSize } from "./values.ts";
@@ -40,6 +41,12 @@ export const RUN_OPTIONS = {
   prove: flag("Read back every copy before it counts as done", HOW),
   "dry-run": flag("Change nothing, print the plan", HOW),
   state: text("Where the record of a copy between accounts lies (default: the XDG state folder)", HOW),
+} as const;
+
+/** For the verbs that delete at the source. */
+export const REMOVE_OPTIONS = {
+  "max-delete": text("When more than N messages, or P% of those listed, would go from the source, delete none", HOW),
+  yes: flag("Don't ask before many messages are deleted at the source", HOW),
 } as const;
 
 export const CONNECTION_OPTIONS = {
@@ -161,6 +168,20 @@ export function connectionsOf(args: Arguments): number | undefined {
 /** `--leave-for` in seconds. */
 export function leaveForOf(args: Arguments): number | undefined {
   return parsed(args, "leave-for", parseDuration);
+}
+
+/** `--max-delete`: "500", "10%". */
+export function maxDeleteOf(args: Arguments): MostRemoved | undefined {
+  return parsed(args, "max-delete", (value, option) => {
+    const [, digits = "", percent] = /^(\d{1,9}(?:\.\d{1,3})?)(%?)$/.exec(value) ?? [];
+    const number = Number(digits);
+    if (digits !== "" && percent === "%" && number <= 100) return { percent: number };
+    if (digits !== "" && percent === "" && Number.isInteger(number)) return { count: number };
+    throw configError(
+      `${option} "${value}" is neither a number of messages nor a share`,
+      `Write ${option} 500 or ${option} 10%.`,
+    );
+  });
 }
 
 export function secretOptionsOf(args: Arguments, side: "source" | "target"): SecretOptions {

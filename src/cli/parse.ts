@@ -9,6 +9,7 @@ import {
   CONNECTION_OPTIONS,
   harmless,
   OUTPUT_OPTIONS,
+  REMOVE_OPTIONS,
   RUN_OPTIONS,
   SELECTION_OPTIONS,
   SOURCE_SECRET_OPTIONS,
@@ -33,7 +34,7 @@ const own = (description: string): Options => ({ type: "boolean", description, g
 const OPTIONS_OF: Readonly<Record<Verb, Readonly<Record<string, Options>>>> = {
   backup: RUN,
   restore: RUN,
-  migrate: { move: own("Delete from the source what was copied and proved"), ...RUN },
+  migrate: { move: own("Delete from the source what was copied and proved"), ...REMOVE_OPTIONS, ...RUN },
   drain: {
     leave: own("Delete nothing"),
     "leave-for": {
@@ -42,6 +43,7 @@ const OPTIONS_OF: Readonly<Record<Verb, Readonly<Record<string, Options>>>> = {
       description: "Delete only what has been in the archive for so long (14d)",
       group: "This command:",
     },
+    ...REMOVE_OPTIONS,
     ...RUN,
   },
   verify: {

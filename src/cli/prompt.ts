@@ -26,6 +26,24 @@ export function applyKeys(text: string, keys: string): Line {
   return { text: line, state: "open" };
 }
 
+/** Asks on stderr for yes or no; anything but yes is no, and so is the signal. */
+export function askYes(question: string, signal: AbortSignal): Promise<boolean> {
+  const { stdin, stderr } = process;
+  if (signal.aborted) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const finish = (answer: string): void => {
+      stdin.off("data", onData).off("end", onEnd).pause();
+      signal.removeEventListener("abort", onEnd);
+      resolve(/^\s*y(es)?\s*$/i.test(answer));
+    };
+    const onData = (line: string): void => finish(line);
+    const onEnd = (): void => finish("");
+    stderr.write(plain(question));
+    stdin.setEncoding("utf8").on("data", onData).on("end", onEnd).resume();
+    signal.addEventListener("abort", onEnd, { once: true });
+  });
+}
+
 /** Asks on stderr and reads from the terminal without echo. Rejects with an AbortError on Ctrl-C and when the signal aborts. */
 export function askHidden(question: string, signal: AbortSignal): Promise<string> {
   const { stdin, stderr } = process;

@@ -17,7 +17,7 @@ export interface ReportFile extends AsyncDisposable {
   finish(rest: object): Promise<void>;
 }
 
-/** What a report lists: every message but those that were simply copied, and what was said about folders. */
+/** What a report lists: every message but those that were simply copied, what was deleted, what stayed, what was said about folders. */
 export function belongsInReport(event: MigrationEvent): boolean {
   switch (event.type) {
     case "message-settled":
@@ -28,6 +28,9 @@ export function belongsInReport(event: MigrationEvent): boolean {
       );
     case "folder-opened":
       return event.losses.length > 0;
+    case "message-removed":
+    case "message-kept":
+    case "folder-removed":
     case "notice":
     case "retry-scheduled":
       return true;

@@ -6,7 +6,7 @@ import type { Loss } from "../mail/fidelity.ts";
 import { showPath } from "../mail/model.ts";
 import { preview } from "../mail/preview.ts";
 import { DISPOSITIONS, type Disposition, type RunSummary } from "../migrate/events.ts";
-import type { Notes, Trouble } from "./notes.ts";
+import type { Notes, Removal, Trouble } from "./notes.ts";
 import { cut, plain, table } from "./text.ts";
 import { plural, showBytes, showCount, showSeconds } from "./values.ts";
 
@@ -40,7 +40,7 @@ export function renderBalance(summary: RunSummary, isDry: boolean): string[] {
   }
   if (summary.traitsUpdated > 0) rows.push(["flags brought up to date", showCount(summary.traitsUpdated), ""]);
   if (summary.removed > 0) rows.push(["removed from the source, after proof", showCount(summary.removed), ""]);
-  if (summary.kept > 0) rows.push(["kept at the source: not proved", showCount(summary.kept), ""]);
+  if (summary.kept > 0) rows.push(["kept at the source, though it was to go", showCount(summary.kept), ""]);
   const settled = DISPOSITIONS.reduce((sum, name) => sum + balance[name], 0);
   const verdict = closes
     ? "The balance closes."
@@ -50,6 +50,32 @@ export function renderBalance(summary: RunSummary, isDry: boolean): string[] {
         ? "The balance does not close: not every folder was read to its end."
         : `The balance does not close: ${plural(listed - settled, "message")} of ${showCount(listed)} not accounted for.`;
   return ["Balance", ...table(rows, new Set([1])).map((line) => `  ${line}`), `  ${verdict}`];
+}
+
+const STAYED: Readonly<Record<keyof Removal["stayed"], string>> = {
+  ...WORDS,
+  filtered: "left out by the options",
+  altered: "altered in the target",
+  "too-new": "too new yet",
+  "not-proved": "without an equal copy",
+  "not-confirmed": "not confirmed by the server",
+  "cut-short": "not reached",
+  "folder-incomplete": "in a folder that is not complete",
+  "over-limit": "more than --max-delete allows",
+  declined: "declined",
+};
+
+/** What was deleted at the source and what stayed, a line a folder. */
+export function renderRemovals(notes: Notes): string[] {
+  if (notes.removals.length === 0) return [];
+  const rows = [["FOLDER", "DELETED", "KEPT", "WHY"]];
+  for (const { folder, removed, stayed } of notes.removals) {
+    const reasons = Object.entries(stayed) as [keyof Removal["stayed"], number][];
+    const kept = reasons.reduce((sum, [, count]) => sum + count, 0);
+    const why = reasons.map(([reason, count]) => `${showCount(count)} ${STAYED[reason]}`).join(", ");
+    rows.push([cut(showPath(folder), 60), showCount(removed), showCount(kept), why]);
+  }
+  return ["Deleted at the source", ...table(rows, new Set([1, 2])).map((line) => `  ${line}`)];
 }
 
 /** Folders that were not carried to their end. */

@@ -11,6 +11,18 @@ import type { FolderMap } from "./plan.ts";
 import type { Quarantine } from "./quarantine.ts";
 import type { RunTally } from "./tally.ts";
 
+/** How many messages one run may delete: a number, or a share of the messages that the source listed in it. */
+export type MostRemoved = { readonly count: number } | { readonly percent: number };
+
+export interface RemoveOptions {
+  /** Only what was first copied that long ago. */
+  readonly olderThanSeconds?: number;
+  /** When more than this would go, nothing goes at all. */
+  readonly most?: MostRemoved;
+  /** Asked once, with the number of messages that would go; false: nothing goes. */
+  readonly confirm?: (messages: number, signal: AbortSignal) => Promise<boolean>;
+}
+
 export interface RunOptions extends FolderMap {
   /** Received date, epoch seconds: at or after `since`, and before `before`. */
   readonly since?: number;
@@ -27,8 +39,8 @@ export interface RunOptions extends FolderMap {
   readonly flags?: boolean;
   /** Leave messages flagged \Deleted where they are. */
   readonly skipDeleted?: boolean;
-  /** Delete at the source, after proof; only what was first copied that long ago, if said. */
-  readonly remove?: { readonly olderThanSeconds?: number };
+  /** Delete at the source, after proof. */
+  readonly remove?: RemoveOptions;
   /** Account to account: ledger, lock and quarantine lie below it. Archives hold their own. */
   readonly stateDirectory: string;
   readonly patience?: Patience;

@@ -19,6 +19,21 @@ export type Disposition = (typeof DISPOSITIONS)[number];
 
 export type Balance = Readonly<Record<Disposition, number>>;
 
+/** Why a message that was to be deleted at the source stayed there. */
+export type KeptWhy =
+  /** Its copy is not old enough yet. */
+  | "too-new"
+  /** Its copy could not be read back as it was sent. */
+  | "not-proved"
+  /** The server was asked, and the message is not known to be gone. */
+  | "not-confirmed"
+  | "cut-short"
+  /** The balance of its folder does not close. */
+  | "folder-incomplete"
+  /** More would have gone than was allowed. */
+  | "over-limit"
+  | "declined";
+
 export interface FolderSummary {
   readonly folder: FolderPath;
   /** The folder's name in the target. */
@@ -74,6 +89,15 @@ export type MigrationEvent =
   | { readonly type: "folder-unchanged"; readonly folder: Folder; readonly messages: number }
   | { readonly type: "folder-finished"; readonly folder: Folder; readonly summary: FolderSummary }
   | { readonly type: "traits-updated" | "message-removed"; readonly origin: Origin }
+  /** It was to be deleted at the source, and stays. */
+  | { readonly type: "message-kept"; readonly origin: Origin; readonly why: KeptWhy }
+  /** After deleting, a source folder: what went, and what stayed for which reason. */
+  | {
+      readonly type: "folder-removed";
+      readonly folder: FolderPath;
+      readonly removed: number;
+      readonly stayed: Readonly<Partial<Record<KeptWhy | Disposition, number>>>;
+    }
   | {
       readonly type: "retry-scheduled";
       readonly what: string;

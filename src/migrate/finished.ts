@@ -20,7 +20,7 @@ export async function compareFinished(context: RunContext, jobs: readonly Folder
   if (first === undefined) return { states, ledger: undefined, folder: undefined };
   const ledger = await context.ledger.folder(first.plan.name);
   const folder = await sink.open(first.target, hard);
-  await record(folder, ledger, hard);
+  await record(folder, ledger, sink.sealed?.since, hard);
   const missing = new MailError("config", "the target is finished and does not hold this message", {
     scope: "message",
     remedy: "give-up",
@@ -45,9 +45,14 @@ export async function compareFinished(context: RunContext, jobs: readonly Folder
 }
 
 /** What the target says of itself stands in for the ledger, which went when it was finished. */
-async function record(folder: SinkFolder, ledger: FolderLedger, signal: AbortSignal): Promise<void> {
-  const now = Math.floor(Date.now() / 1000);
+async function record(
+  folder: SinkFolder,
+  ledger: FolderLedger,
+  since: number | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const firstSeen = since ?? Math.floor(Date.now() / 1000);
   for await (const { receipt, traits, size, key, origin } of folder.copies(undefined, signal))
     if (key !== undefined && origin !== undefined)
-      await ledger.put({ state: "done", origin, key, size, receipt, traits, firstSeen: now, proved: false });
+      await ledger.put({ state: "done", origin, key, size, receipt, traits, firstSeen, proved: false });
 }

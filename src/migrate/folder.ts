@@ -63,13 +63,18 @@ export async function runFolder(context: RunContext, jobs: readonly FolderJob[])
  */
 async function giveUp(context: RunContext, state: JobState, ledger: FolderLedger, error: MailError): Promise<void> {
   const { source, soft } = context;
-  const want = (entry: Entry): Promise<boolean> | false => {
+  const want = async (entry: Entry): Promise<boolean> => {
     const known = ledger.find(entry.origin);
     const isLeft = isFiltered(entry, context.options, entry.traits.received, entry.size);
     const isHere = known !== undefined && known.state !== "failed";
+    // A target that is written once waits for another run of what failed for the first time, and for no third one.
+    const isNew = context.sink.once === true && !isLeft && !isHere && known?.state !== "failed";
+    if (known?.state === "failed") state.retried.add(entry.origin.id);
     const outcome: Settled = { as: isLeft ? "filtered" : isHere ? "already-copied" : "failed", losses: [] };
+    if (isNew) await ledger.put({ state: "failed", origin: entry.origin, code: error.code });
     const wait = settle(context, state, ledger, entry, outcome, 0, outcome.as === "failed" ? error : undefined);
-    return wait === undefined ? false : wait.then(() => false);
+    await wait;
+    return false;
   };
   try {
     for await (const slice of source.slices(state.job.folder, soft))

@@ -24,6 +24,8 @@ export interface JobState {
   readonly tries: Map<string, number>;
   /** Ids that failed in an earlier run and are tried again. */
   readonly retried: Set<string>;
+  /** How many of them failed once more. */
+  failedAgain: number;
 }
 
 export function startJob(context: RunContext, job: FolderJob): JobState {
@@ -39,6 +41,7 @@ export function startJob(context: RunContext, job: FolderJob): JobState {
     announced: false,
     tries: new Map(),
     retried: new Set(),
+    failedAgain: 0,
   };
 }
 
@@ -67,6 +70,7 @@ export function settle(
   if (!ledger.settle(entry.origin)) return undefined;
   const { as, losses, quarantine, note } = outcome;
   state.tally.balance[as]++;
+  if (as === "failed" && state.retried.has(entry.origin.id)) state.failedAgain++;
   context.tally.addLosses(losses);
   if (as === "copied" || as === "altered" || as === "planned") context.tally.bytes += bytes;
   if (outcome.traitsUpdated === true) {

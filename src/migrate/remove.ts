@@ -6,62 +6,110 @@ import type { Origin } from "../mail/model.ts";
 import type { SinkFolder } from "../sinks/sink.ts";
 import type { RunContext } from "./context.ts";
 import { isProved } from "./copy.ts";
+import type { Disposition, KeptWhy } from "./events.ts";
 import type { FolderResult } from "./folder.ts";
+import { IdSet } from "./id-set.ts";
 import type { JobState } from "./job.ts";
 import type { DoneRecord, FolderLedger } from "./ledger.ts";
+import { sumOf } from "./tally.ts";
 
 /** Copies that are read back at once. */
 const PROOFS_IN_FLIGHT = 16;
 
-/** Returns the number of origins that should have gone and did not; why, is said in notices. */
-export async function removeProved(context: RunContext, result: FolderResult): Promise<number> {
-  const { folder, ledger } = result;
-  let failures = 0;
-  if (folder === undefined || ledger === undefined) return 0;
-  for (const state of result.states) {
-    if (!state.tally.summary().closes) {
-      await notice(context, state, "nothing is deleted at the source: the folder did not come through whole");
-      failures += state.tally.balance["already-copied"] + state.tally.balance.copied + state.tally.balance.adopted;
-      continue;
-    }
-    failures += await removeFolder(context, state, folder, ledger);
-  }
-  return failures;
+/** One source folder, and what is recorded of it. */
+interface Work {
+  readonly state: JobState;
+  /** Where its copies lie; undefined when no pass over it came to its end. */
+  readonly folder: SinkFolder | undefined;
+  readonly ledger: FolderLedger;
 }
 
-async function removeFolder(
-  context: RunContext,
-  state: JobState,
-  folder: SinkFolder,
-  ledger: FolderLedger,
-): Promise<number> {
-  const { source, options, hard } = context;
-  if (source.remove === undefined)
-    throw new MailError("config", `${source.kind} cannot delete messages`, { scope: "account", remedy: "give-up" });
-  const olderThan = options.remove?.olderThanSeconds ?? 0;
-  const now = Math.floor(Date.now() / 1000);
-  let unproved = 0;
-  let asked = 0;
+/** Deletes what may go. What was to go and did not, is counted in the tally's `kept`; why, is said in events. */
+export async function removeProved(context: RunContext, results: readonly FolderResult[]): Promise<void> {
+  const works: Work[] = [];
+  for (const { folder, ledger, states } of results)
+    if (ledger !== undefined) for (const state of states) works.push({ state, folder, ledger });
+  const whole = works.filter(({ state, folder }) => folder !== undefined && state.tally.summary().closes);
+  const refusal = await refused(context, whole);
+  for (const work of works) {
+    if (context.soft.aborted) return;
+    const closes = whole.includes(work);
+    const why = closes ? refusal : "folder-incomplete";
+    if (!closes)
+      await notice(context, work.state, "nothing is deleted at the source: the folder did not come through whole");
+    await (why === undefined ? removeFolder(context, work) : keepFolder(context, work, why));
+    await finish(context, work.state);
+  }
+}
 
-  const prove = async (record: DoneRecord): Promise<Origin | undefined> => {
-    const due = now - record.firstSeen >= olderThan;
-    if (!due && record.proved) return undefined;
-    const good = record.receipt !== undefined && (await isProved(folder, record.receipt, record.key, hard));
-    if (!good) {
-      if (due) unproved++;
-      return undefined;
-    }
-    if (!record.proved) await ledger.put({ ...record, proved: true });
-    return due ? record.origin : undefined;
-  };
-  async function* selected(): AsyncGenerator<DoneRecord> {
-    for await (const record of ledger.records(state.job.folder.path)) {
-      const { generation, id } = record.origin;
-      if (record.state === "done" && generation === state.generation && state.selected?.has(id) === true) yield record;
+/** Why nothing is to be deleted in this run at all: more would go than was allowed, or somebody said no. */
+async function refused(context: RunContext, works: readonly Work[]): Promise<KeptWhy | undefined> {
+  const { most, confirm } = context.options.remove ?? {};
+  if (most === undefined && confirm === undefined) return undefined;
+  let due = 0;
+  for (const work of works) for await (const record of selected(work)) if (isDue(context, record)) due++;
+  if (most !== undefined) {
+    const listed = sumOf(context.tally.balance());
+    const allowed = "count" in most ? most.count : Math.floor((listed * most.percent) / 100);
+    if (due > allowed) {
+      const bound = "count" in most ? `${most.count}` : `${allowed}, ${most.percent}% of the ${listed} listed`;
+      await context.events.emit({
+        type: "notice",
+        text: `nothing is deleted at the source: ${due} messages would go, and the bound is ${bound}`,
+      });
+      return "over-limit";
     }
   }
+  if (due === 0 || confirm === undefined || (await confirm(due, context.soft))) return undefined;
+  if (!context.soft.aborted)
+    await context.events.emit({ type: "notice", text: "nothing is deleted at the source: it was declined" });
+  return "declined";
+}
+
+/** What this run is about in a folder, and has a copy that its source's bytes were given to. */
+async function* selected({ state, ledger }: Work): AsyncGenerator<DoneRecord> {
+  for await (const record of ledger.records(state.job.folder.path)) {
+    const { generation, id } = record.origin;
+    if (record.state === "done" && generation === state.generation && state.selected?.has(id) === true) yield record;
+  }
+}
+
+function isDue({ options }: RunContext, { firstSeen }: DoneRecord): boolean {
+  return Math.floor(Date.now() / 1000) - firstSeen >= (options.remove?.olderThanSeconds ?? 0);
+}
+
+/** Leaves all of a folder, and says so of each message that would have gone. */
+async function keepFolder(context: RunContext, work: Work, why: KeptWhy): Promise<void> {
+  for await (const record of selected(work))
+    await keep(context, work.state, record.origin, isDue(context, record) ? why : "too-new");
+}
+
+async function removeFolder(context: RunContext, work: Work): Promise<void> {
+  const { source, hard } = context;
+  const { state, folder, ledger } = work;
+  if (source.remove === undefined || folder === undefined)
+    throw new MailError("config", `${source.kind} cannot delete messages`, { scope: "account", remedy: "give-up" });
+  let asked = 0;
+  let gone = 0;
+  let cut = false;
+  /** Those that were said to stay. */
+  const said = new IdSet();
+
+  const stays = async ({ origin }: DoneRecord, why: KeptWhy): Promise<undefined> => {
+    if (why === "not-proved") said.add(origin.id);
+    await keep(context, state, origin, why);
+  };
+  const prove = async (record: DoneRecord): Promise<Origin | undefined> => {
+    const due = isDue(context, record);
+    // What stays for its age is proved all the same, once: its copy is known to be good before its time comes.
+    if (!due && record.proved) return await stays(record, "too-new");
+    const good = record.receipt !== undefined && (await isProved(folder, record.receipt, record.key, hard));
+    if (!good) return await stays(record, due ? "not-proved" : "too-new");
+    if (!record.proved) await ledger.put({ ...record, proved: true });
+    return due ? record.origin : await stays(record, "too-new");
+  };
   async function* proved(): AsyncGenerator<Origin> {
-    for await (const origin of mapOrdered(selected(), PROOFS_IN_FLIGHT, prove)) {
+    for await (const origin of mapOrdered(selected(work), PROOFS_IN_FLIGHT, prove)) {
       if (origin === undefined) continue;
       if (context.soft.aborted) return;
       asked++;
@@ -72,29 +120,49 @@ async function removeFolder(
   // Looking for copies goes on from where it was: what was read back here says nothing of any other.
   const wasClean = ledger.clean;
   const position = ledger.sinkPosition;
-  let gone = 0;
   try {
     for await (const origin of source.remove(proved(), hard)) {
       gone++;
       context.tally.removed++;
+      state.tally.removed++;
       await ledger.put({ state: "removed", origin });
       await context.events.emit({ type: "message-removed", origin });
     }
   } catch (error) {
-    if (!(error instanceof MailError) || error.details.remedy === "give-up") throw error;
+    if (!(error instanceof MailError)) throw error;
+    if (error.details.remedy === "give-up" && error.details.scope === "account") throw error;
+    cut = true;
     await notice(context, state, `deleting was cut short (${error.message}); run the same command again`);
-    return Math.max(1, asked - gone);
   } finally {
     if (wasClean) await ledger.close(position, []);
   }
+  const unproved = state.tally.stayed["not-proved"] ?? 0;
   if (unproved > 0)
     await notice(
       context,
       state,
       `${unproved} messages stay at the source: their copy could not be read back as it was sent`,
     );
-  if (asked > gone) await notice(context, state, `the server did not confirm that ${asked - gone} messages are gone`);
-  return unproved + (asked - gone);
+  if (context.soft.aborted || (!cut && asked === gone)) return;
+  if (!cut) await notice(context, state, `the server did not confirm that ${asked - gone} messages are gone`);
+  for await (const record of selected(work))
+    if (isDue(context, record) && !said.has(record.origin.id))
+      await keep(context, state, record.origin, cut ? "cut-short" : "not-confirmed");
+}
+
+async function keep(context: RunContext, state: JobState, origin: Origin, why: KeptWhy): Promise<void> {
+  state.tally.stayed[why] = (state.tally.stayed[why] ?? 0) + 1;
+  if (why !== "too-new") context.tally.kept++;
+  await context.events.emit({ type: "message-kept", origin, why });
+}
+
+/** What stays because it has no equal copy, or was left out, was said when it was settled: here it is counted. */
+async function finish(context: RunContext, { job, tally }: JobState): Promise<void> {
+  const stayed: Partial<Record<KeptWhy | Disposition, number>> = { ...tally.stayed };
+  for (const why of ["filtered", "altered", "failed"] as const)
+    if (tally.balance[why] > 0) stayed[why] = tally.balance[why];
+  if (tally.removed === 0 && Object.keys(stayed).length === 0) return;
+  await context.events.emit({ type: "folder-removed", folder: job.folder.path, removed: tally.removed, stayed });
 }
 
 async function notice(context: RunContext, state: JobState, text: string): Promise<void> {

@@ -89,11 +89,14 @@ async function carry(
   if (options.remove !== undefined && source.remove === undefined)
     throw configError(`a ${source.kind} source cannot delete messages`, "Run it without deleting at the source.");
   if (sink.sealed !== undefined) {
-    await events.emit({
-      type: "notice",
-      text: `the target is complete already, with ${sink.sealed.messages} messages`,
-    });
-    if (options.remove === undefined || options.dryRun === true) return await end("complete");
+    const { messages, failed } = sink.sealed;
+    const text =
+      failed === 0
+        ? `the target is complete already, with ${messages} messages`
+        : `the target is finished, with ${messages} messages, and without ${failed} that failed; carry those to another target`;
+    await events.emit({ type: "notice", text });
+    if (options.remove === undefined || options.dryRun === true)
+      return await end(failed === 0 ? "complete" : "partial");
   }
 
   try {
@@ -137,9 +140,10 @@ async function carry(
       bytes: folders.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0),
     });
     const results = await runLanes(context, groups, isFinished ? compareFinished : runFolder);
-    if (!soft.aborted && !isDry) await sink.seal(hard);
-    if (options.remove !== undefined && !soft.aborted && options.dryRun !== true)
-      for (const result of results) tally.kept += await removeProved(context, result);
+    const isOpen = !isDry && !soft.aborted && sink.once === true && (await staysOpen(tally, results, events));
+    if (!soft.aborted && !isDry && !isOpen) await seal(sink, tally.balance().failed, events, hard);
+    if (options.remove !== undefined && !soft.aborted && options.dryRun !== true && !isOpen)
+      await removeProved(context, results);
     if (soft.aborted) return await end("stopped");
     const balance = tally.balance();
     const whole = tally.folders.every((folder) => folder.summary().closes);
@@ -149,6 +153,29 @@ async function carry(
     await end("stopped", error instanceof MailError ? error : undefined);
     throw error;
   }
+}
+
+async function seal(sink: Sink, failed: number, events: EventStream, signal: AbortSignal): Promise<void> {
+  await sink.seal(signal, failed);
+  if (sink.once !== true || failed === 0) return;
+  const text = `the target is finished without ${failed} messages that failed again; carry those to another target`;
+  await events.emit({ type: "notice", text });
+}
+
+/**
+ * Whether a target that is written once is left for another run of the same command: when a folder did not come to its end, or
+ * messages failed for the first time. Those that fail again it is finished without.
+ */
+async function staysOpen(tally: RunTally, results: readonly FolderResult[], events: EventStream): Promise<boolean> {
+  const { failed } = tally.balance();
+  const again = results.reduce((sum, { states }) => sum + states.reduce((n, { failedAgain }) => n + failedAgain, 0), 0);
+  const closes = tally.folders.every((folder) => folder.summary().closes);
+  if (closes && failed <= again) return false;
+  const why = closes ? `${failed - again} messages failed` : "not every folder came to its end";
+  const next = closes ? "; what fails again is then left out of it" : "";
+  const text = `the target is not finished yet: ${why}. Run the same command again${next}`;
+  await events.emit({ type: "notice", text });
+  return true;
 }
 
 /** The folders to carry; a listing that a passing fault cut is asked for again. */
@@ -164,6 +191,10 @@ async function planPatiently(
   for (let attempt = 1; ; attempt++) {
     const refused: { folder: Folder; error: MailError }[] = [];
     try {
+      if (options.remove !== undefined) {
+        const text = await source.checkRemove?.(soft);
+        if (text !== undefined) await events.emit({ type: "notice", text });
+      }
       const groups = await planFolders(source, sink, options, (folder, error) => refused.push({ folder, error }), soft);
       for (const { folder, error } of refused) tally.refuse(folder.path, error);
       return groups;

@@ -3,7 +3,7 @@
 import type { MailError } from "../mail/errors.ts";
 import type { Loss } from "../mail/fidelity.ts";
 import { type FolderPath, showPath } from "../mail/model.ts";
-import { type Balance, DISPOSITIONS, type Disposition, type FolderSummary } from "./events.ts";
+import { type Balance, DISPOSITIONS, type Disposition, type FolderSummary, type KeptWhy } from "./events.ts";
 
 export function emptyBalance(): Record<Disposition, number> {
   return Object.fromEntries(DISPOSITIONS.map((name) => [name, 0])) as Record<Disposition, number>;
@@ -21,6 +21,9 @@ export class FolderTally {
   /** Origins that the last pass found wanted and could not settle; 0 when everything came. */
   unresolved = 0;
   error: string | undefined;
+  /** Deleted at the source, and what stayed there for which reason. */
+  removed = 0;
+  readonly stayed: Partial<Record<KeptWhy, number>> = {};
 
   constructor(folder: FolderPath, name: string) {
     this.folder = folder;

@@ -52,6 +52,7 @@ export async function openMboxZipSink(options: MboxZipSinkOptions, signal: Abort
     limits: { writes: WRITES, folders: FOLDERS },
     home,
     ...(sealed === undefined ? {} : { sealed }),
+    ...(found.single === undefined ? {} : { once: true }),
     describe,
     async open(folder) {
       if (sealed !== undefined) {
@@ -67,8 +68,8 @@ export async function openMboxZipSink(options: MboxZipSinkOptions, signal: Abort
       const { created } = archive.declare(folderRecord(folder));
       return { ...(await describe(folder)), generation: id, created, ...folderOf(archive, folder.path) };
     },
-    async seal(signal) {
-      if (sealed === undefined) await (await ready()).seal(signal);
+    async seal(signal, failed) {
+      if (sealed === undefined) await (await ready()).seal(signal, failed);
     },
     async [Symbol.asyncDispose]() {
       await (await finished?.catch(() => undefined))?.[Symbol.asyncDispose]();

@@ -82,11 +82,19 @@ export interface Sink extends AsyncDisposable {
    * Present when this target is already sealed by this very job (FILE.zip): nothing can be added. `open` gives folders that can be read, and whose
    * copies name their origin and key.
    */
-  readonly sealed?: { readonly messages: number };
+  readonly sealed?: {
+    readonly messages: number;
+    /** Messages that failed in the run that sealed it, and are not in it. */
+    readonly failed: number;
+    /** Epoch seconds: not before it was sealed. */
+    readonly since: number;
+  };
+  /** `seal` ends this target for good: it is called only when nothing is open that another run could still bring. */
+  readonly once?: boolean;
   /** Name and fidelity as they would be; changes nothing. */
   describe(folder: Folder, signal: AbortSignal): Promise<FolderPlan>;
   /** Creates what is missing; harmless when called again. */
   open(folder: Folder, signal: AbortSignal): Promise<SinkFolder>;
-  /** After the last append: packs the zip, subscribes, fsyncs. Removal at the source starts only after it; `reopen` works after it. */
-  seal(signal: AbortSignal): Promise<void>;
+  /** After the last append: packs the zip, subscribes, fsyncs. Removal at the source starts only after it; `reopen` works after it. `failed`: the messages that a target which is written once has to do without; it keeps the number. */
+  seal(signal: AbortSignal, failed?: number): Promise<void>;
 }

@@ -1,13 +1,12 @@
 // IMAP as a source: folders with their state, a listing and then the bodies of what is wanted, removal by UID EXPUNGE.
 
-import { configError, MailError } from "../mail/errors.ts";
+import { MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
 import type { Entry, Folder, Origin, Traits } from "../mail/model.ts";
 import { showPath } from "../mail/model.ts";
 import { type Fetched, fetchBodies, fetchOne } from "../protocol/imap/bodies.ts";
 import type { Connection } from "../protocol/imap/connection.ts";
-import { folderRefusal } from "../protocol/imap/errors.ts";
-import { type FetchRow, fetchAll } from "../protocol/imap/fetch.ts";
+import type { FetchRow } from "../protocol/imap/fetch.ts";
 import { listMessages } from "../protocol/imap/listing.ts";
 import {
   isSelectable,
@@ -19,8 +18,8 @@ import {
 } from "../protocol/imap/mailbox.ts";
 import { nameFor, pathsOf } from "../protocol/imap/names.ts";
 import { ConnectionPool } from "../protocol/imap/pool.ts";
+import { demandRemoval, removeMessages, worksAsGmail } from "../protocol/imap/remove.ts";
 import { connectImap, type Timing } from "../protocol/imap/session.ts";
-import { uidSet } from "../protocol/imap/syntax.ts";
 import { GrowingUint32 } from "../protocol/imap/uids.ts";
 import { type ServerOptions, serverIdentity } from "../protocol/server.ts";
 import type { Incoming, ReadOptions, Slice, Source } from "./source.ts";
@@ -136,6 +135,17 @@ export async function openImapSource(server: ServerOptions, signal: AbortSignal,
     if (batch.length > 0) yield* await removeBatch(batch, abort);
   }
 
+  /** Gmail-like servers: the folder that deleting moves to; undefined elsewhere. Throws where nothing can be deleted safely. */
+  async function trashOf(abort: AbortSignal): Promise<string | undefined> {
+    let connection: Connection;
+    {
+      using lease = await pool.lease(undefined, abort);
+      connection = lease.connection;
+    }
+    const folders = worksAsGmail(connection) ? (await list(abort)).folders : [];
+    return demandRemoval(connection, server.host, folders.find(({ use }) => use === "trash")?.name);
+  }
+
   async function nameOf(path: Folder["path"], abort: AbortSignal): Promise<string> {
     const { folders } = await list(abort);
     const wanted = showPath(path);
@@ -145,20 +155,21 @@ export async function openImapSource(server: ServerOptions, signal: AbortSignal,
   }
 
   const names = new Map<string, string>();
+  let trash: string | undefined;
   async function removeBatch(batch: readonly Origin[], abort: AbortSignal): Promise<Origin[]> {
     const [first] = batch;
     if (first === undefined) return [];
     const shown = showPath(first.folder);
-    const name = names.get(shown) ?? (await nameOf(first.folder, abort));
-    names.set(shown, name);
-    using lease = await pool.lease(name, abort);
+    let name = names.get(shown);
+    if (name === undefined) {
+      trash = await trashOf(abort);
+      name = await nameOf(first.folder, abort);
+      names.set(shown, name);
+    }
+    const known = name;
+    using lease = await pool.lease(known, abort);
     const { connection } = lease;
-    if (!connection.has("UIDPLUS"))
-      throw configError(
-        `${server.host} cannot delete single messages safely (it has no UIDPLUS)`,
-        "Nothing was deleted. Leave --move out and delete the messages with your mail program.",
-      );
-    return await connection.abortable(abort, () => expunge(connection, name, batch));
+    return await connection.abortable(abort, () => removeMessages(connection, known, batch, trash));
   }
 
   return {
@@ -175,6 +186,12 @@ export async function openImapSource(server: ServerOptions, signal: AbortSignal,
     },
     read,
     remove,
+    async checkRemove(abort) {
+      const name = await trashOf(abort);
+      return name === undefined
+        ? undefined
+        : `${server.host} works as Gmail does: what is deleted goes to ${name}, and leaves all other labels`;
+    },
     [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
   } satisfies Source;
 }
@@ -215,34 +232,4 @@ function traitsOf(row: FetchRow | undefined): Traits {
 async function* failing(error: MailError): AsyncGenerator<Uint8Array> {
   yield* [];
   throw error;
-}
-
-/** Deletes exactly these, and gives those that are gone afterwards. Nothing else that is marked \Deleted goes (RFC 4315). */
-async function expunge(connection: Connection, name: string, batch: readonly Origin[]): Promise<Origin[]> {
-  const { uidValidity, readOnly } = await selectMailbox(connection, name, false);
-  if (batch.some(({ generation }) => generation !== uidValidity))
-    throw new MailError("not-found", `the folder ${name} was made anew since it was read; nothing was deleted in it`, {
-      scope: "folder",
-      remedy: "give-up",
-    });
-  if (readOnly) throw configError(`the folder ${name} can only be read; nothing was deleted in it`);
-  const byUid = new Map(batch.map((origin) => [Number(origin.id), origin]));
-  const uids = [...byUid.keys()].filter((uid) => Number.isInteger(uid) && uid > 0).sort((a, b) => a - b);
-  const gone: Origin[] = [];
-  for (let at = 0; at < uids.length; ) {
-    const { set, next } = uidSet(uids, at, uids.length);
-    const marked = await connection.run(`UID STORE ${set} +FLAGS.SILENT (\\Deleted)`);
-    if (marked.status !== "OK") throw folderRefusal(`messages in ${name} cannot be marked as deleted`, marked);
-    const expunged = await connection.run(`UID EXPUNGE ${set}`);
-    if (expunged.status !== "OK") throw folderRefusal(`messages in ${name} cannot be deleted`, expunged);
-    const { rows, answer } = await fetchAll(connection, `UID FETCH ${set} (UID)`);
-    if (answer.status !== "OK") throw folderRefusal(`it cannot be seen what was deleted in ${name}`, answer);
-    const left = new Set(rows.map(({ uid }) => uid));
-    for (const uid of uids.slice(at, next)) {
-      const origin = byUid.get(uid);
-      if (origin !== undefined && !left.has(uid)) gone.push(origin);
-    }
-    at = next;
-  }
-  return gone;
 }

@@ -51,4 +51,9 @@ export interface Source extends AsyncDisposable {
    * when the store cannot delete single messages safely (no UIDPLUS).
    */
   remove?(origins: AsyncIterable<Origin>, signal: AbortSignal): AsyncIterable<Origin>;
+  /**
+   * Asked before anything is copied that `remove` is to delete: throws what it would throw for every message (MailError config).
+   * Gives a sentence for the user where deleting here is not what the word says.
+   */
+  checkRemove?(signal: AbortSignal): Promise<string | undefined>;
 }

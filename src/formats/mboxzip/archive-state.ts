@@ -32,8 +32,8 @@ export interface ArchiveState extends AsyncDisposable {
     signal: AbortSignal,
   ): AsyncGenerator<CatalogueMessage & { readonly ref: string }>;
   stored(place: Place, signal: AbortSignal): AsyncIterable<Uint8Array>;
-  /** Packs what is new. Harmless when called again. */
-  seal(signal: AbortSignal): Promise<void>;
+  /** Packs what is new. Harmless when called again. A FILE.zip keeps the number of messages that failed. */
+  seal(signal: AbortSignal, failed?: number): Promise<void>;
 }
 
 interface Listing {
@@ -126,14 +126,15 @@ async function openLocked(
     turn = result.catch(() => undefined);
     return result;
   };
-  const seal = async (signal: AbortSignal): Promise<void> => {
+  const seal = async (signal: AbortSignal, failed = 0): Promise<void> => {
     await commits.idle();
     if (background !== undefined) throw background;
     if (sealed) return;
     const target = found.single ?? join(found.root, zipFileName(number, created));
     if (spool.lines > 0 || found.single !== undefined) {
       const part = `${spoolPath}.zip.part`;
-      await packSpool(spool, { target, part, temporary, store }, signal);
+      const lacks = found.single === undefined || failed === 0 ? {} : { failed };
+      await packSpool(spool, { target, part, temporary, store, ...lacks }, signal);
       files.set(number, target);
     }
     sealed = true;

@@ -12,6 +12,15 @@ import { isSingleFile, listZips, partDirectory, quarantineBeside, type ZipFileNa
 import { spoolHeader } from "./spool.ts";
 import { demandSame, manifestHead, manifestOf } from "./zips.ts";
 
+/** What a finished FILE.zip says of itself. */
+interface SealedFile {
+  readonly messages: number;
+  /** Messages that failed, and are not in it. */
+  readonly failed: number;
+  /** Epoch seconds: not before it was finished. A copy of the file may look younger, and then waits longer. */
+  readonly since: number;
+}
+
 export interface FoundArchive {
   /** The archive's id; of a new one, the id that it will get. */
   readonly id: string;
@@ -21,7 +30,7 @@ export interface FoundArchive {
   readonly root: string;
   readonly home: string;
   /** FILE.zip is there already, by this very job. */
-  readonly sealed?: { readonly messages: number };
+  readonly sealed?: SealedFile;
   /** Of an archive that grows. */
   readonly zips: readonly ZipFileName[];
 }
@@ -52,11 +61,11 @@ async function findFile(file: string, job: string, signal: AbortSignal): Promise
   if (kind === "directory")
     throw configError(`${file} is a directory`, 'Name a file that ends in ".zip", or a directory whose name does not.');
   if (kind === "file") {
-    const { id, messages } = await finished(file, job, signal);
+    const { id, ...sealed } = await finished(file, job, signal);
     const left = await readArchiveId(root).catch(() => "unreadable");
     if (left === id) await finishCleaning(file, home);
     else if (left === undefined) await removeEmpty(root);
-    return { id, single: file, root, home, sealed: { messages }, zips: [] };
+    return { id, single: file, root, home, sealed, zips: [] };
   }
   if ((await kindOf(dirname(file))) !== "directory")
     throw configError(`there is no directory ${dirname(file)}`, "Make it first, or choose another place.");
@@ -90,7 +99,7 @@ async function findDirectory(root: string): Promise<FoundArchive> {
   return { id: header.archive, root, home, zips };
 }
 
-async function finished(file: string, job: string, signal: AbortSignal): Promise<{ id: string; messages: number }> {
+async function finished(file: string, job: string, signal: AbortSignal): Promise<SealedFile & { id: string }> {
   const other = "Choose another name, or a directory (mboxzip:DIR) for an archive that grows.";
   let opened: Awaited<ReturnType<typeof openZip>>;
   try {
@@ -103,6 +112,8 @@ async function finished(file: string, job: string, signal: AbortSignal): Promise
   await using zip = opened;
   let id: string | undefined;
   let messages = 0;
+  let failed = 0;
+  let since = Math.floor((await stat(file)).mtimeMs / 1000);
   try {
     for await (const { record } of manifestOf(zip)) {
       signal.throwIfAborted();
@@ -110,6 +121,8 @@ async function finished(file: string, job: string, signal: AbortSignal): Promise
       if (record.type !== "header") continue;
       if (record.job !== job) throw configError(`${file} exists and was written by another job`, other);
       id = record.archive;
+      failed = record.failed ?? 0;
+      since = Math.max(since, Math.floor(Date.parse(record.created) / 1000) || 0);
     }
   } catch (error) {
     if (error instanceof MailError && error.code === "malformed")
@@ -117,7 +130,7 @@ async function finished(file: string, job: string, signal: AbortSignal): Promise
     throw error;
   }
   if (id === undefined) throw configError(`${file} exists and is no archive of mailferry`, other);
-  return { id, messages };
+  return { id, messages, failed, since };
 }
 
 /** What a crash between the last rename and the end left behind. Another process that is at it is let be. */

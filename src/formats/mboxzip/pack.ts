@@ -17,6 +17,8 @@ export interface PackOptions {
   readonly part: string;
   readonly temporary: string;
   readonly store: boolean;
+  /** See HeaderRecord. */
+  readonly failed?: number;
 }
 
 const CHUNK = 256 * 1024;
@@ -29,7 +31,7 @@ export async function packSpool(spool: Spool, options: PackOptions, signal: Abor
   const { target, part, temporary, store } = options;
   try {
     await rm(part, { force: true });
-    const inputs = [...inputsOf(spool)];
+    const inputs = [...inputsOf(spool, options.failed)];
     const date = new Date(spool.header.created);
     const limits = { store, date, bytes: spoolBytes(spool), entries: inputs.length };
     await writeZip(part, inputs, limits, signal);
@@ -43,8 +45,8 @@ export async function packSpool(spool: Spool, options: PackOptions, signal: Abor
   }
 }
 
-function* inputsOf(spool: Spool): Generator<ZipInput> {
-  yield { name: MANIFEST_NAME, open: () => manifestLines(spool) };
+function* inputsOf(spool: Spool, failed: number | undefined): Generator<ZipInput> {
+  yield { name: MANIFEST_NAME, open: () => manifestLines(spool, failed) };
   for (const { record, end } of spool.folders.values()) {
     if (end === 0) continue;
     const file = spool.fileOf(record.entry);
@@ -53,8 +55,8 @@ function* inputsOf(spool: Spool): Generator<ZipInput> {
 }
 
 /** The folder lines come first, so that a reader learns of them without reading on; the others keep their order. */
-async function* manifestLines(spool: Spool): AsyncGenerator<Buffer> {
-  const first = [encodeRecord(spool.header)];
+async function* manifestLines(spool: Spool, failed: number | undefined): AsyncGenerator<Buffer> {
+  const first = [encodeRecord({ ...spool.header, ...(failed === undefined ? {} : { failed }) })];
   for (const { record, listed } of spool.folders.values()) if (listed) first.push(encodeRecord(record));
   let parts: Buffer[] = [Buffer.from(first.join(""))];
   let bytes = 0;

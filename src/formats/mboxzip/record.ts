@@ -30,6 +30,8 @@ export interface HeaderRecord {
   readonly created: string;
   /** The number of this zip in its archive, from 1. */
   readonly zip: number;
+  /** Messages that failed in the run that finished the archive, and are not in it. Only in a FILE.zip. */
+  readonly failed?: number;
 }
 
 /** A folder; a later line for the same path says how it is now. */
@@ -189,6 +191,7 @@ function reviveHeader(fields: Fields): HeaderRecord {
     job: text(fields.job, "job"),
     created: text(fields.created, "created"),
     zip: whole(fields.zip, "zip"),
+    ...(fields.failed === undefined ? {} : { failed: whole(fields.failed, "failed") }),
   };
 }
 
