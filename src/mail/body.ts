@@ -5,7 +5,7 @@ import { createReadStream } from "node:fs";
 import { type FileHandle, mkdir, open, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { ioError } from "./errors.ts";
-import { type ContentKey, KeyHasher, type Shape } from "./key.ts";
+import { type ContentKey, KeyHasher, keyOfBytes, type Shape } from "./key.ts";
 
 /** Bodies up to this many octets stay in memory while they are in flight. */
 export const MEMORY_LIMIT = 1 << 20;
@@ -21,6 +21,8 @@ export interface Body extends AsyncDisposable {
   readonly head: Uint8Array;
   /** All of it, where it is held in memory: for those who can do without a stream. */
   readonly bytes?: Uint8Array;
+  /** The same with LF line ends, where it is at hand and can be undone exactly. */
+  readonly folded?: Uint8Array;
   /** May be opened again, for a retry, until the body is disposed. */
   open(): AsyncIterable<Uint8Array>;
 }
@@ -84,14 +86,19 @@ export async function stage(content: AsyncIterable<Uint8Array>, directory: strin
 
 /** A content that is in memory already, whole and in one piece; it is held, not copied. Only for what MEMORY_LIMIT allows. */
 export function stageBytes(bytes: Uint8Array): Body {
-  const hasher = new KeyHasher();
-  hasher.update(bytes);
-  return held(hasher.digest(), bytes);
+  return held(keyOfBytes(bytes), bytes);
 }
 
 /** Made for every message: a method with a computed name in the literal would cost more than the hashing of most mail. */
-function held({ key, shape }: { readonly key: ContentKey; readonly shape: Shape }, bytes: Uint8Array): Body {
-  return { key, shape, head: bytes, bytes, open: () => once(bytes), [Symbol.asyncDispose]: nothingToDo };
+function held({ key, shape, folded }: Named, bytes: Uint8Array): Body {
+  const body = { key, shape, head: bytes, bytes, open: () => once(bytes), [Symbol.asyncDispose]: nothingToDo };
+  return folded === undefined ? body : { ...body, folded };
+}
+
+interface Named {
+  readonly key: ContentKey;
+  readonly shape: Shape;
+  readonly folded?: Uint8Array;
 }
 
 async function nothingToDo(): Promise<void> {}

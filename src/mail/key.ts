@@ -120,6 +120,32 @@ export class KeyHasher {
   }
 }
 
+/**
+ * The same for a content that is in memory, in one look. `folded`: its form with LF line ends, where that can be undone exactly
+ * and is another.
+ */
+export function keyOfBytes(bytes: Uint8Array): { key: ContentKey; shape: Shape; folded?: Uint8Array } {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const text = buffer.toString("latin1");
+  const unixText = text.replaceAll("\r\n", "\n");
+  const crlf = text.length - unixText.length;
+  // Line ends of several kinds are rare, and KeyHasher knows them all.
+  if (crlf === 0 || unixText.includes("\r") || text.charCodeAt(text.length - 1) !== LF) return keyOfOdd(buffer);
+  const folded = Buffer.allocUnsafe(unixText.length);
+  folded.write(unixText, "latin1");
+  let lines = 0;
+  for (let at = folded.indexOf(LF); at !== -1; at = folded.indexOf(LF, at + 1)) lines++;
+  const key = createHash("sha256").update(folded).digest("hex") as ContentKey;
+  const shape = { size: buffer.length, lines, crlf, strayCr: 0, hasNul: buffer.includes(0), finalNewline: true };
+  return { key, shape, ...(reversible(shape) ? { folded } : {}) };
+}
+
+function keyOfOdd(bytes: Uint8Array): { key: ContentKey; shape: Shape } {
+  const hasher = new KeyHasher();
+  hasher.update(bytes);
+  return hasher.digest();
+}
+
 /** Reads a whole content once. Throws what the iterable throws. */
 export async function keyOf(content: AsyncIterable<Uint8Array>): Promise<{ key: ContentKey; shape: Shape }> {
   const hasher = new KeyHasher();

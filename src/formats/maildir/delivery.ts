@@ -1,30 +1,31 @@
 // Putting messages into a Maildir: written to tmp, made durable together, renamed into cur together.
 
-import { type FileHandle, open, rename, unlink } from "node:fs/promises";
-import { PRIVATE_FILE, syncDirectory } from "../../core/files.ts";
+import { closeSync, fdatasync, fdatasyncSync, fsyncSync, openSync, renameSync } from "node:fs";
+import { rename, unlink } from "node:fs/promises";
+import { promisify } from "node:util";
+import { syncDirectory } from "../../core/files.ts";
 import { type Fate, GroupCommit } from "../../core/group.ts";
-import { errno, ioError, MailError } from "../../mail/errors.ts";
+import { Pace } from "../../core/pace.ts";
+import { ioError, MailError } from "../../mail/errors.ts";
 import { wireSize } from "../../mail/key.ts";
-import { diskRule, toDisk } from "../../mail/lineends.ts";
+import { diskRule } from "../../mail/lineends.ts";
 import type { Message } from "../../mail/message.ts";
-import type { Received } from "../../mail/model.ts";
 import type { MailFolder } from "./folder.ts";
 import { infoOf, uniqueName } from "./names.ts";
 import { fsPath, showBytes } from "./paths.ts";
 import type { Extra } from "./sidecar.ts";
 import { NO_EXTRA } from "./sidecar.ts";
-import { holdTraits } from "./traits.ts";
+import { type Temporary, writeTemporary } from "./temporary.ts";
+import { type Held, holdTraits, plainLetters } from "./traits.ts";
 
-/** One write call carries a message up to this many octets; a larger one goes in pieces. */
-const WRITE = 1 << 20;
 /** Files that are made durable at once: what comes together, the file system commits together. Measured: 16 gave twice 4. */
 const SYNCS_AT_ONCE = 16;
-/** Times outside of these are not kept by every file system: then they are looked at after they were set. */
-const SAFE_TIMES = { from: 315_532_800, to: 2_147_483_647 };
+/** An fsync that takes longer had a disk to wait for; in memory it takes a microsecond. */
+const INSTANT_MS = 0.1;
 
 interface Written {
   readonly folder: MailFolder;
-  readonly handle: FileHandle;
+  readonly file: Temporary;
   readonly base: string;
   readonly name: string;
   readonly extra?: Extra;
@@ -45,71 +46,39 @@ export function delivery(): Delivery {
   return {
     async deliver(folder, message, signal) {
       signal.throwIfAborted();
-      return await group.add(await write(folder, message, signal));
+      const written = write(folder, message, signal);
+      return await group.add(written instanceof Promise ? await written : written);
     },
     idle: () => group.idle(),
   };
 }
 
-/** The file in tmp, complete but not yet durable. Its handle stays open for the fsync. */
-async function write(folder: MailFolder, { traits, body }: Message, signal: AbortSignal): Promise<Written> {
+/** The file in tmp, complete but not yet durable. It stays open for the fsync. */
+function write(folder: MailFolder, message: Message, signal: AbortSignal): Written | Promise<Written> {
+  const { traits, body } = message;
   const { shape } = body;
   const rule = diskRule(shape);
   const size = rule === "lf" ? shape.size - shape.crlf : shape.size;
   const zoneMinutes = traits.received?.zoneMinutes;
   // Taken before anything is awaited: names sort in the order in which the messages came.
   const base = uniqueName({ rule, size, wireSize: wireSize(shape), zoneMinutes });
-  const held = await holdTraits(traits, folder.keywords);
   const path = `${folder.directory}/tmp/${base}`;
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(fsPath(path), "wx", PRIVATE_FILE);
-    const written = await writeAll(handle, toDisk(body.open(), shape), signal);
-    // S= in the name must be exact: Dovecot drops the connection over a wrong one.
-    if (written !== size) throw new Error(`its body has ${written} octets where ${size} were announced`);
-    const kept = traits.received === undefined ? true : await setTime(handle, traits.received);
-    const extra = kept ? held.extra : { ...(held.extra ?? NO_EXTRA), received: traits.received?.epochSeconds ?? 0 };
-    return { folder, handle, base, name: base + infoOf(held.letters), ...(extra === undefined ? {} : { extra }) };
-  } catch (error) {
-    await handle?.close().catch(() => undefined);
-    await unlink(fsPath(path)).catch(() => undefined);
-    throw signal.aborted ? error : ioError(`cannot write ${showBytes(path)}`, error);
-  }
-}
-
-async function writeAll(handle: FileHandle, content: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<number> {
-  let pending: Uint8Array[] = [];
-  let held = 0;
-  let total = 0;
-  const flush = async (): Promise<void> => {
-    const [only] = pending;
-    const bytes = pending.length === 1 && only !== undefined ? only : Buffer.concat(pending);
-    for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at, bytes.length - at)).bytesWritten;
-    total += bytes.length;
-    pending = [];
-    held = 0;
+  const written = (held: Held, file: Temporary): Written => {
+    const received = traits.received?.epochSeconds ?? 0;
+    const extra = file.datesKept ? held.extra : { ...(held.extra ?? NO_EXTRA), received };
+    return { folder, file, base, name: base + infoOf(held.letters), ...(extra === undefined ? {} : { extra }) };
   };
-  for await (const chunk of content) {
-    signal.throwIfAborted();
-    pending.push(chunk);
-    held += chunk.length;
-    if (held >= WRITE) await flush();
-  }
-  if (held > 0) await flush();
-  return total;
+  const letters = plainLetters(traits);
+  if (letters === undefined)
+    return holdTraits(traits, folder.keywords).then(async (held) =>
+      written(held, await writeTemporary(path, message, size, signal)),
+    );
+  const file = writeTemporary(path, message, size, signal);
+  return file instanceof Promise ? file.then((there) => written({ letters }, there)) : written({ letters }, file);
 }
 
-/** False when the file system did not keep it. */
-async function setTime(handle: FileHandle, { epochSeconds }: Received): Promise<boolean> {
-  const isSafe = epochSeconds >= SAFE_TIMES.from && epochSeconds <= SAFE_TIMES.to;
-  try {
-    await handle.utimes(epochSeconds, epochSeconds);
-  } catch (error) {
-    if (isSafe || errno(error) === "EIO") throw error;
-    return false;
-  }
-  return isSafe || Math.floor((await handle.stat()).mtimeMs / 1000) === epochSeconds;
-}
+const syncFile = promisify(fdatasync);
+const pace = new Pace();
 
 /**
  * A batch: all files to disk, then the sidecars, then all renames, then each cur once. Killed anywhere, cur holds only whole
@@ -117,19 +86,9 @@ async function setTime(handle: FileHandle, { epochSeconds }: Received): Promise<
  */
 async function commit(batch: readonly Written[]): Promise<readonly Fate<string>[]> {
   const failed = new Map<Written, unknown>();
-  const standing = (): Written[] => batch.filter((item) => !failed.has(item));
-  await each(batch, async (item) => {
-    try {
-      // The size of a new file is part of its data (fdatasync(2)), and its time lies in the same inode.
-      await item.handle.datasync();
-    } catch (error) {
-      failed.set(item, ioError(`cannot make a message in ${showBytes(item.folder.directory)} durable`, error));
-    } finally {
-      await item.handle.close().catch(() => undefined);
-    }
-  });
-  const folders = new Set(standing().map(({ folder }) => folder));
-  await each([...folders], async (folder) => {
+  const standing = (): readonly Written[] => (failed.size === 0 ? batch : batch.filter((item) => !failed.has(item)));
+  const isInstant = await syncFiles(batch, failed);
+  for (const folder of new Set(batch.filter(({ extra }) => extra !== undefined).map((item) => item.folder))) {
     const mine = standing().filter((item) => item.folder === folder);
     const records = mine.flatMap(({ base, extra }) => (extra === undefined ? [] : [{ base, extra }]));
     try {
@@ -137,8 +96,23 @@ async function commit(batch: readonly Written[]): Promise<readonly Fate<string>[
     } catch (error) {
       for (const item of mine) if (item.extra !== undefined) failed.set(item, error);
     }
-  });
-  await each(standing(), async (item) => {
+  }
+  const slow: Written[] = [];
+  for (const item of standing()) {
+    const { directory, locator } = item.folder;
+    const names = [fsPath(`${directory}/tmp/${item.base}`), fsPath(`${directory}/cur/${item.name}`)] as const;
+    try {
+      if (!pace.quick) {
+        slow.push(item);
+        continue;
+      }
+      pace.run(() => renameSync(...names));
+      locator.moved(item.base, `cur/${item.name}`);
+    } catch (error) {
+      failed.set(item, ioError(`cannot put a message into ${showBytes(directory)}/cur`, error));
+    }
+  }
+  await each(slow, async (item) => {
     const { directory, locator } = item.folder;
     try {
       await rename(fsPath(`${directory}/tmp/${item.base}`), fsPath(`${directory}/cur/${item.name}`));
@@ -149,15 +123,70 @@ async function commit(batch: readonly Written[]): Promise<readonly Fate<string>[
   });
   for (const item of failed.keys())
     await unlink(fsPath(`${item.folder.directory}/tmp/${item.base}`)).catch(() => undefined);
-  await each([...new Set(standing().map(({ folder }) => folder))], async (folder) => {
+  const folders = new Set(standing().map(({ folder }) => folder));
+  await each([...folders], async (folder) => {
+    const path = `${showBytes(folder.directory)}/cur`;
     try {
-      await syncDirectory(`${showBytes(folder.directory)}/cur`);
+      if (isInstant) syncDirectoryNow(path);
+      else await syncDirectory(path);
     } catch (error) {
-      const failure = unknown(ioError(`cannot make ${showBytes(folder.directory)}/cur durable`, error));
+      const failure = unknown(ioError(`cannot make ${path} durable`, error));
       for (const item of standing()) if (item.folder === folder) failed.set(item, failure);
     }
   });
   return batch.map((item) => (failed.has(item) ? { error: failed.get(item) } : { value: item.base }));
+}
+
+/**
+ * Makes the files durable and closes them. One after the other as long as that takes no time, which is so in memory; else some at
+ * once, by the thread pool. True when it took no time.
+ */
+async function syncFiles(batch: readonly Written[], failed: Map<Written, unknown>): Promise<boolean> {
+  const fail = (item: Written, error: unknown): void => {
+    failed.set(item, ioError(`cannot make a message in ${showBytes(item.folder.directory)} durable`, error));
+  };
+  let isInstant = true;
+  let at = 0;
+  // The size of a new file is part of its data (fdatasync(2)), and its time lies in the same inode.
+  for (; isInstant && at < batch.length; at++) {
+    const item = batch[at];
+    if (item === undefined) break;
+    const began = performance.now();
+    try {
+      fdatasyncSync(item.file.fd);
+    } catch (error) {
+      fail(item, error);
+    }
+    isInstant = performance.now() - began < INSTANT_MS;
+    await close(item);
+  }
+  await each(batch.slice(at), async (item) => {
+    try {
+      await syncFile(item.file.fd);
+    } catch (error) {
+      fail(item, error);
+    }
+    await close(item);
+  });
+  return isInstant;
+}
+
+/** What is durable stays so, whatever closing says. */
+function close({ file }: Written): void | Promise<void> {
+  try {
+    return file.close()?.catch(() => undefined);
+  } catch {
+    return undefined;
+  }
+}
+
+function syncDirectoryNow(path: string): void {
+  const fd = openSync(path, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function unknown(error: MailError): MailError {

@@ -51,6 +51,14 @@ export interface Held {
   readonly extra?: Extra;
 }
 
+/** The letters of traits that are flags alone, as most are: nothing has to be asked or kept for them. */
+export function plainLetters({ flags, keywords, labels }: Omit<Traits, "received">): string | undefined {
+  if (keywords.size > 0 || labels.size > 0) return undefined;
+  let letters = "";
+  for (const flag of flags) letters += letterOf(flag);
+  return letters;
+}
+
 /**
  * How traits are written. `$Forwarded` is P, which mutt and others read, and a keyword for Dovecot. Keywords that have no letter after
  * `ensure` lie in the sidecar.
