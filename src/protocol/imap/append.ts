@@ -224,7 +224,10 @@ export class Appender {
     const account = accountRefusal(answer);
     // Where there is no room for all there may be room for some.
     if (account !== undefined && account.code !== "quota") throw account;
-    if (answer.code === "APPENDUID" || (await this.#looks.strangers(connection, sent)) > 0)
+    const strangers = await this.#looks.strangers(connection, sent).catch((error: unknown) => {
+      throw asUnknown(error);
+    });
+    if (answer.code === "APPENDUID" || strangers > 0)
       throw new MailError("protocol", `the server may have stored a part of what it refused: ${answer.text}`, {
         scope: "folder",
         remedy: "retry",
@@ -331,6 +334,6 @@ function gone(name: string, { text }: Tagged): MailError {
 function asUnknown(error: unknown): unknown {
   if (!(error instanceof MailError)) return error;
   const { code, message, details } = error;
-  const wider = details.scope === "message" ? ({ scope: "folder", remedy: "retry" } as const) : {};
+  const wider = details.scope === "account" ? {} : ({ scope: "folder", remedy: "retry" } as const);
   return new MailError(code, message, { ...details, ...wider, outcome: "unknown" });
 }
