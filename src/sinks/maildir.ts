@@ -23,7 +23,7 @@ import type { FolderPlan, Sink, SinkFolder } from "./sink.ts";
 
 /** Enough to fill a batch of fsyncs; each append in flight holds one open file. */
 const WRITES = 256;
-const FOLDERS = 4;
+const FOLDERS = 32;
 /** What may lie in a directory that counts as empty. */
 const IGNORED = new Set([ARCHIVE_HOME, "lost+found", ".DS_Store"]);
 

@@ -23,7 +23,7 @@ export interface MboxZipSinkOptions {
 
 /** Appends that wait for one commit together: more of them make larger batches. */
 const WRITES = 128;
-const FOLDERS = 8;
+const FOLDERS = 32;
 
 /**
  * Looks, and writes nothing until the first `open` (but for finishing what a crash after the last step left). Throws MailError

@@ -4,31 +4,21 @@ import { MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
 import type { Entry, Folder, Origin, Traits } from "../mail/model.ts";
 import { showPath } from "../mail/model.ts";
-import { type Fetched, fetchBodies, fetchOne } from "../protocol/imap/bodies.ts";
 import type { Connection } from "../protocol/imap/connection.ts";
 import type { FetchRow } from "../protocol/imap/fetch.ts";
-import { listMessages } from "../protocol/imap/listing.ts";
-import {
-  isSelectable,
-  type Listed,
-  listMailboxes,
-  personalNamespace,
-  selectMailbox,
-  specialUse,
-} from "../protocol/imap/mailbox.ts";
+import { isSelectable, type Listed, listMailboxes, personalNamespace, specialUse } from "../protocol/imap/mailbox.ts";
 import { nameFor, pathsOf } from "../protocol/imap/names.ts";
 import { ConnectionPool } from "../protocol/imap/pool.ts";
+import { FolderReader, type Reading } from "../protocol/imap/read-folder.ts";
 import { demandRemoval, removeMessages, worksAsGmail } from "../protocol/imap/remove.ts";
+import { SEATS } from "../protocol/imap/seats.ts";
 import { connectImap, type Timing } from "../protocol/imap/session.ts";
-import { GrowingUint32 } from "../protocol/imap/uids.ts";
 import { type ServerOptions, serverIdentity } from "../protocol/server.ts";
 import type { Incoming, ReadOptions, Slice, Source } from "./source.ts";
 
 const DEFAULT_SESSIONS = 3;
 /** Messages that one STORE and EXPUNGE removes. */
 const REMOVE_BATCH = 500;
-/** A message at which the connection broke this often, without getting past it, is not asked for again in this run. */
-const STRIKES = 3;
 
 /** Connects and logs in at once. Throws MailError auth, connection or config. `timing` is for tests. */
 export async function openImapSource(server: ServerOptions, signal: AbortSignal, timing: Timing = {}): Promise<Source> {
@@ -40,8 +30,7 @@ export async function openImapSource(server: ServerOptions, signal: AbortSignal,
   );
   (await pool.lease(undefined, signal))[Symbol.dispose]();
   let naming: { prefix: string; delimiter: string | null } = { prefix: "", delimiter: "/" };
-  /** By folder name, UIDVALIDITY and UID: how often the connection broke there. */
-  const strikes = new Map<string, number>();
+  const reader = new FolderReader(pool);
 
   const rawName = (folder: Folder): string => folder.name ?? nameFor(folder.path, naming, 0).name;
 
@@ -60,67 +49,29 @@ export async function openImapSource(server: ServerOptions, signal: AbortSignal,
   async function* read(slice: Slice, { want, listed, signal: abort }: ReadOptions): AsyncGenerator<Incoming> {
     const { folder } = slice;
     if (!folder.selectable || abort.aborted) return;
-    const name = rawName(folder);
-    let release: (() => void) | undefined;
+    const entryOf = (uid: number, uidValidity: string, row: FetchRow | undefined): Entry => ({
+      origin: { folder: folder.path, generation: uidValidity, id: String(uid) },
+      traits: traitsOf(row),
+      ...(row?.size === undefined ? {} : { size: row.size }),
+    });
+    const reading: Reading = {
+      want: (row, uidValidity) => want(entryOf(row.uid, uidValidity, row)),
+      listed: () => listed?.(),
+      signal: abort,
+    };
     try {
-      using lease = await pool.lease(name, abort);
-      const { connection } = lease;
-      release = connection.endOn(abort);
-      const { uidValidity } = await selectMailbox(connection, name, true);
-      const struck = (uid: number): string => JSON.stringify([name, uidValidity, uid]);
-      const entryOf = (uid: number, row: FetchRow | undefined): Entry => ({
-        origin: { folder: folder.path, generation: uidValidity, id: String(uid) },
-        traits: traitsOf(row),
-        ...(row?.size === undefined ? {} : { size: row.size }),
-      });
-
-      const uids = new GrowingUint32();
-      const sizes = new GrowingUint32();
-      const suspects: number[] = [];
-      for await (const rows of listMessages(connection, slice.range ?? "1:*"))
-        for (const row of rows) {
-          const answer = want(entryOf(row.uid, row));
-          if (!(typeof answer === "boolean" ? answer : await answer)) continue;
-          if (strikes.has(struck(row.uid))) suspects.push(row.uid);
-          else {
-            uids.push(row.uid);
-            sizes.push(row.size ?? 0);
-          }
-        }
-      listed?.();
-
-      const broken = (uid: number): void => {
-        if (!abort.aborted) strikes.set(struck(uid), (strikes.get(struck(uid)) ?? 0) + 1);
-      };
-      const incoming = (fetched: Fetched): Incoming => ({
-        entry: entryOf(fetched.uid, fetched.row),
-        content: "error" in fetched ? failing(fetched.error) : fetched.content,
-        ...("bytes" in fetched && fetched.bytes !== undefined ? { bytes: fetched.bytes } : {}),
-      });
-      for await (const fetched of fetchBodies(connection, { uids: uids.view(), sizes: sizes.view() }, broken)) {
-        yield incoming(fetched);
-        if (abort.aborted) return;
-      }
-      // Last, and one by one: a message that ends the connection shall not take others with it.
-      for (const uid of suspects) {
-        if ((strikes.get(struck(uid)) ?? 0) >= STRIKES) {
-          const error = new MailError("malformed", `the connection ends whenever message ${uid} is asked for`, {
-            scope: "message",
-            remedy: "give-up",
-          });
-          yield incoming({ uid, row: undefined, error });
-        } else
-          for await (const fetched of fetchOne(connection, uid, broken)) {
-            yield incoming(fetched);
-            strikes.delete(struck(uid));
-          }
+      const place = { messages: folder.messages, range: slice.range };
+      for await (const { uidValidity, fetched } of reader.read(rawName(folder), place, reading)) {
+        yield {
+          entry: entryOf(fetched.uid, uidValidity, fetched.row),
+          content: "error" in fetched ? failing(fetched.error) : fetched.content,
+          ...("bytes" in fetched && fetched.bytes !== undefined ? { bytes: fetched.bytes } : {}),
+        };
         if (abort.aborted) return;
       }
     } catch (error) {
       // On abort it ends quietly.
       if (!abort.aborted) throw error;
-    } finally {
-      release?.();
     }
   }
 
@@ -175,7 +126,7 @@ export async function openImapSource(server: ServerOptions, signal: AbortSignal,
   return {
     kind: "imap",
     identity: serverIdentity("imap", server),
-    limits: { sessions },
+    limits: { sessions: sessions * SEATS },
     tells: { ...FULL_FIDELITY, labels: false },
     async *folders(abort) {
       const { folders } = await list(abort);

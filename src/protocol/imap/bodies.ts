@@ -1,7 +1,7 @@
 // Whole messages by UID, in batches with two on their way at once; every UID that was asked for is accounted.
 
 import { MailError } from "../../mail/errors.ts";
-import { Channel } from "./channel.ts";
+import { CHANNEL_BYTES, Channel } from "./channel.ts";
 import type { Connection } from "./connection.ts";
 import { accountRefusal, messageRefusal } from "./errors.ts";
 import { bodyListener, type FetchRow, fetchAll, ROW_ITEMS } from "./fetch.ts";
@@ -34,18 +34,44 @@ interface Batch {
   readonly pending: Set<number>;
 }
 
+/** For work on a connection that others use too: all that is asked for goes out at once, and nothing more. */
+export interface Sharing {
+  /** False while the folder is still to be opened. */
+  isOpen(): boolean;
+  /** Gets what did not come and has to be asked for by itself, later and elsewhere. */
+  lone(uid: number): void;
+  /** Ends the wait; the connection stays. */
+  readonly signal: AbortSignal;
+}
+
+/** Octets of a shared connection's folder that may wait: there are several, and one that is full holds up the others. */
+const SHARED_BYTES = 256 * 1024;
+
+/** Whether all that is wanted is asked for by as many commands as are sent at once. */
+export function fitsAtOnce(wanted: Wanted): boolean {
+  let at = 0;
+  for (let n = 0; n < IN_FLIGHT && at < wanted.uids.length; n++)
+    at = uidSet(wanted.uids, at, batchLength(wanted, at)).next;
+  return at >= wanted.uids.length;
+}
+
 type Item = { readonly row: FetchRow } | { readonly batch: Batch; readonly answer: Tagged };
 
 /**
  * Yields each of `wanted` once. A large content must be read, or is skipped, before the next pull. Throws MailError connection
- * when the wire fails; `broken` is told the UID that the server was sending, or was to send next, when it did.
+ * when the wire fails; `broken` is told the UID that the server was sending, or was to send next, when it did. The first step
+ * sends the first commands, before anything is awaited.
  */
 export async function* fetchBodies(
   connection: Connection,
   wanted: Wanted,
   broken: (uid: number) => void,
+  sharing?: Sharing,
 ): AsyncGenerator<Fetched> {
-  const channel = new Channel<Item>(connection);
+  const channel = new Channel<Item>(connection, sharing === undefined ? CHANNEL_BYTES : SHARED_BYTES);
+  const isOpen = sharing?.isOpen ?? (() => true);
+  const onAbort = (): void => channel.fail(sharing?.signal.reason);
+  sharing?.signal.addEventListener("abort", onAbort, { once: true });
   const batches: Batch[] = [];
   const missing: number[] = [];
   let next = 0;
@@ -61,11 +87,13 @@ export async function* fetchBodies(
     batches.push(batch);
     const listener = bodyListener(
       connection,
-      ({ uid, flags, received }) =>
-        batchOf(uid) !== undefined && flags !== undefined && received !== undefined ? "yes" : "discard",
+      ({ uid, flags, received }) => {
+        if (!isOpen()) return "no";
+        return batchOf(uid) !== undefined && flags !== undefined && received !== undefined ? "yes" : "discard";
+      },
       (row, weight) => {
         // NIL, and what comes twice or unasked, does not count as delivered.
-        const found = row.body === null ? undefined : batchOf(row.uid);
+        const found = row.body === null || !isOpen() ? undefined : batchOf(row.uid);
         if (found === undefined || row.uid === undefined) return false;
         found.pending.delete(row.uid);
         streaming = Buffer.isBuffer(row.body) ? undefined : row.uid;
@@ -73,15 +101,13 @@ export async function* fetchBodies(
         return true;
       },
     );
-    connection.run(`UID FETCH ${set} (${ROW_ITEMS} BODY.PEEK[])`, listener).then(
+    const lost = (oldest: boolean): void => {
+      const uid = oldest ? (streaming ?? first(batch.pending)) : undefined;
+      if (uid !== undefined) broken(uid);
+    };
+    connection.run(`UID FETCH ${set} (${ROW_ITEMS} BODY.PEEK[])`, { ...listener, lost }).then(
       (answer) => channel.push({ batch, answer }, 0),
-      (error: unknown) => {
-        if (batch === batches[0]) {
-          const uid = streaming ?? first(batch.pending);
-          if (uid !== undefined) broken(uid);
-        }
-        channel.fail(error);
-      },
+      (error: unknown) => channel.fail(error),
     );
   };
   try {
@@ -107,9 +133,11 @@ export async function* fetchBodies(
       }
     }
     for (const uid of missing) {
-      yield* fetchOne(connection, uid, broken);
+      if (sharing === undefined) yield* fetchOne(connection, uid, broken);
+      else sharing.lone(uid);
     }
   } finally {
+    sharing?.signal.removeEventListener("abort", onAbort);
     channel.drop();
   }
 }

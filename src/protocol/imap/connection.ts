@@ -39,6 +39,10 @@ export interface Listener {
   data?(response: DataResponse): boolean;
   /** Only while the command is the oldest. */
   status?(status: Status): void;
+  /** Its own tagged answer, before anything behind it is looked at: what comes next may belong to another folder. */
+  answered?(answer: Tagged): void;
+  /** The connection ended without an answer; `oldest`: this is what the server was working on. */
+  lost?(oldest: boolean): void;
   /** A literal too large to gather begins, after `soFar`. Undefined: not for this command; if for none, it is gathered. */
   literal?(soFar: DataResponse, size: number): LiteralSink | undefined;
 }
@@ -67,6 +71,8 @@ export class Connection {
   readonly server: ServerOptions;
   /** Set by whoever selects a folder; undefined while none is open. */
   selected: Selected | undefined;
+  /** The folder that will be open when all that was sent so far is done; undefined when that is not known. */
+  upcoming: string | undefined;
   readonly #wire: Wire;
   readonly #name: string;
   readonly #scanner: Scanner;
@@ -173,7 +179,10 @@ export class Connection {
     ]))
       stream.destroy();
     this.#scanner.fail(this.#failure);
-    for (const { started, reject } of this.#pending.splice(0)) reject(this.#failureOf(started ? "unknown" : "none"));
+    for (const [i, { started, listener, reject }] of this.#pending.splice(0).entries()) {
+      listener.lost?.(i === 0);
+      reject(this.#failureOf(started ? "unknown" : "none"));
+    }
   }
 
   /** Takes leave where that is possible without waiting for anything else. Never fails. */
@@ -262,6 +271,7 @@ export class Connection {
           throw protocolError(`the server answers a command that nobody gave: ${response.tag}`);
         this.#writer.answered(command);
         this.#alive();
+        command.listener.answered?.(response);
         command.resolve(response);
         return;
       }

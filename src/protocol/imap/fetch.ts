@@ -66,16 +66,19 @@ const ROW_WEIGHT = 300;
 
 /**
  * The rows of one UID FETCH (or FETCH) without bodies, in batches as they come; at the end the tagged answer, which may be a
- * NO behind good rows, and how many messages were expunged meanwhile. The connection is held while the consumer is busy. Not
+ * NO behind good rows, and how many messages were expunged meanwhile. `isOpen`: false while the folder that it asks about is still to
+ * be opened; rows of another one are then none of its own. The connection is held while the consumer is busy. Not
  * read to its end, it leaves the connection busy.
  */
 export async function* fetchRows(
   connection: Connection,
   command: string,
+  isOpen: () => boolean = () => true,
 ): AsyncGenerator<FetchRow[], { answer: Tagged; expunged: number }> {
   const channel = new Channel<FetchRow>(connection);
   let expunged = 0;
   const data = (response: DataResponse): boolean => {
+    if (!isOpen()) return false;
     if (response.name === "EXPUNGE" || response.name === "VANISHED") expunged++;
     const row = parseRow(response);
     if (row !== undefined) channel.push(row, ROW_WEIGHT + (row.header?.length ?? 0));

@@ -1,8 +1,10 @@
 // Every message of the open folder once, as a stream of rows, whatever the server leaves out, repeats or sends unasked.
 
+import { MailError } from "../../mail/errors.ts";
 import type { Connection } from "./connection.ts";
 import { folderRefusal } from "./errors.ts";
 import { type FetchRow, fetchAll, fetchRows, ROW_ITEMS } from "./fetch.ts";
+import type { Selecting } from "./mailbox.ts";
 import { valueNumber } from "./parse.ts";
 import { GrowingUint32 } from "./uids.ts";
 
@@ -20,10 +22,42 @@ const MAX_INCOMPLETE = 10_000;
 export async function* listMessages(connection: Connection, range: string): AsyncGenerator<ListedRow[]> {
   const exists = connection.selected?.exists ?? 0;
   if (exists === 0) return;
+  const rows = fetchRows(connection, `UID FETCH ${range} (${ROW_ITEMS})`);
+  const { seen, expunged } = yield* eachOnce(rows, connection.selected?.name ?? "the folder");
+  if (range === "1:*" && seen.size + expunged < exists) yield* leftOut(connection, seen);
+}
+
+/**
+ * Lists a small folder in one go, sent right behind the command that opens it. Undefined when the server leaves messages out or
+ * refuses: then it is for `listMessages` to find out.
+ */
+export async function listBehind(
+  connection: Connection,
+  { selected, isOpen }: Selecting,
+): Promise<ListedRow[] | undefined> {
+  const listing = eachOnce(fetchRows(connection, `UID FETCH 1:* (${ROW_ITEMS})`, isOpen), "the folder");
+  const all: ListedRow[] = [];
+  try {
+    // The first step sends the command: nothing may come between it and the one before.
+    let next = await listing.next();
+    for (; next.done !== true; next = await listing.next()) all.push(...next.value);
+    const { exists } = await selected;
+    return next.value.seen.size + next.value.expunged < exists ? undefined : all;
+  } catch (error) {
+    if (connection.failure === undefined && error instanceof MailError && error.details.scope !== "account")
+      return undefined;
+    throw error;
+  }
+}
+
+/** Rows as they come, each message once. */
+async function* eachOnce(
+  rows: ReturnType<typeof fetchRows>,
+  name: string,
+): AsyncGenerator<ListedRow[], { readonly seen: UidTrail; readonly expunged: number }> {
   const seen = new UidTrail();
   // Flag changes are told unasked, perhaps before the row that was asked for (RFC 9051 7.5.2): they wait for it.
   const incomplete = new Map<number, ListedRow>();
-  const rows = fetchRows(connection, `UID FETCH ${range} (${ROW_ITEMS})`);
   let next = await rows.next();
   for (; next.done !== true; next = await rows.next()) {
     const fresh: ListedRow[] = [];
@@ -41,11 +75,10 @@ export async function* listMessages(connection: Connection, range: string): Asyn
     if (fresh.length > 0) yield fresh;
   }
   const { answer, expunged } = next.value;
-  if (answer.status !== "OK")
-    throw folderRefusal(`${connection.selected?.name ?? "the folder"} cannot be listed`, answer);
+  if (answer.status !== "OK") throw folderRefusal(`${name} cannot be listed`, answer);
   const rest = [...incomplete.values()].filter(({ uid }) => seen.add(uid));
   if (rest.length > 0) yield rest;
-  if (range === "1:*" && seen.size + expunged < exists) yield* leftOut(connection, seen);
+  return { seen, expunged };
 }
 
 async function* leftOut(connection: Connection, seen: UidTrail): AsyncGenerator<ListedRow[]> {

@@ -174,15 +174,30 @@ export async function mailboxStatus(connection: Connection, name: string, items:
   return statuses.get(keyOf(name)) ?? {};
 }
 
+/** A SELECT or EXAMINE on its way; commands that are sent behind it work in its folder. */
+export interface Selecting {
+  /** True from its answer on, if that was OK: what the server says before it concerns the folder that was open until then. */
+  isOpen(): boolean;
+  /** Rejects with MailError not-found, config or protocol of scope folder. */
+  readonly selected: Promise<Selected>;
+}
+
 /** SELECTs or EXAMINEs, always anew. Throws MailError not-found, config or protocol of scope folder. */
-export async function selectMailbox(connection: Connection, name: string, readOnly: boolean): Promise<Selected> {
+export function selectMailbox(connection: Connection, name: string, readOnly: boolean): Promise<Selected> {
+  return beginSelect(connection, name, readOnly).selected;
+}
+
+/** The same, to be sent together with what is to be done in the folder. */
+export function beginSelect(connection: Connection, name: string, readOnly: boolean): Selecting {
   // Whatever happens now, the folder that was open before is no longer (RFC 3501 6.3.1).
   connection.selected = undefined;
+  connection.upcoming = name;
   let exists = 0;
   let flags: readonly string[] = [];
   let permanentFlags: readonly string[] | undefined;
   let uidValidity: string | undefined;
   let uidNext: number | undefined;
+  let opened: Selected | undefined;
   const status = ({ code, argument = "" }: Status): void => {
     if (code === "UIDVALIDITY") uidValidity = argument.trim();
     else if (code === "UIDNEXT") uidNext = Number(argument);
@@ -196,25 +211,33 @@ export async function selectMailbox(connection: Connection, name: string, readOn
     } else return false;
     return true;
   };
-  const answer = await connection.run([readOnly ? "EXAMINE " : "SELECT ", stringPart(name)], { status, data });
-  if (answer.status !== "OK") throw folderRefusal(`the folder ${name} cannot be opened`, answer);
-  // RFC 3501 2.3.1.1 lets a server have no lasting UIDs; then nothing in it could be named again.
-  if (uidValidity === undefined || !/^\d+$/.test(uidValidity))
+  const answered = (answer: Status): void => {
+    // RFC 3501 2.3.1.1 lets a server have no lasting UIDs; then nothing in it could be named again.
+    if (answer.status !== "OK" || uidValidity === undefined || !/^\d+$/.test(uidValidity)) {
+      if (connection.upcoming === name) connection.upcoming = undefined;
+      return;
+    }
+    opened = {
+      name,
+      readOnly: readOnly || answer.code === "READ-ONLY",
+      uidValidity,
+      exists,
+      flags,
+      ...(uidNext === undefined || !Number.isFinite(uidNext) ? {} : { uidNext }),
+      ...(permanentFlags === undefined ? {} : { permanentFlags }),
+    };
+    connection.selected = opened;
+  };
+  const command = [readOnly ? "EXAMINE " : "SELECT ", stringPart(name)];
+  const selected = connection.run(command, { status, data, answered }).then((answer) => {
+    if (opened !== undefined) return opened;
+    if (answer.status !== "OK") throw folderRefusal(`the folder ${name} cannot be opened`, answer);
     throw new MailError("protocol", `the server gives no UIDVALIDITY for ${name}`, {
       scope: "folder",
       remedy: "give-up",
     });
-  const selected: Selected = {
-    name,
-    readOnly: readOnly || answer.code === "READ-ONLY",
-    uidValidity,
-    exists,
-    flags,
-    ...(uidNext === undefined || !Number.isFinite(uidNext) ? {} : { uidNext }),
-    ...(permanentFlags === undefined ? {} : { permanentFlags }),
-  };
-  connection.selected = selected;
-  return selected;
+  });
+  return { isOpen: () => opened !== undefined, selected };
 }
 
 /** The prefix and delimiter of one's own folders (RFC 2342); no prefix where the server does not say. */

@@ -61,6 +61,15 @@ export class ConnectionPool implements AsyncDisposable {
     });
   }
 
+  /** How many wait for a connection, all being lent. */
+  get waiting(): number {
+    return this.#used >= this.#max ? this.#waiting.length : 0;
+  }
+
+  get max(): number {
+    return this.#max;
+  }
+
   /** Ends what is idle; what is lent ends when it comes back. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;

@@ -1,0 +1,210 @@
+// One folder read from beginning to end: its listing, and then the bodies of what is wanted. Small folders go several to a
+// connection, without waiting for each other's answers; large ones have a connection of their own.
+//
+// Why a shared connection cannot come to a stand: it stands only while somebody has more waiting than he may have, and that is
+// somebody who takes messages as fast as they are written elsewhere, which never waits for this connection.
+
+import { MailError } from "../../mail/errors.ts";
+import { type Fetched, fetchBodies, fetchOne, fitsAtOnce } from "./bodies.ts";
+import type { Connection } from "./connection.ts";
+import { type ListedRow, listBehind, listMessages } from "./listing.ts";
+import { beginSelect, selectMailbox } from "./mailbox.ts";
+import type { ConnectionPool } from "./pool.ts";
+import { Seats } from "./seats.ts";
+import { GrowingUint32 } from "./uids.ts";
+
+/** A message at which the connection broke this often, without getting past it, is not asked for again in this run. */
+const STRIKES = 3;
+/** A folder that STATUS counts more in has a connection of its own from the start. */
+const SMALL_FOLDER = 500;
+
+export interface Reading {
+  /** Asked once for each message, before any body comes. */
+  want(row: ListedRow, uidValidity: string): boolean | Promise<boolean>;
+  /** Called once, after the last `want`. */
+  listed(): void;
+  /** On abort the reading ends with the signal's reason, or a MailError connection. */
+  readonly signal: AbortSignal;
+}
+
+export interface Read {
+  readonly uidValidity: string;
+  readonly fetched: Fetched;
+}
+
+interface Plan {
+  readonly uidValidity: string;
+  readonly uids: GrowingUint32;
+  readonly sizes: GrowingUint32;
+  /** To be asked for one by one, last: a message that ends the connection shall not take others with it. */
+  readonly lone: number[];
+}
+
+export class FolderReader {
+  readonly #pool: ConnectionPool;
+  readonly #seats: Seats;
+  /** By folder name, UIDVALIDITY and UID: how often the connection broke there. */
+  readonly #strikes = new Map<string, number>();
+
+  constructor(pool: ConnectionPool) {
+    this.#pool = pool;
+    this.#seats = new Seats(pool);
+  }
+
+  /**
+   * Yields each message that is wanted once. `messages` as STATUS counts them; `range` of UIDs. Throws MailError: scope folder
+   * when it cannot be opened or listed, connection when the wire fails.
+   */
+  async *read(
+    name: string,
+    { messages, range = "1:*" }: { readonly messages: number | undefined; readonly range: string | undefined },
+    reading: Reading,
+  ): AsyncGenerator<Read> {
+    const isSmall = messages !== undefined && messages <= SMALL_FOLDER && range === "1:*";
+    const left = isSmall ? yield* this.#together(name, reading) : "everything";
+    if (left !== "nothing" && !reading.signal.aborted) yield* this.#alone(name, range, reading, left);
+  }
+
+  /** On a connection that others use too. Gives what is left to do alone. */
+  async *#together(name: string, reading: Reading): AsyncGenerator<Read, Plan | "nothing" | "everything"> {
+    const { signal } = reading;
+    using seat = await this.#seats.enter(signal);
+    const { connection } = seat;
+    const opening = beginSelect(connection, name, true);
+    const listing = listBehind(connection, opening);
+    // Whatever keeps it from being opened, alone it is found out what that is.
+    const [opened, rows] = await orAbort(Promise.allSettled([opening.selected, listing]), signal);
+    if (rows.status === "rejected") throw rows.reason;
+    if (opened.status === "rejected" || rows.value === undefined) return "everything";
+    const { uidValidity } = opened.value;
+    const plan = newPlan(uidValidity);
+    for (const row of rows.value) await this.#judge(name, plan, row, reading);
+    reading.listed();
+    const wanted = { uids: plan.uids.view(), sizes: plan.sizes.view() };
+    if (wanted.uids.length > 0) {
+      if (!fitsAtOnce(wanted)) return plan;
+      const lone: number[] = [];
+      const isStillOpen = connection.upcoming === name;
+      const again = isStillOpen ? opening : beginSelect(connection, name, true);
+      const sharing = { isOpen: again.isOpen, lone: (uid: number) => lone.push(uid), signal };
+      const bodies = fetchBodies(connection, wanted, this.#broken(name, uidValidity, signal), sharing);
+      try {
+        // The first step sends the commands: nothing may come between them and the one before.
+        const first = bodies.next();
+        first.catch(() => undefined);
+        const reopened = await orAbort(again.selected, signal);
+        if (reopened.uidValidity !== uidValidity) throw madeAnew(name);
+        for (let next = await first; next.done !== true; next = await bodies.next()) {
+          yield { uidValidity, fetched: next.value };
+          signal.throwIfAborted();
+        }
+      } finally {
+        await bodies.return(undefined);
+      }
+      plan.lone.unshift(...lone);
+    }
+    if (plan.lone.length === 0) return "nothing";
+    return { ...newPlan(uidValidity), lone: plan.lone };
+  }
+
+  async *#alone(name: string, range: string, reading: Reading, left: Plan | "everything"): AsyncGenerator<Read> {
+    const { signal } = reading;
+    using lease = await this.#pool.lease(name, signal);
+    const { connection } = lease;
+    const release = connection.endOn(signal);
+    try {
+      const { uidValidity } = await selectMailbox(connection, name, true);
+      if (left !== "everything" && left.uidValidity !== uidValidity) throw madeAnew(name);
+      const plan = left === "everything" ? await this.#list(connection, name, range, uidValidity, reading) : left;
+      const broken = this.#broken(name, uidValidity, signal);
+      const wanted = { uids: plan.uids.view(), sizes: plan.sizes.view() };
+      for await (const fetched of fetchBodies(connection, wanted, broken)) {
+        yield { uidValidity, fetched };
+        if (signal.aborted) return;
+      }
+      for (const uid of plan.lone) {
+        const struck = strikeKey(name, uidValidity, uid);
+        if ((this.#strikes.get(struck) ?? 0) >= STRIKES) {
+          const error = new MailError("malformed", `the connection ends whenever message ${uid} is asked for`, {
+            scope: "message",
+            remedy: "give-up",
+          });
+          yield { uidValidity, fetched: { uid, row: undefined, error } };
+        } else
+          for await (const fetched of fetchOne(connection, uid, broken)) {
+            yield { uidValidity, fetched };
+            this.#strikes.delete(struck);
+          }
+        if (signal.aborted) return;
+      }
+    } finally {
+      release();
+    }
+  }
+
+  async #list(
+    connection: Connection,
+    name: string,
+    range: string,
+    uidValidity: string,
+    reading: Reading,
+  ): Promise<Plan> {
+    const plan = newPlan(uidValidity);
+    for await (const rows of listMessages(connection, range))
+      for (const row of rows) {
+        const wait = this.#judge(name, plan, row, reading);
+        if (wait !== undefined) await wait;
+      }
+    reading.listed();
+    return plan;
+  }
+
+  #judge(name: string, plan: Plan, row: ListedRow, { want }: Reading): Promise<void> | undefined {
+    const answer = want(row, plan.uidValidity);
+    const take = (isWanted: boolean): void => {
+      if (!isWanted) return;
+      if (this.#strikes.has(strikeKey(name, plan.uidValidity, row.uid))) {
+        plan.lone.push(row.uid);
+        return;
+      }
+      plan.uids.push(row.uid);
+      plan.sizes.push(row.size ?? 0);
+    };
+    if (typeof answer !== "boolean") return answer.then(take);
+    take(answer);
+    return undefined;
+  }
+
+  #broken(name: string, uidValidity: string, signal: AbortSignal): (uid: number) => void {
+    return (uid) => {
+      const struck = strikeKey(name, uidValidity, uid);
+      if (!signal.aborted) this.#strikes.set(struck, (this.#strikes.get(struck) ?? 0) + 1);
+    };
+  }
+}
+
+function newPlan(uidValidity: string): Plan {
+  return { uidValidity, uids: new GrowingUint32(), sizes: new GrowingUint32(), lone: [] };
+}
+
+function strikeKey(name: string, uidValidity: string, uid: number): string {
+  return JSON.stringify([name, uidValidity, uid]);
+}
+
+function madeAnew(name: string): MailError {
+  return new MailError("not-found", `the folder ${name} was made anew while it was read`, {
+    scope: "folder",
+    remedy: "retry",
+  });
+}
+
+/** The wait ends on abort; what was waited for goes on by itself. */
+function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  work.catch(() => undefined);
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
