@@ -68,7 +68,7 @@ function write(folder: MailFolder, message: Message, signal: AbortSignal): Writt
     const extra = file.datesKept ? held.extra : { ...(held.extra ?? NO_EXTRA), received };
     return { folder, file, base, name: base + infoOf(held.letters), ...(extra === undefined ? {} : { extra }) };
   };
-  const letters = plainLetters(traits);
+  const letters = plainLetters(traits, folder.keywords);
   if (letters === undefined)
     return holdTraits(traits, folder.keywords).then(async (held) =>
       written(held, await writeTemporary(path, message, size, signal)),

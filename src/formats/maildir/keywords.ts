@@ -41,6 +41,7 @@ export function keywordsOf(folder: BytePath): Keywords {
   let stamp = "";
   let used: Set<string> | undefined;
   let running: Promise<void> = Promise.resolve();
+  const waiting = new Set<string>();
 
   const take = (table: (string | undefined)[]): void => {
     names = table;
@@ -101,7 +102,13 @@ export function keywordsOf(folder: BytePath): Keywords {
     letterOf: (keyword) => letters.get(keyword.toLowerCase()),
     async ensure(keywords) {
       if (missing(keywords).length === 0 || full(names)) return;
-      const next = running.then(() => extend([...keywords]));
+      // Many messages with new keywords come at once: one writing serves them all.
+      for (const keyword of keywords) waiting.add(keyword);
+      const next = running.then(() => {
+        const all = missing(new Set([...keywords, ...waiting]));
+        waiting.clear();
+        return all.length === 0 ? undefined : extend(all);
+      });
       running = next.catch(() => undefined);
       try {
         await next;

@@ -51,11 +51,19 @@ export interface Held {
   readonly extra?: Extra;
 }
 
-/** The letters of traits that are flags alone, as most are: nothing has to be asked or kept for them. */
-export function plainLetters({ flags, keywords, labels }: Omit<Traits, "received">): string | undefined {
-  if (keywords.size > 0 || labels.size > 0) return undefined;
+/** The letters of traits that need nothing else: no sidecar, and no keyword that has no letter yet. */
+export function plainLetters(
+  { flags, keywords, labels }: Omit<Traits, "received">,
+  table: Keywords,
+): string | undefined {
+  if (labels.size > 0) return undefined;
   let letters = "";
   for (const flag of flags) letters += letterOf(flag);
+  for (const keyword of keywords) {
+    const letter = table.letterOf(keyword);
+    if (letter === undefined) return undefined;
+    letters += keyword.toLowerCase() === FORWARDED.toLowerCase() ? PASSED + letter : letter;
+  }
   return letters;
 }
 
