@@ -48,7 +48,7 @@ const OPTIONS_OF: Readonly<Record<Verb, Readonly<Record<string, Options>>>> = {
   },
   verify: {
     "both-ways": own("Messages that only the target has count as differences too"),
-    quick: own("Compare without reading the messages"),
+    quick: own("Compare Message-ID, size, date and flags, without the bodies: weaker"),
     ...SELECTION_OPTIONS,
     ...CONNECTION_OPTIONS,
     ...SOURCE_SECRET_OPTIONS,

@@ -91,3 +91,13 @@ export async function* scanLines(
   }
   if (carriedLength > 0) yield [{ offset: lineAt, text: undefined, torn: true }];
 }
+
+/** Octets of a torn end that are looked at. */
+const TORN_END = 1 << 20;
+
+/** True when what `scanLines` gave as torn at `offset` is a whole line whose line end alone was changed: no power cut leaves that. */
+export async function lacksOnlyItsEnd(read: ReadAt, offset: number): Promise<boolean> {
+  const bytes = Buffer.alloc(TORN_END);
+  const length = await read(bytes, offset);
+  return length < TORN_END && (holds(bytes.subarray(0, length)) || holds(bytes.subarray(0, length - 1)));
+}

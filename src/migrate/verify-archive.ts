@@ -1,142 +1,96 @@
-// A Maildir archive by itself: every message that its ledgers recorded is there, with the bytes that were recorded.
+// An archive by itself: every message that its ledgers recorded is there, with the bytes that were recorded.
 
-import { createHash } from "node:crypto";
-import { type FileHandle, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { scanLines } from "../core/lines.ts";
-import { errno, ioError, MailError } from "../mail/errors.ts";
-import { type ContentKey, keyOf } from "../mail/key.ts";
-import { NO_TRAITS, showPath } from "../mail/model.ts";
+import { MailError } from "../mail/errors.ts";
+import { keyOf } from "../mail/key.ts";
+import { showPath } from "../mail/model.ts";
 import type { Source } from "../sources/source.ts";
-import { KeyTable } from "./key-table.ts";
-import { decode } from "./ledger-codec.ts";
+import { firstWord, list, nameKey, type Recorded, readLedgers } from "./verify-journals.ts";
+
+export interface VerifiedArchive {
+  readonly messages: number;
+  /** Messages that no ledger records (another program put them there): they are read, and cannot be judged. */
+  readonly unrecorded: number;
+}
+
+/** What the archive's format knows beyond the contract of a source. */
+export interface ArchiveKnowledge {
+  /** True for the name of a message that we stored: it must have a record. */
+  isOurs(id: string): boolean;
+}
 
 /**
- * Reads every message of the archive and every journal of its ledgers (`home` is the archive's `mailferry/`). Each damaged,
- * missing or unreadable message and each bad journal line is given to `onProblem`, in one line. A message that no ledger
- * records (put there by another program) is read, and cannot be judged.
+ * Reads every message of a Maildir archive and every journal of its ledgers (`home` is the archive's `mailferry/`). Each damaged,
+ * missing or unreadable message and each bad journal line is given to `onProblem`, in one line.
  */
 export async function verifyArchive(
   source: Source,
   home: string,
   signal: AbortSignal,
   onProblem: (text: string) => void,
-): Promise<{ messages: number }> {
-  const recorded = await readLedgers(join(home, "ledger"), onProblem);
-  const generations = new Set<string>();
+  knows: ArchiveKnowledge = { isOurs: () => false },
+): Promise<VerifiedArchive> {
+  const recorded = await readLedgers(join(home, "ledger"), source.identity, onProblem);
+  const traits = new Set((await list(join(home, "traits"))).map((file) => file.replace(/\.jsonl$/, "")));
+  const left = new Set(traits);
   let messages = 0;
+  let unrecorded = 0;
   for await (const folder of source.folders(signal)) {
     if (!folder.selectable) continue;
     const name = folder.name ?? showPath(folder.path);
+    const where = showPath(folder.path);
     const expected = recorded.get(name);
     recorded.delete(name);
+    let generation: string | undefined;
+    let strays = 0;
     for await (const slice of source.slices(folder, signal))
       for await (const { entry, content } of source.read(slice, { want: () => true, signal })) {
         messages++;
-        const { id, generation } = entry.origin;
-        generations.add(generation);
+        const { id } = entry.origin;
+        generation = entry.origin.generation;
         try {
           const { key } = await keyOf(content);
-          const [row] = expected?.find(nameKey(id)) ?? [];
-          if (row === undefined) continue;
-          expected?.take(row.index);
-          if (row.id !== firstWord(key)) onProblem(`${showPath(folder.path)}: ${id} has other bytes than were stored`);
+          const [row] = expected?.table.find(nameKey(id)) ?? [];
+          if (row === undefined) {
+            unrecorded++;
+            if (knows.isOurs(id)) strays++;
+            continue;
+          }
+          expected?.table.take(row.index);
+          if (row.id !== firstWord(key)) onProblem(`${where}: ${id} has other bytes than were stored`);
         } catch (error) {
           if (!(error instanceof MailError) || error.details.scope !== "message") throw error;
-          onProblem(`${showPath(folder.path)}: ${id} cannot be read: ${error.message}`);
+          onProblem(`${where}: ${id} cannot be read: ${error.message}`);
         }
       }
-    let gone = 0;
-    for (const _ of expected?.left() ?? []) gone++;
-    if (gone > 0) onProblem(`${showPath(folder.path)}: ${gone} messages that were stored are no longer there`);
+    if (generation !== undefined) left.delete(generation);
+    checkFolder(where, expected, { generation, strays, hasTraits: traits.has(generation ?? "") }, onProblem);
   }
   // What file names cannot hold (labels, further keywords, odd dates) lies in a file a folder, under the folder's own id.
-  for (const file of await list(join(home, "traits")))
-    if (!generations.has(file.replace(/\.jsonl$/, "")))
-      onProblem(`${join(home, "traits", file)} belongs to no folder: that folder's labels and keywords are not read`);
-  for (const [name, table] of recorded)
+  for (const id of left)
+    onProblem(`${join(home, "traits", id)}.jsonl belongs to no folder: that folder's labels and keywords are not read`);
+  for (const [name, { table }] of recorded)
     if (table.size > 0) onProblem(`${name}: the folder is gone, and with it ${table.size} messages that were stored`);
-  return { messages };
+  return { messages, unrecorded };
 }
 
-/** By target folder: the names of the messages stored, each with the first 32 bits of its content key. */
-async function readLedgers(directory: string, onProblem: (text: string) => void): Promise<Map<string, KeyTable>> {
-  const tables = new Map<string, KeyTable>();
-  for (const pair of await list(directory))
-    for (const file of await list(join(directory, pair)))
-      if (file.endsWith(".jsonl")) await readJournal(join(directory, pair, file), tables, onProblem);
-  return tables;
-}
-
-async function readJournal(
-  path: string,
-  tables: Map<string, KeyTable>,
+function checkFolder(
+  where: string,
+  expected: Recorded | undefined,
+  found: { readonly generation: string | undefined; readonly strays: number; readonly hasTraits: boolean },
   onProblem: (text: string) => void,
-): Promise<void> {
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(path, "r");
-    const file = handle;
-    let table = new KeyTable();
-    let name: string | undefined;
-    let number = 0;
-    for await (const lines of scanLines(
-      async (buffer, at) => (await file.read(buffer, 0, buffer.length, at)).bytesRead,
-      0,
-    ))
-      for (const { text, torn } of lines) {
-        number++;
-        if (text === undefined) {
-          if (!torn) onProblem(`${path}: line ${number} is damaged`);
-          continue;
-        }
-        if (number === 1) {
-          name = folderOf(text);
-          continue;
-        }
-        const line = decode(text);
-        if (line?.s === "forget") table = new KeyTable();
-        if (line?.s !== "done" || line.r === undefined) continue;
-        const key = nameKey(line.r);
-        if (table.find(key).next().done === true) table.add(key, NO_TRAITS, firstWord(line.k));
-      }
-    if (name !== undefined) merge(tables, name, table);
-  } catch (error) {
-    throw ioError(`cannot read ${path}`, error);
-  } finally {
-    await handle?.close();
-  }
-}
-
-function merge(tables: Map<string, KeyTable>, name: string, table: KeyTable): void {
-  const before = tables.get(name);
-  if (before === undefined) {
-    tables.set(name, table);
-    return;
-  }
-  for (const { key, id } of table.entries()) if (before.find(key).next().done === true) before.add(key, NO_TRAITS, id);
-}
-
-/** A message's unique name in the form of a key. */
-function nameKey(name: string): ContentKey {
-  return createHash("sha256").update(name).digest("hex") as ContentKey;
-}
-
-function firstWord(key: string): number {
-  return Number.parseInt(key.slice(0, 8), 16);
-}
-
-function folderOf(header: string): string | undefined {
-  const parsed: unknown = JSON.parse(header);
-  if (typeof parsed !== "object" || parsed === null || !("folder" in parsed)) return undefined;
-  return typeof parsed.folder === "string" ? parsed.folder : undefined;
-}
-
-async function list(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if (errno(error) === "ENOENT") return [];
-    throw ioError(`cannot read ${directory}`, error);
-  }
+): void {
+  const { generation, strays, hasTraits } = found;
+  let gone = 0;
+  for (const _ of expected?.table.left() ?? []) gone++;
+  if (gone > 0) onProblem(`${where}: ${gone} messages that were stored are no longer there`);
+  // After a run that was killed the next one records what it had stored.
+  if (strays > 0 && expected?.closed !== false)
+    onProblem(
+      `${where}: ${strays} messages that were stored are in no ledger: one is missing, or an older one was put back`,
+    );
+  if (expected === undefined || generation === undefined) return;
+  if (expected.generations.size > 0 && !expected.generations.has(generation))
+    onProblem(`${where}: the folder's own id is not the one that was recorded`);
+  if (expected.labels && !hasTraits) onProblem(`${where}: the file with its labels is missing`);
 }

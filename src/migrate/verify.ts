@@ -1,5 +1,7 @@
 // Verify: every message of one end is in the other, by content key, with the traits that both ends can keep.
 
+import { createHash } from "node:crypto";
+import { folderMatcher } from "../core/glob.ts";
 import { hash32 } from "../core/hash.ts";
 import { configError, MailError } from "../mail/errors.ts";
 import { common, difference, type Fidelity, narrow } from "../mail/fidelity.ts";
@@ -15,7 +17,7 @@ import { type FolderMap, selectFolders, targetPath } from "./plan.ts";
 export interface VerifyOptions extends FolderMap {
   /** What the target has beside the source's messages counts as a difference too. */
   readonly bothWays?: boolean;
-  /** Compare received date, size and flags, and read no message: quick, and weaker. */
+  /** Compare Message-ID, size (where both ends know it alike), date and flags, and read no bodies: quick, and weaker. */
   readonly quick?: boolean;
   readonly since?: number;
   readonly before?: number;
@@ -24,7 +26,7 @@ export interface VerifyOptions extends FolderMap {
 }
 
 export interface VerifyFinding {
-  readonly kind: "missing" | "changed" | "altered" | "extra" | "folder-missing" | "unreadable";
+  readonly kind: "missing" | "changed" | "altered" | "extra" | "folder-missing" | "folder-extra" | "unreadable";
   readonly folder: FolderPath;
   readonly origin?: Origin;
   /** One line for a person. */
@@ -49,6 +51,8 @@ export interface VerifySummary {
   readonly extra: number;
   /** Folders, empty ones too, that the target does not have. */
   readonly foldersMissing: number;
+  /** Folders, empty ones too, that the source does not have; they count with `bothWays`. */
+  readonly foldersExtra: number;
   readonly equal: boolean;
   readonly seconds: number;
 }
@@ -106,8 +110,13 @@ export async function verify(
       report(result);
   }
   const asked = options.select?.include.length ?? 0;
+  let foldersExtra = 0;
   for (const folder of asked > 0 ? [] : present.values()) {
-    const extra = await countOf(target, folder, options, signal);
+    if (!isConcerned(folder.path, options)) continue;
+    foldersExtra++;
+    const extra = await countOf(target, folder, signal);
+    if (extra === 0 && options.bothWays === true)
+      onFinding({ kind: "folder-extra", folder: folder.path, what: "an empty folder that the source does not have" });
     if (extra > 0) {
       onFinding({
         kind: "extra",
@@ -129,7 +138,12 @@ export async function verify(
     changed,
     extra,
     foldersMissing,
-    equal: foldersMissing === 0 && missing === 0 && changed === 0 && (options.bothWays !== true || extra === 0),
+    foldersExtra,
+    equal:
+      foldersMissing === 0 &&
+      missing === 0 &&
+      changed === 0 &&
+      (options.bothWays !== true || (extra === 0 && foldersExtra === 0)),
     seconds: (Date.now() - started) / 1000,
   };
 }
@@ -171,13 +185,17 @@ async function compareFolder(
         continue;
       }
       const wanted = narrow(traits, ground).kept;
-      const row = best(table.find(key), wanted, ground);
+      const differences = (row: Row): string[] => [
+        ...traitDifferences(row.traits, wanted, ground),
+        ...(options.quick === true ? sizeDifference(row.id, id) : []),
+      ];
+      const row = best(table.find(key), differences);
       if (row === undefined) {
-        absent.push({ origin, id, date, what: "not in the target" });
+        absent.push({ origin, id: options.quick === true ? 0 : id, date, what: "not in the target" });
         continue;
       }
       table.take(row.index);
-      const differs = traitDifferences(row.traits, wanted, ground);
+      const differs = differences(row);
       if (differs.length === 0) matched++;
       else {
         changed++;
@@ -205,6 +223,12 @@ async function compareFolder(
   if (extra > 0 && there !== undefined)
     onFinding({ kind: "extra", folder: there.path, what: `${extra} messages that the source does not have` });
   return results;
+}
+
+/** Whether a folder of the target that no folder leads to is any of this comparison's business. */
+function isConcerned(path: FolderPath, { into, select }: VerifyOptions): boolean {
+  if (into !== undefined && !into.every((name, i) => path[i] === name)) return false;
+  return select === undefined || !folderMatcher(select.exclude)(path);
 }
 
 /** The target is read whole: a copy whose date was lost must be found all the same. */
@@ -240,14 +264,19 @@ function isOutside(traits: Traits, options: VerifyOptions): boolean {
   return isFiltered(entry, { ...options, stateDirectory: "" }, traits.received, undefined);
 }
 
-/** Of twins, the one whose traits are the same. */
-function best(rows: Iterable<Row>, wanted: Traits, ground: Fidelity): Row | undefined {
+/** Of twins, the one that does not differ. */
+function best(rows: Iterable<Row>, differences: (row: Row) => readonly string[]): Row | undefined {
   let first: Row | undefined;
   for (const row of rows) {
-    if (traitDifferences(row.traits, wanted, ground).length === 0) return row;
+    if (differences(row).length === 0) return row;
     first ??= row;
   }
   return first;
+}
+
+function sizeDifference(target: number, source: number): string[] {
+  if (target === 0 || source === 0 || target === source) return [];
+  return [`${source} bytes at the source, ${target} in the target`];
 }
 
 function traitDifferences(target: Traits, source: Traits, ground: Fidelity): string[] {
@@ -273,6 +302,7 @@ interface Seen {
   readonly traits: Traits;
   /** Undefined when it could not be read; then `problem` says why. */
   readonly key: ContentKey | undefined;
+  /** A hash of the Message-ID, 0 for none; with `quick` the octets with CRLF line ends, 0 where they are not known. */
   readonly id: number;
   readonly problem?: string;
 }
@@ -287,21 +317,23 @@ async function* messages(
   signal: AbortSignal,
 ): AsyncGenerator<Seen> {
   const filter: RunOptions = { ...options, stateDirectory: "" };
-  const quick: Seen[] = [];
-  const want = (entry: Entry): boolean => {
-    if (isFiltered(entry, filter, entry.traits.received, entry.size)) return false;
-    if (options.quick !== true) return true;
-    quick.push({ origin: entry.origin, traits: entry.traits, key: weakKey(entry), id: 0 });
-    return false;
-  };
+  const quick = options.quick === true;
+  const isWanted = (entry: Entry): boolean => !isFiltered(entry, filter, entry.traits.received, entry.size);
+  if (quick && source.identify !== undefined) {
+    for await (const { entry, messageId } of source.identify(folder, signal))
+      if (isWanted(entry)) yield identified(source, entry, messageId);
+    signal.throwIfAborted();
+    return;
+  }
   for await (const slice of source.slices(folder, signal)) {
-    for await (const { entry, content } of source.read(slice, { want, signal })) {
+    for await (const { entry, content } of source.read(slice, { want: isWanted, signal })) {
       const hasher = new KeyHasher();
       let head: Uint8Array = new Uint8Array(0);
       try {
         for await (const chunk of content) {
           if (head.length < HEAD)
             head = head.length === 0 ? chunk.slice(0, HEAD) : Buffer.concat([head, chunk]).subarray(0, HEAD);
+          if (quick && (head.length >= HEAD || /\r?\n\r?\n/.test(Buffer.from(head).toString("latin1")))) break;
           hasher.update(chunk);
         }
       } catch (error) {
@@ -311,26 +343,35 @@ async function* messages(
         yield { origin: entry.origin, traits: entry.traits, key: undefined, id: 0, problem: error.message };
         continue;
       }
-      yield { origin: entry.origin, traits: entry.traits, key: hasher.digest().key, id: idHash(messageIdOf(head)) };
+      const messageId = messageIdOf(head);
+      yield quick
+        ? identified(source, entry, messageId)
+        : { origin: entry.origin, traits: entry.traits, key: hasher.digest().key, id: idHash(messageId) };
     }
     signal.throwIfAborted();
-    yield* quick.splice(0);
   }
 }
 
-/** Date alone: sizes count line ends, which stores keep differently. */
-function weakKey(entry: Entry): ContentKey {
-  const seconds = Math.abs(entry.traits.received?.epochSeconds ?? 0);
-  return seconds.toString(16).padStart(32, "0") as ContentKey;
+/** What a message is known by without its body: its Message-ID, where it has none its date; and beside that its size. */
+function identified(source: Source, entry: Entry, messageId: string | undefined): Seen {
+  const { origin, traits } = entry;
+  const name = messageId ?? `date ${traits.received?.epochSeconds ?? "none"}`;
+  const key = createHash("sha256").update(name).digest("hex") as ContentKey;
+  return { origin, traits, key, id: (source.wireSize?.(entry) ?? 0) >>> 0 };
 }
 
 function idHash(messageId: string | undefined): number {
   return messageId === undefined ? 0 : hash32(messageId, 1);
 }
 
-async function countOf(source: Source, folder: Folder, options: VerifyOptions, signal: AbortSignal): Promise<number> {
+async function countOf(source: Source, folder: Folder, signal: AbortSignal): Promise<number> {
   let count = 0;
-  for await (const _ of messages(source, folder, { ...whole(options), quick: true }, signal)) count++;
+  const want = (): boolean => {
+    count++;
+    return false;
+  };
+  for await (const slice of source.slices(folder, signal)) for await (const _ of source.read(slice, { want, signal }));
+  signal.throwIfAborted();
   return count;
 }
 

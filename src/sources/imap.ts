@@ -6,7 +6,15 @@ import type { Entry, Folder, Origin, Traits } from "../mail/model.ts";
 import { showPath } from "../mail/model.ts";
 import type { Connection } from "../protocol/imap/connection.ts";
 import type { FetchRow } from "../protocol/imap/fetch.ts";
-import { isSelectable, type Listed, listMailboxes, personalNamespace, specialUse } from "../protocol/imap/mailbox.ts";
+import { identifyMessages } from "../protocol/imap/identify.ts";
+import {
+  isSelectable,
+  type Listed,
+  listMailboxes,
+  personalNamespace,
+  selectMailbox,
+  specialUse,
+} from "../protocol/imap/mailbox.ts";
 import { nameFor, pathsOf } from "../protocol/imap/names.ts";
 import { ConnectionPool } from "../protocol/imap/pool.ts";
 import { FolderReader, type Reading } from "../protocol/imap/read-folder.ts";
@@ -136,6 +144,25 @@ export async function openImapSource(server: ServerOptions, signal: AbortSignal,
       if (folder.selectable) yield { folder };
     },
     read,
+    async *identify(folder, abort) {
+      if (!folder.selectable) return;
+      const name = rawName(folder);
+      using lease = await pool.lease(name, abort);
+      const { connection } = lease;
+      const release = connection.endOn(abort);
+      try {
+        const { uidValidity, exists } = await selectMailbox(connection, name, true);
+        for await (const { row, messageId } of identifyMessages(connection, exists)) {
+          const origin = { folder: folder.path, generation: uidValidity, id: String(row.uid) };
+          const size = row.size === undefined ? {} : { size: row.size };
+          yield { entry: { origin, traits: traitsOf(row), ...size }, messageId };
+        }
+      } finally {
+        release();
+      }
+    },
+    // RFC 3501 2.3.4.
+    wireSize: ({ size }) => size,
     remove,
     async checkRemove(abort) {
       const name = await trashOf(abort);

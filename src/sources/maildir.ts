@@ -12,7 +12,7 @@ import { pathOfDirectory } from "../formats/maildir/folder-name.ts";
 import { findFolders } from "../formats/maildir/layout.ts";
 import { type Listing, listFolder, PLACES } from "../formats/maildir/listing.ts";
 import { locatorOf } from "../formats/maildir/locate.ts";
-import { parseFileName } from "../formats/maildir/names.ts";
+import { announcedSize, parseFileName, parseOwn } from "../formats/maildir/names.ts";
 import { type BytePath, fsPath, showBytes, toBytes } from "../formats/maildir/paths.ts";
 import { readSubscriptions } from "../formats/maildir/subscriptions.ts";
 import { configError, errno, ioError, isAbort, MailError } from "../mail/errors.ts";
@@ -91,6 +91,13 @@ export async function openMaildirSource(options: { readonly path: string }, sign
     },
     async *remove(origins, stop) {
       yield* removeFiles(origins, stop, directoryOf);
+    },
+    wireSize({ origin, size }) {
+      const { base } = parseFileName(origin.id.replace(/^(?:cur|new)\//, ""));
+      const wire = /,W=(\d{1,15})(?=,|$)/.exec(base);
+      // What another program's name says is not trusted; where a file of ours has another size than its name, it is damaged.
+      if (wire === null || parseOwn(base) === undefined) return undefined;
+      return announcedSize(base) === size ? Number(wire[1]) : size;
     },
     async [Symbol.asyncDispose]() {},
   } satisfies Source;

@@ -51,6 +51,13 @@ export interface Source extends AsyncDisposable {
    * when the store cannot delete single messages safely (no UIDPLUS).
    */
   remove?(origins: AsyncIterable<Origin>, signal: AbortSignal): AsyncIterable<Origin>;
+  /** Every message with its Message-ID, where the store gives them without bodies. Throws what `read` throws. */
+  identify?(
+    folder: Folder,
+    signal: AbortSignal,
+  ): AsyncIterable<{ readonly entry: Entry; readonly messageId: string | undefined }>;
+  /** The message's octets with CRLF line ends, where the store knows them exactly and without reading. */
+  wireSize?(entry: Entry): number | undefined;
   /**
    * Asked before anything is copied that `remove` is to delete: throws what it would throw for every message (MailError config).
    * Gives a sentence for the user where deleting here is not what the word says.

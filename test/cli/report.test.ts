@@ -208,7 +208,16 @@ describe("tables", () => {
 
   it("of a comparison end with the sum", () => {
     const one = { folder: ["A"], name: "A", matched: 5, missing: 1, changed: 2, extra: 0 };
-    const sum = { matched: 5, missing: 1, changed: 2, extra: 0, foldersMissing: 0, equal: false, seconds: 1 };
+    const sum = {
+      matched: 5,
+      missing: 1,
+      changed: 2,
+      extra: 0,
+      foldersMissing: 0,
+      foldersExtra: 0,
+      equal: false,
+      seconds: 1,
+    };
     expect(renderVerify({ folders: [one], ...sum }).at(-1)).toMatch(/in sum +5 +1 +2 +0/);
   });
 });

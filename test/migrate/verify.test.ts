@@ -108,4 +108,76 @@ describe("two ends", () => {
     const { summary } = await compare(memorySource([inbox(...many(0))]), copyOf([inbox(...many(7))]));
     expect(summary).toMatchObject({ equal: true, matched: 3000 });
   });
+
+  it("differ by an empty folder too many, which counts only both ways; not by what was left out", async () => {
+    const extra = () => copyOf([inbox(), { path: ["Empty"], generation: "1", mail: [] }]);
+    expect((await compare(memorySource([inbox()]), extra())).summary).toMatchObject({ equal: true, foldersExtra: 1 });
+    const both = await compare(memorySource([inbox()]), extra(), { bothWays: true });
+    expect(both.summary.equal).toBe(false);
+    expect(both.kinds).toEqual(["folder-extra"]);
+    const select = { include: [], exclude: ["Empty"] };
+    expect((await compare(memorySource([inbox()]), extra(), { bothWays: true, select })).summary.equal).toBe(true);
+  });
+});
+
+describe("quick", () => {
+  const sized = (source: Source): Source => ({ ...source, wireSize: ({ size }) => size });
+  const quick = { quick: true };
+
+  it("finds a message that is missing although another of the same second and flags is there", async () => {
+    const { summary, kinds } = await compare(
+      memorySource([inbox(...three())]),
+      copyOf([inbox(...three().slice(1))]),
+      quick,
+    );
+    expect(summary).toMatchObject({ equal: false, matched: 2, missing: 1 });
+    expect(kinds).toEqual(["missing"]);
+    const swapped = [mail("a", undefined, seen), mail("b", undefined, seen), mail("d", undefined, seen)];
+    const other = await compare(memorySource([inbox(...three())]), copyOf([inbox(...swapped)]), quick);
+    expect(other.summary).toMatchObject({ matched: 2, missing: 1, extra: 1 });
+  });
+
+  it("finds another size, date and flag", async () => {
+    const long = mail("a", "Message-ID: <a@example>\r\n\r\nlonger\r\nthan it was\r\n", seen);
+    const late = mail("b", undefined, { ...seen, received: { epochSeconds: 1001 } });
+    const read = mail("c", undefined, { received: seen.received });
+    const { findings } = await compare(
+      sized(memorySource([inbox(...three())])),
+      sized(copyOf([inbox(long, late, read)])),
+      quick,
+    );
+    expect(findings.map(({ what }) => what)).toEqual([
+      expect.stringMatching(/^\d+ bytes at the source, \d+ in the target$/),
+      expect.stringContaining("received"),
+      "the target lacks seen",
+    ]);
+  });
+
+  it("reads no body: what lies behind the header is never asked for", async () => {
+    const source = memorySource([inbox(mail("a", `Message-ID: <a@example>\r\n\r\nbody\r\n`))]);
+    const lazy: Source = {
+      ...source,
+      async *read(slice, options) {
+        for await (const { entry } of source.read(slice, options))
+          yield {
+            entry,
+            content: (async function* () {
+              yield Buffer.from("Message-ID: <a@example>\r\n\r\n");
+              throw new Error("the body was read");
+            })(),
+          };
+      },
+    };
+    expect((await compare(lazy, { ...lazy, identity: "other" }, quick)).summary).toMatchObject({
+      equal: true,
+      matched: 1,
+    });
+  });
+
+  it("is weaker, and says so: equal Message-ID, size and date with another body pass", async () => {
+    const other = mail("a", `Message-ID: <a@example>\r\n\r\nbodY a\r\n`);
+    const both = [sized(memorySource([inbox(mail("a"))])), sized(copyOf([inbox(other)]))] as const;
+    expect((await compare(...both, quick)).summary.equal).toBe(true);
+    expect((await compare(...both)).summary.equal).toBe(false);
+  });
 });

@@ -106,14 +106,15 @@ export function renderVerify(summary: VerifySummary): string[] {
 }
 
 function verdictOf(summary: VerifySummary, options: { readonly bothWays: boolean; readonly quick: boolean }): string {
-  const { matched, missing, changed, extra, foldersMissing, seconds } = summary;
-  const how = options.quick ? ", by received date and flags alone" : "";
+  const { matched, missing, changed, extra, foldersMissing, foldersExtra, seconds } = summary;
+  const how = options.quick ? ", by Message-ID, size, date and flags, without reading the bodies: weaker" : "";
   if (summary.equal)
     return `Verified: ${plural(matched, "message")} of the source ${matched === 1 ? "is" : "are"} in the target${how} (${showSeconds(seconds)}).`;
   const parts = [
     ...(missing > 0 ? [`${showCount(missing)} missing`] : []),
     ...(changed > 0 ? [`${showCount(changed)} changed`] : []),
     ...(options.bothWays && extra > 0 ? [`${showCount(extra)} extra`] : []),
+    ...(options.bothWays && foldersExtra > 0 ? [plural(foldersExtra, "extra folder")] : []),
     ...(foldersMissing > 0 ? [plural(foldersMissing, "missing folder")] : []),
   ];
   return `Different: ${parts.join(", ")}${how}. Copying again with --recheck brings what is missing.`;
@@ -129,8 +130,9 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
     if (problems++ < PRINTED || ui.verbose > 0) ui.insist(cut(what, 400));
   };
   let messages = 0;
+  let unrecorded = 0;
   try {
-    ({ messages } = await (archive.kind === "maildir" ? checkMaildir : checkZip)(
+    ({ messages, unrecorded = 0 } = await (archive.kind === "maildir" ? checkMaildir : checkZip)(
       archive.path,
       interrupts.signal,
       onProblem,
@@ -140,9 +142,11 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
     if (!(error instanceof MailError) || error.code !== "malformed") throw error;
     onProblem(error.message);
   }
-  const summary = { messages, problems };
+  const summary = { messages, problems, unrecorded };
   if (ui.json) await ui.emit({ type: "archive-checked", ...summary });
   await file?.finish({ summary });
+  if (unrecorded > 0)
+    ui.say(`${plural(unrecorded, "message")} of other programs: read, and in no ledger to compare them with.`);
   if (problems === 0) ui.say(`Sound: ${plural(messages, "message")} in ${showEndpoint(archive)}.`);
   else
     ui.insist(
@@ -156,15 +160,31 @@ type Check = (
   path: string,
   signal: AbortSignal,
   onProblem: (what: string) => void,
-) => Promise<{ readonly messages: number }>;
+) => Promise<{ readonly messages: number; readonly unrecorded?: number }>;
 
-const checkMaildir: Check = async (path, signal, onProblem) => {
+/** A Maildir archive by itself. */
+export const checkMaildir: Check = async (path, signal, onProblem) => {
   const { verifyArchive } = await import("../../migrate/verify-archive.ts");
+  const { checkMaildirFiles } = await import("../../formats/maildir/check.ts");
+  const { parseOwn } = await import("../../formats/maildir/names.ts");
   await using source = await openSource({ kind: "maildir", path }, {}, signal);
-  return await verifyArchive(source, join(path, "mailferry"), signal, onProblem);
+  await checkMaildirFiles(path, onProblem);
+  const knows = { isOurs: (id: string) => parseOwn(id) !== undefined };
+  return await verifyArchive(source, join(path, "mailferry"), signal, onProblem, knows);
 };
 
-const checkZip: Check = async (path, signal, onProblem) => {
+/** An mboxzip, a file or a directory, by itself. */
+export const checkZip: Check = async (path, signal, onProblem) => {
   const { checkMboxZip } = await import("../../formats/mboxzip/check.ts");
-  return checkMboxZip(path, signal, onProblem);
+  const { parseRef } = await import("../../formats/mboxzip/ref.ts");
+  const { readLedgers } = await import("../../migrate/verify-journals.ts");
+  const { messages, archive, last } = await checkMboxZip(path, signal, onProblem);
+  if (archive === undefined || last === 0) return { messages };
+  // The last zips may be missing without a gap: the ledger knows of them.
+  let recorded = 0;
+  await readLedgers(join(path, "mailferry", "ledger"), `mboxzip:${archive}`, onProblem, (ref) => {
+    recorded = Math.max(recorded, parseRef(ref)?.zip ?? 0);
+  });
+  if (recorded > last) onProblem(`${path}: the zips from ${last + 1} to ${recorded} are missing`);
+  return { messages };
 };

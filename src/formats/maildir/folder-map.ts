@@ -3,6 +3,7 @@
 import { appendFile, open, readFile, truncate } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ensureDirectory, PRIVATE_FILE, syncDirectory } from "../../core/files.ts";
+import { frame, unframe } from "../../core/lines.ts";
 import { errno, ioError } from "../../mail/errors.ts";
 import type { FolderPath, SpecialUse } from "../../mail/model.ts";
 
@@ -52,7 +53,7 @@ export async function addFolderNote(file: string, note: FolderNote): Promise<voi
     const isNew = await ensureDirectory(dirname(file));
     await endLastLine(file);
     const { directory, path, use, selectable } = note;
-    await appendFile(file, `${JSON.stringify({ d: directory, p: path, u: use, s: selectable })}\n`, {
+    await appendFile(file, frame(JSON.stringify({ d: directory, p: path, u: use, s: selectable })), {
       mode: PRIVATE_FILE,
       flush: true,
     });
@@ -86,7 +87,9 @@ async function endLastLine(file: string): Promise<void> {
 /** A note comes from a file that anybody may have written: its directory must be one entry below the root. */
 function parse(line: string): FolderNote | undefined {
   try {
-    const value: unknown = JSON.parse(line);
+    // A line without a checksum is of a time before there was one.
+    const json = line.startsWith("{") ? line : unframe(Buffer.from(line, "utf8"));
+    const value: unknown = JSON.parse(json ?? "");
     if (typeof value !== "object" || value === null) return undefined;
     const { d, p, u, s } = value as Record<string, unknown>;
     if (typeof d !== "string" || !/^(\.[^/\x00]+)?$/.test(d) || d === "..") return undefined;

@@ -84,9 +84,10 @@ export interface MailFolder {
 
 /** Opens a folder. `traitsFile`: where its sidecar lies, or will. Nothing is made, and no file stays open. */
 export async function openMailFolder(directory: BytePath, traitsFile: BytePath | undefined): Promise<MailFolder> {
-  const keywords = keywordsOf(directory);
-  await keywords.load();
+  const table = keywordsOf(directory);
+  await table.load();
   const sidecar = await openSidecar(traitsFile);
+  const keywords = traitsFile === undefined ? table : noted(table, sidecar);
   const locator = locatorOf(directory);
   const stores = { keywords, sidecar };
 
@@ -110,6 +111,35 @@ export async function openMailFolder(directory: BytePath, traitsFile: BytePath |
     info,
     infos: (files) => mapOrdered(files, STATS_AT_ONCE, info),
     traits: ({ file, mtimeMs }) => traitsOfFile(file.slice(4), mtimeMs, stores),
+  };
+}
+
+/** Under which name the sidecar has a letter's keyword; no message's name holds a colon. */
+export const LETTER_MARK = ":";
+
+/**
+ * dovecot-keywords belongs to the mail server and has no checksum: which letters we had given away is noted beside it, so that
+ * damage to it can be seen.
+ */
+function noted(table: Keywords, sidecar: Sidecar): Keywords {
+  const known = new Set<string>();
+  return {
+    ...table,
+    async ensure(wanted) {
+      const names = [...wanted];
+      await table.ensure(names);
+      const fresh: Parameters<Sidecar["put"]>[0][number][] = [];
+      for (const name of names) {
+        const letter = table.letterOf(name);
+        if (letter === undefined || known.has(letter)) continue;
+        known.add(letter);
+        const base = `${LETTER_MARK}${letter}`;
+        const keyword = table.nameOf(letter) ?? name;
+        if ((await sidecar.get(base))?.keywords[0] !== keyword)
+          fresh.push({ base, extra: { keywords: [keyword], labels: [] } });
+      }
+      await sidecar.put(fresh);
+    },
   };
 }
 

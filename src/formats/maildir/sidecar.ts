@@ -2,6 +2,7 @@
 
 import { type FileHandle, open } from "node:fs/promises";
 import { PRIVATE_FILE } from "../../core/files.ts";
+import { frame, unframe } from "../../core/lines.ts";
 import { errno, ioError } from "../../mail/errors.ts";
 import { type CompactIndex, compactIndex } from "./compact-index.ts";
 import { type BytePath, fsPath, showBytes } from "./paths.ts";
@@ -162,17 +163,20 @@ async function load(path: BytePath, index: CompactIndex): Promise<{ end: number;
 }
 
 function compose(base: string, { keywords, labels, received }: Extra): string {
-  return JSON.stringify({
+  const line = {
     m: base,
     ...(keywords.length === 0 ? {} : { k: keywords }),
     ...(labels.length === 0 ? {} : { l: labels }),
     ...(received === undefined ? {} : { t: received }),
-  });
+  };
+  return frame(JSON.stringify(line)).slice(0, -1);
 }
 
 function parse(line: string): { base: string; extra: Extra } | undefined {
   try {
-    const value: unknown = JSON.parse(line);
+    // A line without a checksum is of a time before there was one.
+    const json = line.startsWith("{") ? line : unframe(Buffer.from(line, "utf8"));
+    const value: unknown = JSON.parse(json ?? "");
     if (typeof value !== "object" || value === null) return undefined;
     const { m, k, l, t } = value as Record<string, unknown>;
     if (typeof m !== "string") return undefined;

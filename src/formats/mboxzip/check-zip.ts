@@ -40,8 +40,10 @@ export async function checkZip(
   signal.throwIfAborted();
   const seal = await readSeal(path, signal).catch(() => "unread" as const);
   signal.throwIfAborted();
-  if (seal === "broken" || seal === "none") onProblem(sealProblem(path, seal));
+  if (seal === "broken") onProblem(sealProblem(path, seal));
   const zip = await guarded(() => openZip(path));
+  // A file that is cut off has lost its seal along with its end: nobody has packed it again.
+  if (seal === "none" && zip !== undefined) onProblem(sealProblem(path, seal));
   if (zip === undefined) return { messages: 0 };
   await using _zip = zip;
   await using spill = await openSpill(directory);

@@ -1,0 +1,89 @@
+// Verify, as a user meets it: each end against each other, quick and whole, with its exit codes; against a real server.
+
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { type CommandResult, mailferry } from "../../kit/command.ts";
+import { type Dovecot, startDovecot } from "../../kit/dovecot.ts";
+import type { Seed } from "../../kit/imap-client.ts";
+import { seedMaildir } from "../../kit/seed-maildir.ts";
+
+let server: Dovecot;
+let root = "";
+
+function* mail(folder: string): Generator<Seed> {
+  for (let i = 0; i < 6; i++)
+    yield {
+      folder: [folder],
+      bytes: Buffer.from(`Subject: ${i}\r\nMessage-ID: <${folder}${i}@x>\r\n\r\n${`body ${i}\r\n`.repeat(2000)}`),
+      flags: i % 2 === 0 ? ["seen"] : [],
+      // All within one second: the date alone tells none of them apart.
+      received: { epochSeconds: 1_700_000_000 },
+    };
+}
+
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), "cli-verify-"));
+  server = await startDovecot({ users: ["anna", "post"] });
+  seedMaildir(server, "anna", [...mail("INBOX"), ...mail("Work")]);
+  seedMaildir(server, "post", mail("INBOX"));
+});
+afterAll(async () => {
+  await server?.stop();
+  rmSync(root, { recursive: true, force: true });
+});
+
+function cli(...args: readonly string[]): Promise<CommandResult> {
+  const { password } = server;
+  const env = { XDG_STATE_HOME: join(root, "state") };
+  return mailferry(args, { cwd: root, sourcePassword: password, targetPassword: password, env });
+}
+
+it("--quick and the whole comparison agree that copies are equal, for every kind of end", async () => {
+  const imap = server.url("imaps", "anna");
+  const pop = server.url("pop3s", "post");
+  for (const [source, target] of [
+    [imap, "maildir:m"],
+    [imap, "mboxzip:z/"],
+    [pop, "maildir:p"],
+  ] as const) {
+    expect((await cli("backup", source, target)).code, target).toBe(0);
+    for (const way of [["--quick"], []]) {
+      const there = await cli("verify", source, target, ...way);
+      expect(there.stderr, target).toMatch(way.length > 0 ? /without reading the bodies: weaker/ : /^Verified: [^:,]* are in the target \(/m);
+      expect(there.code, `${target} ${way}`).toBe(0);
+      expect((await cli("verify", target, source, ...way)).code, `${target} back ${way}`).toBe(0);
+    }
+  }
+}, 120_000);
+
+it("a message that is gone and one that was cut are found, quickly too; exit 6, a table, and a list", async () => {
+  const imap = server.url("imaps", "anna");
+  await cli("backup", imap, "maildir:hurt");
+  const cur = join(root, "hurt", "cur");
+  const [first = "", second = ""] = readdirSync(cur).sort();
+  unlinkSync(join(cur, first));
+  truncateSync(join(cur, second), 3000);
+  for (const way of [["--quick"], []]) {
+    const report = join(root, "verify.json");
+    const { code, stdout, stderr } = await cli("verify", imap, "maildir:hurt", "--report", report, ...way);
+    expect(code).toBe(6);
+    expect(stdout).toMatch(/Work +6 +0 +0 +0\nINBOX +4 +1 +1 +0\nin sum +10 +1 +1 +0/);
+    expect(stderr).toMatch(/Different: 1 missing, 1 changed/);
+    const { events } = JSON.parse(readFileSync(report, "utf8")) as { events: { kind: string }[] };
+    expect(events.map(({ kind }) => kind).sort()).toEqual([way.length > 0 ? "changed" : "altered", "missing"]);
+  }
+});
+
+it("an archive alone: sound is 0, damaged is 6, and a cut file is called that", async () => {
+  await cli("backup", server.url("imaps", "anna"), "alone.zip");
+  await cli("backup", server.url("imaps", "anna"), "maildir:alone");
+  for (const archive of ["alone.zip", "maildir:alone"]) expect((await cli("verify", archive)).code, archive).toBe(0);
+  const bytes = readFileSync(join(root, "alone.zip"));
+  writeFileSync(join(root, "cut.zip"), bytes.subarray(0, bytes.length >> 1));
+  const cut = await cli("verify", "cut.zip");
+  expect(cut.stderr).toMatch(/cut off/);
+  expect(cut.stderr).not.toMatch(/another program/);
+  expect(cut.code).toBe(6);
+});
