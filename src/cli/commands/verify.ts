@@ -142,7 +142,7 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
     if (!(error instanceof MailError) || error.code !== "malformed") throw error;
     onProblem(error.message);
   }
-  const summary = { messages, problems, unrecorded };
+  const summary = { messages, problems, ...(unrecorded > 0 ? { unrecorded } : {}) };
   if (ui.json) await ui.emit({ type: "archive-checked", ...summary });
   await file?.finish({ summary });
   if (unrecorded > 0)
@@ -178,7 +178,12 @@ export const checkZip: Check = async (path, signal, onProblem) => {
   const { checkMboxZip } = await import("../../formats/mboxzip/check.ts");
   const { parseRef } = await import("../../formats/mboxzip/ref.ts");
   const { readLedgers } = await import("../../migrate/verify-journals.ts");
-  const { messages, archive, last } = await checkMboxZip(path, signal, onProblem);
+  let archive: string | undefined;
+  let last = 0;
+  const { messages } = await checkMboxZip(path, signal, onProblem, (id, lastZip) => {
+    archive = id;
+    last = lastZip;
+  });
   if (archive === undefined || last === 0) return { messages };
   // The last zips may be missing without a gap: the ledger knows of them.
   let recorded = 0;

@@ -11,14 +11,15 @@ import { zipNumber } from "./ref.ts";
 /**
  * Checks FILE.zip, or every zip of DIR, without any other state: structure, CRCs, the manifest's checksums, every message's
  * content key and SHA-256, names. `onProblem` gets one line a problem; none means that not a byte differs from what was written.
- * Resolves with the number of messages whose bytes are right, the archive's id and its last zip (0: a single file). Throws MailError config where there is no such archive, io where
+ * `onArchive` gets the archive's id and its last zip (0: a single file). Resolves with the number of messages whose bytes are right. Throws MailError config where there is no such archive, io where
  * it cannot be read.
  */
 export async function checkMboxZip(
   path: string,
   signal: AbortSignal,
   onProblem: (text: string) => void,
-): Promise<{ messages: number; archive: string | undefined; last: number }> {
+  onArchive?: (id: string, lastZip: number) => void,
+): Promise<{ messages: number }> {
   const zips = await zipsAt(path);
   for (const number of missingNumbers(zips))
     onProblem(`${path}: the zip with the number ${zipNumber(number)} is missing`);
@@ -34,7 +35,8 @@ export async function checkMboxZip(
     if (number > 0 && header.zip !== number)
       onProblem(`${file}: its manifest says that it is number ${zipNumber(header.zip)}`);
   }
-  return { messages, archive, last: zips.at(-1)?.number ?? 0 };
+  if (archive !== undefined) onArchive?.(archive, zips.at(-1)?.number ?? 0);
+  return { messages };
 }
 
 /** A single file has no number in its name: 0. */

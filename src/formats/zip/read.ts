@@ -118,6 +118,6 @@ function foreign(path: string, error: unknown): MailError {
   if (code?.startsWith("E") === true && code !== "EOF") return ioError(`cannot read ${path}`, error);
   const text = error instanceof Error ? error.message : String(error);
   if (/end of central dir|comment length/i.test(text))
-    return damagedZip(path, "the file is cut off, or is no zip: it does not end as one", error);
+    return damagedZip(path, "not a whole zip file: it is cut off, or is none", error);
   return damagedZip(path, `not a whole zip file (${text.replace(/\.$/, "")})`, error);
 }

@@ -1,6 +1,15 @@
 // Verify, as a user meets it: each end against each other, quick and whole, with its exit codes; against a real server.
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -51,7 +60,9 @@ it("--quick and the whole comparison agree that copies are equal, for every kind
     expect((await cli("backup", source, target)).code, target).toBe(0);
     for (const way of [["--quick"], []]) {
       const there = await cli("verify", source, target, ...way);
-      expect(there.stderr, target).toMatch(way.length > 0 ? /without reading the bodies: weaker/ : /^Verified: [^:,]* are in the target \(/m);
+      expect(there.stderr, target).toMatch(
+        way.length > 0 ? /without reading the bodies: weaker/ : /^Verified: [^:,]* are in the target \(/m,
+      );
       expect(there.code, `${target} ${way}`).toBe(0);
       expect((await cli("verify", target, source, ...way)).code, `${target} back ${way}`).toBe(0);
     }
@@ -65,6 +76,7 @@ it("a message that is gone and one that was cut are found, quickly too; exit 6, 
   const [first = "", second = ""] = readdirSync(cur).sort();
   unlinkSync(join(cur, first));
   truncateSync(join(cur, second), 3000);
+  utimesSync(join(cur, second), 1_700_000_000, 1_700_000_000);
   for (const way of [["--quick"], []]) {
     const report = join(root, "verify.json");
     const { code, stdout, stderr } = await cli("verify", imap, "maildir:hurt", "--report", report, ...way);
