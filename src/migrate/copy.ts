@@ -189,9 +189,10 @@ export async function updateKnown(context: RunContext, target: Target, known: Kn
 
 async function carryTraits(context: RunContext, target: Target, done: DoneRecord, entry: Entry): Promise<Carried> {
   const { folder, ledger } = target;
-  const isSame = difference(done.traits, entry.traits) === undefined;
+  const traits = withoutOurMark(done, entry.traits);
+  const isSame = difference(done.traits, traits) === undefined;
   if (context.options.flags === false) return { losses: NO_LOSSES, behind: !isSame };
-  const change = difference(narrow(done.traits, folder.fidelity).kept, narrow(entry.traits, folder.fidelity).kept);
+  const change = difference(narrow(done.traits, folder.fidelity).kept, narrow(traits, folder.fidelity).kept);
   const losses: readonly Loss[] = NO_LOSSES;
   // Nobody knows which copy it is; perhaps the next run does.
   if (change !== undefined && done.receipt === undefined) return { losses, behind: true };
@@ -201,6 +202,12 @@ async function carryTraits(context: RunContext, target: Target, done: DoneRecord
       : await changeTraits(folder, done.receipt, change, context.hard);
   if (fate.is === "refused") return { losses: fate.losses, behind: true, ...noteOf(fate) };
   // Where its user deleted the copy in the target, it stays deleted, and the record follows the source.
-  if (!isSame) await ledger.put({ ...done, origin: entry.origin, traits: entry.traits });
+  if (!isSame) await ledger.put({ ...done, origin: entry.origin, traits });
   return { losses, traitsUpdated: change !== undefined && fate.is === "done" };
+}
+
+/** The source's traits without the \Deleted that an earlier run may have set before it could remove the message. */
+function withoutOurMark(done: DoneRecord, traits: Traits): Traits {
+  if (done.marked !== true || done.traits.flags.has("deleted") || !traits.flags.has("deleted")) return traits;
+  return { ...traits, flags: new Set([...traits.flags].filter((flag) => flag !== "deleted")) };
 }

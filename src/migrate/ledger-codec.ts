@@ -40,6 +40,8 @@ export interface DoneLine extends Named {
   readonly c: number;
   /** Proved. */
   readonly p?: 1;
+  /** Marked: its removal at the source was begun. */
+  readonly m?: 1;
   /** The origin from which this record was taken over, which holds nothing from here on. */
   readonly o?: Named;
 }
@@ -109,6 +111,7 @@ export function recordLine(record: LedgerRecord, from?: Origin): JournalLine {
     ...(received?.zoneMinutes === undefined ? {} : { z: received.zoneMinutes }),
     c: record.firstSeen,
     ...(record.proved ? { p: 1 } : {}),
+    ...(record.marked === true ? { m: 1 } : {}),
     ...(from === undefined ? {} : { o: { f: from.folder, g: from.generation, i: from.id } }),
   };
 }
@@ -129,6 +132,7 @@ export function doneRecord(line: DoneLine): DoneRecord {
     traits,
     firstSeen: line.c,
     proved: line.p === 1,
+    ...(line.m === 1 ? { marked: true as const } : {}),
   };
 }
 

@@ -8,6 +8,8 @@ import { KeyIndex } from "./ledger-keys.ts";
 import { Scopes } from "./ledger-scopes.ts";
 import { BIT, LedgerTable, STATE } from "./ledger-table.ts";
 
+const DELETED = flagBits(new Set(["deleted"]));
+
 export class LedgerState {
   readonly table = new LedgerTable();
   readonly scopes = new Scopes();
@@ -96,6 +98,7 @@ export class LedgerState {
     const seen = table.seen(row);
     table.setSeen(row, seen === undefined ? line.c : Math.min(seen, line.c));
     table.mark(row, BIT.record);
+    table.mark(row, BIT.marked, line.m === 1);
     table.mark(row, BIT.taken, false);
     if (fresh) table.mark(row, BIT.listed);
     // Its origin was met, so only a generation yet to come could take it over.
@@ -135,7 +138,10 @@ export class LedgerState {
   /** Whether a row has these traits; the received date is not compared, as no store can change it. */
   sameTraits(row: number, traits: Traits): boolean {
     const { table } = this;
-    if (!table.has(row, BIT.record) || table.flags(row) !== flagBits(traits.flags)) return false;
+    if (!table.has(row, BIT.record)) return false;
+    const flags = flagBits(traits.flags);
+    const isOurMark = table.has(row, BIT.marked) && table.flags(row) === (flags & ~DELETED);
+    if (table.flags(row) !== flags && !isOurMark) return false;
     const isPlain = traits.keywords.size === 0 && traits.labels.size === 0;
     return table.traits(row) === (isPlain ? 0 : setHash(traits.keywords, traits.labels));
   }

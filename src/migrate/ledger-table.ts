@@ -21,6 +21,8 @@ export const BIT = {
   written: 1 << 13,
   /** It is in the index by key. */
   chained: 1 << 14,
+  /** Its removal at the source was begun. */
+  marked: 1 << 15,
 } as const;
 
 // Words of a row. Bits and the high part of the offset share one: 2^44 octets of journal are enough.

@@ -19,6 +19,8 @@ export interface DoneRecord {
   readonly firstSeen: number;
   /** The copy was read back and its key matched. */
   readonly proved: boolean;
+  /** Its removal was begun: a \Deleted that the source shows from here on may be our own mark, and is not carried over. */
+  readonly marked?: true;
 }
 
 export type LedgerRecord =

@@ -105,7 +105,9 @@ async function removeFolder(context: RunContext, work: Work): Promise<void> {
     if (!due && record.proved) return await stays(record, "too-new");
     const good = record.receipt !== undefined && (await isProved(folder, record.receipt, record.key, hard));
     if (!good) return await stays(record, due ? "not-proved" : "too-new");
-    if (!record.proved) await ledger.put({ ...record, proved: true });
+    // Durable before the source marks it as \Deleted: killed in between, the next run must not take that mark for its owner's.
+    if (due ? record.marked !== true : !record.proved)
+      await ledger.put({ ...record, proved: true, ...(due ? { marked: true } : {}) });
     return due ? record.origin : await stays(record, "too-new");
   };
   async function* proved(): AsyncGenerator<Origin> {

@@ -177,6 +177,50 @@ describe("what stays", () => {
   });
 });
 
+describe("a removal that was killed between the mark and the deletion", () => {
+  const marked = (folder: MemoryFolder): void => {
+    for (const held of folder.mail) held.traits = { ...held.traits, flags: new Set([...held.traits.flags, "deleted"]) };
+  };
+  const killedWhileMarking = (folder: MemoryFolder): Source => {
+    const source = memorySource([folder]);
+    return {
+      ...source,
+      async *remove(origins) {
+        for await (const _ of origins);
+        marked(folder);
+        yield* [];
+        throw new MailError("connection", "the line was cut", { scope: "account", remedy: "retry" });
+      },
+    };
+  };
+
+  it("leaves no mark in the copies, whether the next run deletes or not", async () => {
+    for (const remove of [{ remove: {} }, {}]) {
+      const folder = folderOf("A", ["a", "b"]);
+      const store = newStore();
+      const stateDirectory = await mkdtemp(join(place, "state"));
+      await go(killedWhileMarking(folder), memorySink(store), { remove: {}, stateDirectory });
+      const { summary } = await go(memorySource([folder]), memorySink(store), { ...remove, stateDirectory });
+      expect(summary).toMatchObject({ traitsUpdated: 0, removed: "remove" in remove ? 2 : 0, outcome: "complete" });
+      expect(store.folders.get("A")?.map(({ traits }) => [...traits.flags])).toEqual([[], []]);
+    }
+  });
+
+  it("carries over every other change, and a mark that was there before", async () => {
+    const folder = folderOf("A", ["a", "b"]);
+    const [first, second] = folder.mail;
+    if (first === undefined || second === undefined) throw new Error("no mail");
+    first.traits = { ...first.traits, flags: new Set(["deleted"]) };
+    const store = newStore();
+    await go(killedWhileMarking(folder), memorySink(store), { remove: {} });
+    second.traits = { ...second.traits, flags: new Set(["deleted", "seen"]) };
+    await go(memorySource([folder]), memorySink(store));
+    expect(store.folders.get("A")?.map(({ traits }) => [...traits.flags])).toEqual([["deleted"], ["seen"]]);
+    const { summary } = await go(memorySource([folder]), memorySink(store));
+    expect(summary.traitsUpdated).toBe(0);
+  });
+});
+
 it("a source that cannot delete safely is refused before anything is copied", async () => {
   const store = newStore();
   const source: Source = {
