@@ -7,6 +7,7 @@ if (withoutServers) console.warn("MAILFERRY_TEST_SERVERS=none: the suites in tes
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    globalSetup: "test/kit/counts-setup.ts",
     projects: [
       { test: { name: "unit", include: ["test/**/*.test.ts"], exclude: SERVER_TESTS, testTimeout: 60_000 } },
       // Against real Dovecot processes and real commands, which share two cores.

@@ -1,0 +1,49 @@
+// Counts what the suites on faults did, over all test files and processes: printed once, at the end of the run.
+
+import { appendFileSync } from "node:fs";
+
+export const COUNTED = [
+  "crash points",
+  "cuts",
+  "wire faults",
+  "scripted cases",
+  "disk faults",
+  "states",
+  "fuzz inputs",
+  "hostile names",
+  "messages compared",
+  "lost",
+  "duplicated",
+] as const;
+export type Counted = (typeof COUNTED)[number];
+
+/** The variable that names the file of counts; test/kit/counts-setup.ts sets it. */
+export const COUNTS_FILE = "MAILFERRY_COUNTS_FILE";
+
+/** Adds so many. */
+export function count(what: Counted, many = 1): void {
+  const file = process.env[COUNTS_FILE];
+  if (file !== undefined && many > 0) appendFileSync(file, `${JSON.stringify([what, many])}\n`);
+}
+
+/** Counts what is missing or there too often, message by message; call it before the assertion that would stop the test. */
+export function countCompared(wanted: Iterable<string>, held: Iterable<string>): void {
+  const left = new Map<string, number>();
+  let compared = 0;
+  for (const key of wanted) {
+    left.set(key, (left.get(key) ?? 0) + 1);
+    compared++;
+  }
+  let duplicated = 0;
+  for (const key of held) {
+    const many = left.get(key) ?? 0;
+    if (many === 0) duplicated++;
+    else left.set(key, many - 1);
+  }
+  count("messages compared", compared);
+  count("duplicated", duplicated);
+  count(
+    "lost",
+    [...left.values()].reduce((sum, many) => sum + many, 0),
+  );
+}
