@@ -6,6 +6,7 @@ import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { buildInto } from "../build.ts";
 import { dovecotInstalled, findProgram } from "../test/kit/install.ts";
 import { type Profile, sizeOf } from "./mailboxes.ts";
 import { canCount } from "./measure.ts";
@@ -62,7 +63,7 @@ const tsc = (config: string): void => {
   execFileSync(process.execPath, [compiler, "-p", config], { cwd: repository, stdio: "inherit" });
 };
 progress("building");
-tsc("tsconfig.build.json");
+await buildInto(join(repository, "dist"));
 tsc("bench/tsconfig.json");
 
 const installed = new Map(PEERS.map((tool) => [tool.name, tool.version?.()] as const));

@@ -12,7 +12,7 @@ import { seedMaildir } from "../test/kit/seed-maildir.ts";
 /** Of RSS, at any moment of a run. */
 const MOST_MB = 200;
 const MANY = Number(process.argv[2] ?? 100_000);
-const main = new URL("../dist/cli/main.js", import.meta.url).pathname;
+const main = new URL("../dist/bundle/main.js", import.meta.url).pathname;
 
 /** Runs a built command to its end; peak RSS in MB as the kernel counted it, sampled from /proc (VmHWM only grows). */
 async function measure(

@@ -1,4 +1,4 @@
-// mailferry, as it is built: dist/cli/main.js.
+// mailferry, as it is built: dist/bundle/main.js.
 
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -6,7 +6,7 @@ import type { Account } from "../floors/socket.ts";
 import { PASSWORD } from "../place.ts";
 import type { Tool } from "./tool.ts";
 
-const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const main = fileURLToPath(new URL("../../dist/bundle/main.js", import.meta.url));
 const split = fileURLToPath(new URL("../results/floors/split.js", import.meta.url));
 
 function url(kind: "imap" | "pop3", { port, user, ca }: Account): string {

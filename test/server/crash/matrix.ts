@@ -27,7 +27,7 @@ export function crashMatrix(matrix: readonly Options[]): void {
   let built: Built;
   beforeAll(async () => {
     root = await mkdtemp(join(tmpdir(), "mailferry-steps-"));
-    built = build();
+    built = await build();
     dovecot = await startDovecot({ users: [] });
   });
   afterAll(async () => {
