@@ -54,9 +54,11 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
   const notes = new Notes(isDry);
   let failure: unknown;
   {
+    // Loaded while the server is waited for.
+    const engine = import("../migrate/run.ts");
     await using opened = await openSource(source, from, signal);
     await using sink = await openSink(target, { ...to, job: jobOf(opened.identity, selection, args) }, signal);
-    const { run } = await import("../migrate/run.ts");
+    const { run } = await engine;
     const options = {
       ...selection,
       recheck: isOn(args, "recheck"),

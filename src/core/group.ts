@@ -1,13 +1,15 @@
 // Group commit: calls that arrive while one batch is being made durable go together into the next one.
 
-interface Waiting<T, R> {
-  readonly item: T;
-  readonly resolve: (result: R) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** One item's fate inside a batch. */
 export type Fate<R> = { readonly value: R } | { readonly error: unknown };
+
+/** What one call brought. */
+interface Waiting<T, R> {
+  readonly items: readonly T[];
+  readonly settle: (fates: readonly Fate<R>[]) => void;
+}
+
+const NO_FATE: { readonly error: unknown } = { error: new Error("a batch returned no fate for one of its items") };
 
 export interface GroupOptions<T> {
   /** Items a batch holds at the most. */
@@ -34,9 +36,17 @@ export class GroupCommit<T, R> {
 
   add(item: T): Promise<R> {
     return new Promise<R>((resolve, reject) => {
-      this.#waiting.push({ item, resolve, reject });
-      this.#running ??= this.#drain();
+      this.#enter({
+        items: [item],
+        settle: ([fate = NO_FATE]) => ("error" in fate ? reject(fate.error) : resolve(fate.value)),
+      });
     });
+  }
+
+  /** All of them go into one batch. Gives one fate an item, in order; never rejects. */
+  addAll(items: readonly T[]): Promise<readonly Fate<R>[]> {
+    if (items.length === 0) return Promise.resolve([]);
+    return new Promise((settle) => this.#enter({ items, settle }));
   }
 
   /** Resolves when nothing is waiting or running. */
@@ -44,21 +54,30 @@ export class GroupCommit<T, R> {
     while (this.#running !== undefined) await this.#running;
   }
 
+  #enter(waiting: Waiting<T, R>): void {
+    this.#waiting.push(waiting);
+    this.#running ??= this.#drain();
+  }
+
   async #drain(): Promise<void> {
     // Lets every call of this tick join the first batch.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
-      const batch = this.#take();
+      const calls = this.#take();
+      const [first] = calls;
+      const items = calls.length === 1 && first !== undefined ? first.items : calls.flatMap((call) => call.items);
+      let fates: readonly Fate<R>[] = [];
+      let failure: Fate<R> = NO_FATE;
       try {
-        const fates = await this.#run(batch.map(({ item }) => item));
-        for (const [i, { resolve, reject }] of batch.entries()) {
-          const fate = fates[i];
-          if (fate === undefined) reject(new Error("a batch returned no fate for one of its items"));
-          else if ("error" in fate) reject(fate.error);
-          else resolve(fate.value);
-        }
+        fates = await this.#run(items);
       } catch (error) {
-        for (const { reject } of batch) reject(error);
+        failure = { error };
+      }
+      let at = 0;
+      for (const { items: mine, settle } of calls) {
+        const from = at;
+        at += mine.length;
+        settle(mine.map((_, i) => fates[from + i] ?? failure));
       }
     }
     this.#running = undefined;
@@ -72,11 +91,13 @@ export class GroupCommit<T, R> {
     } = this.#options;
     let weight = 0;
     let count = 0;
-    for (const { item } of this.#waiting) {
-      weight += weigh(item);
-      if (count > 0 && (count >= maxItems || weight > maxWeight)) break;
-      count++;
+    let calls = 0;
+    for (const { items } of this.#waiting) {
+      for (const item of items) weight += weigh(item);
+      count += items.length;
+      if (calls > 0 && (count > maxItems || weight > maxWeight)) break;
+      calls++;
     }
-    return this.#waiting.splice(0, count);
+    return this.#waiting.splice(0, calls);
   }
 }

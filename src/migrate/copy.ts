@@ -5,7 +5,7 @@ import { MailError } from "../mail/errors.ts";
 import { difference, type Loss, narrow } from "../mail/fidelity.ts";
 import { receivedFromHeader } from "../mail/headers.ts";
 import { keyOf } from "../mail/key.ts";
-import type { Entry, TraitChange, Traits } from "../mail/model.ts";
+import type { Entry, Received, TraitChange, Traits } from "../mail/model.ts";
 import type { Receipt, SinkFolder } from "../sinks/sink.ts";
 import type { Candidates } from "./candidates.ts";
 import { isFiltered, type RunContext } from "./context.ts";
@@ -40,7 +40,7 @@ const NO_LOSSES: readonly Loss[] = [];
 export async function copyMessage(context: RunContext, target: Target, entry: Entry, body: Body): Promise<Settled> {
   const { options, hard } = context;
   const { folder, ledger } = target;
-  const received = entry.traits.received ?? receivedFromHeader(body.head);
+  const received = receivedOf(entry, body);
   if (isFiltered(entry, options, received, body.shape.size)) return { as: "filtered", losses: NO_LOSSES };
 
   const removed = await removedBefore(ledger, entry, body);
@@ -66,16 +66,16 @@ export async function copyMessage(context: RunContext, target: Target, entry: En
     const keepsDate = kept.received === undefined || found.receivedAt(kept.received.epochSeconds);
     const all: Loss[] = [...losses, ...fate.losses, ...(keepsDate ? [] : [{ kind: "received" } as const])];
     if (found.exact) {
-      await ledger.put({ ...record("done", entry, body, found.receipt, true), traits: has });
+      await ledger.put({ ...doneRecord(ledger, "done", entry, body, found.receipt, true), traits: has });
       return { as: "adopted", losses: all, behind, ...noteOf(fate) };
     }
     const note = "the target changes the bytes of this message; its copy was found by Message-ID and date";
     const quarantine = await context.quarantine.setAside(entry.origin, body, note);
-    await ledger.put({ ...record("altered", entry, body, found.receipt, false), traits: has });
+    await ledger.put({ ...doneRecord(ledger, "altered", entry, body, found.receipt, false), traits: has });
     return { as: "altered", losses: all, behind, quarantine, note };
   }
 
-  if (folder.fidelity.maxBytes !== undefined && body.shape.size > folder.fidelity.maxBytes)
+  if (isTooLarge(folder, body))
     throw new MailError(
       "too-large",
       `the message has ${body.shape.size} octets; the target takes ${folder.fidelity.maxBytes} at the most`,
@@ -90,32 +90,53 @@ export async function copyMessage(context: RunContext, target: Target, entry: En
     proved = await isProved(folder, stored.receipt, body.key, hard);
     if (!proved) altered = "read back, the copy has other bytes";
   }
-  if (altered !== undefined) {
-    const quarantine = await context.quarantine.setAside(entry.origin, body, altered);
-    await ledger.put(record("altered", entry, body, stored.receipt, false));
-    return { as: "altered", losses: allLosses, quarantine, note: altered };
-  }
-  await ledger.put(record("done", entry, body, stored.receipt, proved));
+  if (altered !== undefined) return await setAltered(context, ledger, entry, body, stored.receipt, altered, allLosses);
+  await ledger.put(doneRecord(ledger, "done", entry, body, stored.receipt, proved));
   return { as: "copied", losses: allLosses, unnamed: stored.receipt === undefined };
+}
 
-  function record(
-    state: "done" | "altered",
-    of: Entry,
-    bytes: Body,
-    receipt: Receipt | undefined,
-    isProof: boolean,
-  ): DoneRecord {
-    return {
-      state,
-      origin: of.origin,
-      key: bytes.key,
-      size: bytes.shape.size,
-      ...(receipt === undefined ? {} : { receipt }),
-      traits: of.traits,
-      firstSeen: ledger.firstSeen(of.origin) ?? Math.floor(Date.now() / 1000),
-      proved: isProof,
-    };
-  }
+/** The date that the source tells, else the header's. */
+export function receivedOf(entry: Entry, body: Body): Received | undefined {
+  return entry.traits.received ?? receivedFromHeader(body.head);
+}
+
+export function isTooLarge({ fidelity }: SinkFolder, { shape }: Body): boolean {
+  return fidelity.maxBytes !== undefined && shape.size > fidelity.maxBytes;
+}
+
+/** Stored with other bytes: recorded as that, and the original set aside. */
+export async function setAltered(
+  context: RunContext,
+  ledger: FolderLedger,
+  entry: Entry,
+  body: Body,
+  receipt: Receipt | undefined,
+  note: string,
+  losses: readonly Loss[],
+): Promise<Settled> {
+  const quarantine = await context.quarantine.setAside(entry.origin, body, note);
+  await ledger.put(doneRecord(ledger, "altered", entry, body, receipt, false));
+  return { as: "altered", losses, quarantine, note };
+}
+
+export function doneRecord(
+  ledger: FolderLedger,
+  state: DoneRecord["state"],
+  { origin, traits }: Entry,
+  { key, shape }: Body,
+  receipt: Receipt | undefined,
+  proved: boolean,
+): DoneRecord {
+  return {
+    state,
+    origin,
+    key,
+    size: shape.size,
+    ...(receipt === undefined ? {} : { receipt }),
+    traits,
+    firstSeen: ledger.firstSeen(origin) ?? Math.floor(Date.now() / 1000),
+    proved,
+  };
 }
 
 /** True when the copy, read back, has this key; false when it has another or is gone. */

@@ -24,7 +24,7 @@ interface CloseRequest {
   readonly heads: readonly { readonly source: FolderPath; readonly head: Head }[];
 }
 
-type Request = JournalLine | CloseRequest;
+type Request = JournalLine | CloseRequest | { readonly all: readonly JournalLine[] };
 
 /** Reads the journal and keeps what it says. MailError io when it cannot be read; damage is told through `notice`. */
 export async function loadFolder(
@@ -176,15 +176,25 @@ class JournalFolder implements FolderLedger {
     this.#state.table.unclaim();
   }
 
+  mayHold(origin: Origin): boolean {
+    const row = this.#state.find(origin);
+    return (row >= 0 && this.#state.table.stateName(row) !== "none") || this.#state.mayTake(origin);
+  }
+
   async put(record: LedgerRecord): Promise<void> {
+    await this.#request(this.#lineOf(record));
+  }
+
+  async putAll(records: readonly LedgerRecord[]): Promise<void> {
+    if (records.length > 0) await this.#request({ all: records.map((record) => this.#lineOf(record)) });
+  }
+
+  #lineOf(record: LedgerRecord): JournalLine {
     const line = recordLine(record);
-    if (line.s !== "done" && line.s !== "altered") {
-      await this.#request(line);
-      return;
-    }
+    if (line.s !== "done" && line.s !== "altered") return line;
     if (line.r !== undefined) this.#state.table.claimAnyway(line.r);
     const seen = this.firstSeen(record.origin);
-    await this.#request(seen === undefined || seen >= line.c ? line : { ...line, c: seen });
+    return seen === undefined || seen >= line.c ? line : { ...line, c: seen };
   }
 
   settle(origin: Origin): boolean {
@@ -250,7 +260,8 @@ class JournalFolder implements FolderLedger {
     let lines: JournalLine[] = [];
     for (const request of requests) {
       if (!("close" in request)) {
-        lines.push(request);
+        if ("all" in request) lines.push(...request.all);
+        else lines.push(request);
         continue;
       }
       await this.#append(lines);

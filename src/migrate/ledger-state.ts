@@ -146,13 +146,20 @@ export class LedgerState {
     return table.traits(row) === (isPlain ? 0 : setHash(traits.keywords, traits.labels));
   }
 
+  /** False where `take` finds nothing, whatever the key. */
+  mayTake(origin: Origin): boolean {
+    const { table, scopes } = this;
+    const own = scopes.find(origin.folder, origin.generation, true);
+    // Nothing here can be taken over, as in every first run: then this costs nothing, however many there are.
+    return table.unlisted > 0 || scopes.generationsOf(scopes.folderOf(own)) > 1;
+  }
+
   /** Reserves the row whose record this origin may take over; -1 when there is none. */
   take(origin: Origin, key: string): number {
     const { table, scopes } = this;
     const own = scopes.find(origin.folder, origin.generation, true);
     const folder = scopes.folderOf(own);
-    // Nothing here can be taken over, as in every first run: then this costs nothing, however many there are.
-    if (table.unlisted === 0 && scopes.generationsOf(folder) < 2) return -1;
+    if (!this.mayTake(origin)) return -1;
     const isOlder = (scope: number): boolean =>
       scopes.folderOf(scope) === folder && scopes.generationOf(scope) !== origin.generation;
     // A generation that changes in the middle of a run makes records eligible that were dropped before.

@@ -75,6 +75,11 @@ export interface FolderLedger extends AsyncDisposable {
    * The record returned is written again under the new origin, durably.
    */
   adopt(origin: Origin, key: ContentKey): Promise<DoneRecord | undefined>;
+  /**
+   * False when nothing is known of an origin, and no record is there that it could take over: then looking closer is in vain, as
+   * it is for every message of a first run.
+   */
+  mayHold(origin: Origin): boolean;
   /** True when a done record names this receipt, or somebody claimed it in this run. */
   holds(receipt: Receipt): boolean;
   /** True for the first to claim a receipt that no done record holds. Synchronous: no two tasks share one. */
@@ -83,6 +88,8 @@ export interface FolderLedger extends AsyncDisposable {
   unclaim(): void;
   /** Durable when it resolves; records that come together share an fdatasync. A done record also claims its receipt. */
   put(record: LedgerRecord): Promise<void>;
+  /** The same for many at once: all are durable, or it rejects. */
+  putAll(records: readonly LedgerRecord[]): Promise<void>;
   /** True the first time in this run that this origin is settled. Kept in memory alone. */
   settle(origin: Origin): boolean;
   /** Every done or altered record (of one source folder) that is not removed, oldest first. */

@@ -66,6 +66,7 @@ export async function pass(
     reader,
     signal: listenedTo(AbortSignal.any([context.soft, reader.signal])),
     tasks: new Set(),
+    waiting: [],
     error: undefined,
     again: undefined,
     changed: fresh,

@@ -5,7 +5,8 @@ import { isAbort, MailError } from "../mail/errors.ts";
 import type { Entry } from "../mail/model.ts";
 import type { Incoming } from "../sources/source.ts";
 import { isFiltered, type RunContext } from "./context.ts";
-import { copyMessage, type Settled, type Target, updateKnown } from "./copy.ts";
+import { type Settled, type Target, updateKnown } from "./copy.ts";
+import { copyTogether, type Item } from "./copy-batch.ts";
 import { type JobState, settle } from "./job.ts";
 import type { Known } from "./ledger.ts";
 
@@ -23,6 +24,8 @@ export interface Pass {
   readonly reader: AbortController;
   readonly signal: AbortSignal;
   readonly tasks: Set<Promise<void>>;
+  /** Staged, and not yet on its way: what comes within one turn of the event loop goes together. */
+  waiting: Staged[];
   error: unknown;
   /** A message-scoped failure that another pass may mend. */
   again: MailError | undefined;
@@ -30,6 +33,15 @@ export interface Pass {
   /** A message failed for good that may have been stored all the same. */
   uncertain: boolean;
 }
+
+/** One message, its bytes at hand. */
+interface Staged extends Item {
+  readonly state: JobState;
+  readonly release: () => void;
+}
+
+/** Messages that go together at the most. */
+const TOGETHER = 64;
 
 /** Ends when everything that the folder lists was let go; a failure is in `current.error`. */
 export async function readFolder(current: Pass, state: JobState): Promise<void> {
@@ -86,6 +98,7 @@ export async function readFolder(current: Pass, state: JobState): Promise<void> 
   } catch (error) {
     fail(current, error);
   }
+  sendOff(current);
 }
 
 /**
@@ -143,24 +156,46 @@ async function receiveStream(
 
 /** From here on the next message is read while this one is written. */
 function letGo(current: Pass, state: JobState, entry: Entry, body: Body, release: () => void): void {
-  const { context, target } = current;
-  spawn(current, release, async () => {
-    try {
-      const outcome = await copyMessage(context, target, entry, body);
-      if (outcome.as !== "filtered" && outcome.as !== "altered") state.selected?.add(entry.origin.id);
-      if (outcome.as !== "already-copied") current.changed = true;
-      if (outcome.behind === true) state.behind = true;
-      if (state.retried.has(entry.origin.id)) await context.quarantine.release(entry.origin);
-      resolve(state);
-      const wait = settle(context, state, target.ledger, entry, outcome, body.shape.size);
+  current.waiting.push({ state, entry, body, release });
+  if (current.waiting.length >= TOGETHER) sendOff(current);
+  else if (current.waiting.length === 1) setImmediate(sendOff, current);
+}
+
+/** Lets go what waits for company. */
+function sendOff(current: Pass): void {
+  const { context, target, waiting } = current;
+  if (waiting.length === 0) return;
+  current.waiting = [];
+  const releaseAll = (): void => {
+    for (const { release } of waiting) release();
+  };
+  spawn(current, releaseAll, async () => {
+    const fates = await copyTogether(context, target, waiting);
+    for (const [i, item] of waiting.entries()) {
+      const fate = fates[i] ?? { error: new Error("a message has no fate") };
+      const wait =
+        "error" in fate
+          ? setAside(current, item.state, item.entry, item.body, fate.error)
+          : arrived(current, item, fate.value);
       if (wait !== undefined) await wait;
-    } catch (error) {
-      await setAside(current, state, entry, body, error);
-    } finally {
       // What is held in memory alone has nothing to give back.
-      if (body.bytes === undefined) await body[Symbol.asyncDispose]();
+      if (item.body.bytes === undefined) await item.body[Symbol.asyncDispose]();
     }
   });
+}
+
+function arrived(current: Pass, { state, entry, body }: Staged, outcome: Settled): Promise<void> | undefined {
+  const { context, target } = current;
+  if (outcome.as !== "filtered" && outcome.as !== "altered") state.selected?.add(entry.origin.id);
+  if (outcome.as !== "already-copied") current.changed = true;
+  if (outcome.behind === true) state.behind = true;
+  if (state.retried.has(entry.origin.id)) return context.quarantine.release(entry.origin).then(() => settled());
+  return settled();
+
+  function settled(): Promise<void> | undefined {
+    resolve(state);
+    return settle(context, state, target.ledger, entry, outcome, body.shape.size);
+  }
 }
 
 /** What becomes of a message that failed: vanished, tried again in another pass, or set aside for good. */

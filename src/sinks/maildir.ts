@@ -215,6 +215,10 @@ function folderSink(
       }
     },
     append: async (message, signal) => ({ receipt: { ref: await gathered.delivery.deliver(mail, message, signal) } }),
+    async appendAll(messages, signal) {
+      const fates = await gathered.delivery.deliverAll(mail, messages, signal);
+      return fates.map((fate) => ("error" in fate ? fate : { value: { receipt: { ref: fate.value } } }));
+    },
     async *reopen({ ref }, signal) {
       const begun = await mail.locator.with(ref, async (file) => {
         const rest = messageContent(`${mail.directory}/${file}`, ref);

@@ -1,5 +1,6 @@
 // The contract of a sink: where mail goes.
 
+import type { Fate } from "../core/group.ts";
 import type { Fidelity, Loss } from "../mail/fidelity.ts";
 import type { ContentKey } from "../mail/key.ts";
 import type { Message } from "../mail/message.ts";
@@ -60,6 +61,8 @@ export interface SinkFolder extends FolderPlan {
    * alone was refused (give-up), else outcome "unknown" when it may have been stored all the same.
    */
   append(message: Message, signal: AbortSignal): Promise<Stored>;
+  /** The same for messages that come together, in this order, each with its own fate; where that costs less than one by one. Never rejects. */
+  appendAll?(messages: readonly Message[], signal: AbortSignal): Promise<readonly Fate<Stored>[]>;
   /** The proof: the bytes as the sink holds them. MailError not-found when they are gone. Calls may run at once. */
   reopen(receipt: Receipt, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** Only where traits can change after the fact. Applies just this change. Calls may run at once, and are gathered. */

@@ -37,6 +37,8 @@ export interface Delivery {
    * failure leaves no file behind, but for outcome "unknown" (its directory could not be made durable after the rename).
    */
   deliver(folder: MailFolder, message: Message, signal: AbortSignal): Promise<string>;
+  /** The same for several at once: each has its own fate. */
+  deliverAll(folder: MailFolder, messages: readonly Message[], signal: AbortSignal): Promise<readonly Fate<string>[]>;
   /** Resolves when nothing is under way. */
   idle(): Promise<void>;
 }
@@ -48,6 +50,21 @@ export function delivery(): Delivery {
       signal.throwIfAborted();
       const written = write(folder, message, signal);
       return await group.add(written instanceof Promise ? await written : written);
+    },
+    async deliverAll(folder, messages, signal) {
+      const fates = new Array<Fate<string>>(messages.length);
+      const written: { readonly at: number; readonly item: Written }[] = [];
+      for (const [at, message] of messages.entries())
+        try {
+          signal.throwIfAborted();
+          const item = write(folder, message, signal);
+          written.push({ at, item: item instanceof Promise ? await item : item });
+        } catch (error) {
+          fates[at] = { error };
+        }
+      const stored = await group.addAll(written.map(({ item }) => item));
+      for (const [i, { at }] of written.entries()) fates[at] = stored[i] ?? { error: new Error("no fate") };
+      return fates;
     },
     idle: () => group.idle(),
   };

@@ -28,6 +28,8 @@ export interface ConnectionOptions {
   /** In upper case ("UIDPLUS", "APPENDLIMIT=1000"). */
   readonly capabilities: ReadonlySet<string>;
   readonly stallMs?: number;
+  /** A command that goes out right before the first one, whatever its answer. */
+  readonly introduction?: string;
 }
 
 /**
@@ -80,6 +82,7 @@ export class Connection {
   readonly #pending: Command[] = [];
   readonly #stallMs: number;
   #stall: NodeJS.Timeout | undefined;
+  #introduction: string | undefined;
   #holds = 0;
   #tags = 0;
   #failure: MailError | undefined;
@@ -91,6 +94,7 @@ export class Connection {
     this.server = options.server;
     this.capabilities = options.capabilities;
     this.#stallMs = options.stallMs ?? STALL_MS;
+    this.#introduction = options.introduction;
     this.#scanner = new Scanner({
       response: (pieces) => this.#response(pieces),
       literal: (pieces, size) => this.#literal(pieces, size),
@@ -130,6 +134,9 @@ export class Connection {
    * MailError connection when there will be none: outcome "none" when not an octet of it went out, else "unknown".
    */
   run(parts: string | readonly CommandPart[], listener: Listener = {}): Promise<Tagged> {
+    const introduction = this.#introduction;
+    this.#introduction = undefined;
+    if (introduction !== undefined) this.run(introduction).catch(() => undefined);
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) {
         reject(this.#failureOf("none"));

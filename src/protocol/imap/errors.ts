@@ -29,6 +29,14 @@ export function accountRefusal(answer: Status): MailError | undefined {
       outcome: "none",
       ...(backoff === undefined ? {} : { waitMs: Math.min(Number(backoff), MAX_WAIT_MS) }),
     });
+  // Exchange Online says so when the password is wrong after all, or the account may not use IMAP.
+  if (/authenticated but not connected/i.test(answer.text))
+    return new MailError("auth", `the server lets nobody into this mailbox: ${words}`, {
+      scope: "account",
+      remedy: "give-up",
+      outcome: "none",
+      hint: "Check the password (or the token's scope), and that IMAP is switched on for this account.",
+    });
   if (answer.code === "OVERQUOTA" || /quota exceeded|over quota/i.test(answer.text))
     return new MailError("quota", `the account is full: ${words}`, {
       scope: "account",

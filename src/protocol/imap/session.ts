@@ -49,6 +49,7 @@ export async function connectImap(
   const refusal: { error?: MailError } = {};
   const client = new Client(clientOptions(server, pass, options, refusal));
   client.on("error", () => undefined);
+  sparingly(client);
   const onAbort = (): void => client.close();
   signal.addEventListener("abort", onAbort, { once: true });
   try {
@@ -65,6 +66,18 @@ export async function connectImap(
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/**
+ * imapflow says who it is before and after the login, and asks for the namespaces, and waits for each answer: three round trips a
+ * connection. Here the connection introduces itself without waiting, and the namespaces are asked for together with the folders.
+ */
+function sparingly(client: ImapFlow): void {
+  const held: { commands?: unknown } = client as object;
+  if (!(held.commands instanceof Map)) return;
+  const commands = new Map<unknown, unknown>(held.commands);
+  for (const name of ["ID", "NAMESPACE"]) commands.delete(name);
+  held.commands = commands;
 }
 
 /** Some servers repeat what they were told: it must not come back in a trace. */
@@ -101,6 +114,8 @@ function handOver(client: ImapFlow, server: ServerOptions, options: ConnectOptio
     server,
     name: options.name,
     capabilities,
+    // RFC 2971. Some servers (NetEase) open no folder for somebody who does not say who he is.
+    ...(capabilities.has("ID") ? { introduction: 'ID ("name" "mailferry")' } : {}),
     ...(options.stallMs === undefined ? {} : { stallMs: options.stallMs }),
   });
 }

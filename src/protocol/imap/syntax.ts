@@ -87,18 +87,30 @@ export function changeKey(change: TraitChange): string {
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const INTERNALDATE = /^ ?(\d{1,2})-([A-Za-z]{3})-(\d{4}) (\d{2}):(\d{2}):(\d{2})(?: ([+-]\d{4}))?$/;
 
+/** The day of the row before: mail lies in the order of its days, and a folder's rows are many. */
+let lastDay = { day: 0, name: "", year: 0, midnight: 0 };
+
+/** Epoch seconds of its midnight in UTC; undefined for a month that there is not. */
+function midnightOf(day: number, name: string, year: number): number | undefined {
+  if (day === lastDay.day && name === lastDay.name && year === lastDay.year) return lastDay.midnight;
+  const month = MONTHS.indexOf(name.charAt(0).toUpperCase() + name.slice(1).toLowerCase());
+  if (month === -1) return undefined;
+  // Date.UTC takes the year 99 for 1999.
+  const midnight = new Date(0).setUTCFullYear(year, month, day) / 1000;
+  lastDay = { day, name, year, midnight };
+  return midnight;
+}
+
 /** INTERNALDATE with its zone kept; undefined for what is none. */
 export function parseInternalDate(text: string): Received | undefined {
   const match = INTERNALDATE.exec(text);
   if (match === null) return undefined;
   const [, day, name = "", year, hour, minute, second, zone] = match;
-  const month = MONTHS.indexOf(name.charAt(0).toUpperCase() + name.slice(1).toLowerCase());
-  if (month === -1) return undefined;
-  const date = new Date(0);
-  date.setUTCFullYear(Number(year), month, Number(day));
-  date.setUTCHours(Number(hour), Number(minute), Number(second));
+  const midnight = midnightOf(Number(day), name, Number(year));
+  if (midnight === undefined) return undefined;
+  const seconds = midnight + Number(hour) * 3600 + Number(minute) * 60 + Number(second);
   const zoneMinutes = zone === undefined ? undefined : parseZone(zone);
-  const epochSeconds = date.getTime() / 1000 - (zoneMinutes ?? 0) * 60;
+  const epochSeconds = seconds - (zoneMinutes ?? 0) * 60;
   return zoneMinutes === undefined ? { epochSeconds } : { epochSeconds, zoneMinutes };
 }
 

@@ -1,6 +1,7 @@
 // What goes into a command cannot break out of it, and what comes out of a response is read as it was meant.
 
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
+import { parseResponse } from "../../../src/protocol/imap/parse.ts";
 import {
   expandSet,
   flagNames,
@@ -66,4 +67,35 @@ it("UID sets are ranges, and never longer than a command line may be", () => {
   expect(seen).toEqual(sparse);
   expect(expandSet("1:4000000000", 1000)).toBeUndefined();
   expect(expandSet("x", 10)).toBeUndefined();
+});
+
+describe("a message's row", () => {
+  const parsed = (row: string) => parseResponse([row]);
+
+  it.each([
+    ["", []],
+    ["\\Seen", ["\\Seen"]],
+    ["\\Seen \\Answered $Label1 NIL-like", ["\\Seen", "\\Answered", "$Label1", "NIL-like"]],
+  ])("in its usual shape is what it is in any other: flags %j", (flags, list) => {
+    const items = `UID 12 FLAGS (${flags}) INTERNALDATE " 1-Jan-2024 12:00:00 +0100" RFC822.SIZE 345`;
+    const values = ["UID", "12", "FLAGS", list, "INTERNALDATE", " 1-Jan-2024 12:00:00 +0100", "RFC822.SIZE", "345"];
+    const usual = { kind: "data", name: "FETCH", number: 7, values: [values] };
+    expect(parsed(`* 7 FETCH (${items})`)).toEqual(usual);
+    // Two spaces are not quite legal, and not the usual shape.
+    expect(parsed(`* 7 FETCH  (${items})`)).toEqual(usual);
+    const body = Buffer.from("x");
+    const withBody = { ...usual, values: [[...values, "BODY[]", body]] };
+    expect(parseResponse([`* 7 FETCH (${items} BODY[] `, body, ")"])).toEqual(withBody);
+    expect(parseResponse([`* 7 fetch (${items} BODY[] `, body, ")"])).toEqual(withBody);
+    expect(parseResponse([`* 7 FETCH (${items} BODY[] `, body, " MODSEQ (9))"])).toEqual({
+      ...usual,
+      values: [[...values, "BODY[]", body, "MODSEQ", ["9"]]],
+    });
+  });
+
+  it("that breaks off behind a body is refused as ever", () => {
+    const items = 'UID 12 FLAGS () INTERNALDATE "x" RFC822.SIZE 3 BODY[] ';
+    expect(() => parseResponse([`* 7 FETCH (${items}`, Buffer.from("abc"), ""])).toThrow(/not closed/);
+    expect(() => parseResponse([`* 7 FETCH (${items}`])).toThrow(/not closed/);
+  });
 });

@@ -1,0 +1,120 @@
+// Messages that came together take each step together: what is awaited is awaited once for all of them.
+
+import type { Fate } from "../core/group.ts";
+import type { Body } from "../mail/body.ts";
+import { type Loss, narrow } from "../mail/fidelity.ts";
+import type { Message } from "../mail/message.ts";
+import type { Entry } from "../mail/model.ts";
+import type { SinkFolder, Stored } from "../sinks/sink.ts";
+import { isFiltered, type RunContext } from "./context.ts";
+import { copyMessage, doneRecord, isTooLarge, receivedOf, type Settled, setAltered, type Target } from "./copy.ts";
+import type { DoneRecord } from "./ledger.ts";
+
+export interface Item {
+  readonly entry: Entry;
+  readonly body: Body;
+}
+
+interface Ready {
+  readonly item: Item;
+  readonly at: number;
+  readonly losses: readonly Loss[];
+  readonly message: Message;
+}
+
+/**
+ * The fates of these messages, in order; a failure of what they share is the fate of each. Those that the ledger or the target
+ * may know already go one by one.
+ */
+export async function copyTogether(
+  context: RunContext,
+  target: Target,
+  items: readonly Item[],
+): Promise<readonly Fate<Settled>[]> {
+  const fates: Fate<Settled>[] = new Array<Fate<Settled>>(items.length);
+  const singly = async (at: number, { entry, body }: Item): Promise<void> => {
+    try {
+      fates[at] = { value: await copyMessage(context, target, entry, body) };
+    } catch (error) {
+      fates[at] = { error };
+    }
+  };
+  let alone = items.length === 1 || context.options.prove === true;
+  try {
+    alone ||= (await target.candidates()).size > 0;
+  } catch (error) {
+    return items.map(() => ({ error }));
+  }
+  const ready: Ready[] = [];
+  const tasks: Promise<void>[] = [];
+  for (const [at, item] of items.entries()) {
+    const made = alone ? undefined : prepare(context, target, item, at);
+    if (made === undefined) tasks.push(singly(at, item));
+    else ready.push(made);
+  }
+  if (ready.length > 0) tasks.push(copyReady(context, target, ready, fates));
+  await Promise.all(tasks);
+  return fates;
+}
+
+/** Undefined for a message that is to go by itself. */
+function prepare({ options }: RunContext, { folder, ledger }: Target, item: Item, at: number): Ready | undefined {
+  const { entry, body } = item;
+  const received = receivedOf(entry, body);
+  if (isFiltered(entry, options, received, body.shape.size) || isTooLarge(folder, body)) return undefined;
+  if (ledger.mayHold(entry.origin)) return undefined;
+  const traits = received === undefined ? entry.traits : { ...entry.traits, received };
+  const { kept, losses } = narrow(traits, folder.fidelity);
+  return { item, at, losses, message: { entry, traits: kept, body } };
+}
+
+/** Messages that nobody knows: appended, recorded, done. Does not throw. */
+async function copyReady(
+  context: RunContext,
+  target: Target,
+  ready: readonly Ready[],
+  fates: Fate<Settled>[],
+): Promise<void> {
+  const { ledger, folder } = target;
+  const kept: { readonly at: number; readonly record: DoneRecord; readonly settled: Settled }[] = [];
+  try {
+    await target.begin();
+    const messages = ready.map(({ message }) => message);
+    const stored = await appendAll(folder, messages, context.hard);
+    for (const [i, { item, at, losses }] of ready.entries()) {
+      const fate = stored[i] ?? { error: new Error("a sink returned no fate for one of its messages") };
+      if ("error" in fate) {
+        fates[at] = fate;
+        continue;
+      }
+      const { receipt, altered } = fate.value;
+      const all = fate.value.losses === undefined ? losses : [...losses, ...fate.value.losses];
+      if (altered !== undefined) {
+        fates[at] = await fateOf(setAltered(context, ledger, item.entry, item.body, receipt, altered, all));
+        continue;
+      }
+      const record = doneRecord(ledger, "done", item.entry, item.body, receipt, false);
+      kept.push({ at, record, settled: { as: "copied", losses: all, unnamed: receipt === undefined } });
+    }
+    await ledger.putAll(kept.map(({ record }) => record));
+    for (const { at, settled } of kept) fates[at] = { value: settled };
+  } catch (error) {
+    for (const { at } of ready) fates[at] ??= { error };
+  }
+}
+
+async function appendAll(
+  folder: SinkFolder,
+  messages: readonly Message[],
+  signal: AbortSignal,
+): Promise<readonly Fate<Stored>[]> {
+  if (folder.appendAll !== undefined) return await folder.appendAll(messages, signal);
+  return await Promise.all(messages.map((message) => fateOf(folder.append(message, signal))));
+}
+
+function fateOf<R>(work: Promise<R>): Promise<Fate<R>> {
+  return work.then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  );
+}
