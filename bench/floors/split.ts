@@ -17,7 +17,7 @@ interface Sources {
 }
 interface Bodies {
   stage(content: AsyncIterable<Uint8Array>, directory: string): Promise<Body>;
-  stageBytes(bytes: Uint8Array): Body;
+  stageBytes(bytes: Uint8Array, keepsFolded: boolean): Body;
 }
 
 const dist = new URL("../../../dist/", import.meta.url).href;
@@ -31,7 +31,7 @@ let messages = 0;
 let sum = 0;
 for await (const folder of source.folders(signal))
   for await (const { content, bytes } of source.read({ folder }, { want: () => true, signal })) {
-    await using body = bytes === undefined ? await stage(content, `${path}.staging`) : stageBytes(bytes);
+    await using body = bytes === undefined ? await stage(content, `${path}.staging`) : stageBytes(bytes, false);
     messages++;
     sum = (sum + Number.parseInt(body.key.slice(0, 12), 16)) % 2 ** 48;
   }

@@ -1,9 +1,19 @@
 // One run from a source to a target, for backup, migrate, drain and restore: open, follow, report, exit code.
 
-import { type Endpoint, isAccount, openSink, openSource, refuseCleartext, refuseSame } from "../endpoints.ts";
+import {
+  type Endpoint,
+  type EndpointContext,
+  isAccount,
+  openSink,
+  openSource,
+  refuseCleartext,
+  refuseSame,
+} from "../endpoints.ts";
 import { MailError } from "../mail/errors.ts";
 import type { MostRemoved, RemoveOptions } from "../migrate/context.ts";
 import type { MigrationEvent, RunSummary } from "../migrate/events.ts";
+import type { Sink } from "../sinks/sink.ts";
+import type { Source } from "../sources/source.ts";
 import { type ExitCode, exitCodeOf, exitCodeOfRun } from "./exit.ts";
 import { Notes } from "./notes.ts";
 import {
@@ -56,8 +66,7 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
   {
     // Loaded while the server is waited for.
     const engine = import("../migrate/run.ts");
-    await using opened = await openSource(source, from, signal);
-    await using sink = await openSink(target, { ...to, job: jobOf(opened.identity, selection, args) }, signal);
+    await using ends = await openEnds(source, from, target, to, (identity) => jobOf(identity, selection, args), signal);
     const { run } = await engine;
     const options = {
       ...selection,
@@ -72,7 +81,7 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
         : { remove: { ...remove, ...bounds(args, most, () => progress[Symbol.dispose]()) } }),
     };
     using progress = await showProgress(ui);
-    const running = run(opened, sink, options, signal);
+    const running = run(ends.source, ends.sink, options, signal);
     interrupts.onStop(() => running.stop());
     const follow = (event: MigrationEvent): Promise<unknown> | undefined => {
       notes.add(event);
@@ -95,6 +104,44 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
   }
   // Awaited here: the report file is closed when this function ends.
   return await report(carriage, session, notes, failure, isDry, reportFile);
+}
+
+interface Ends extends AsyncDisposable {
+  readonly source: Source;
+  readonly sink: Sink;
+}
+
+/** Two accounts are logged in to at once; an archive is told which source it is for. The source's failure comes first. */
+async function openEnds(
+  source: Endpoint,
+  from: EndpointContext,
+  target: Endpoint,
+  to: EndpointContext,
+  jobOf: (identity: string) => string,
+  signal: AbortSignal,
+): Promise<Ends> {
+  const opening = isAccount(target) ? openSink(target, { ...to, job: "" }, signal) : undefined;
+  // Its failure is met below.
+  opening?.catch(() => undefined);
+  let opened: Source | undefined;
+  try {
+    const ready = await openSource(source, from, signal);
+    opened = ready;
+    const sink = await (opening ?? openSink(target, { ...to, job: jobOf(ready.identity) }, signal));
+    const dispose = async (): Promise<void> => {
+      try {
+        await sink[Symbol.asyncDispose]();
+      } finally {
+        await ready[Symbol.asyncDispose]();
+      }
+    };
+    return { source: ready, sink, [Symbol.asyncDispose]: dispose };
+  } catch (error) {
+    await opened?.[Symbol.asyncDispose]();
+    const sink = await opening?.catch(() => undefined);
+    await sink?.[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 /** Deletions above this many are asked about on a terminal. */

@@ -84,9 +84,13 @@ export async function stage(content: AsyncIterable<Uint8Array>, directory: strin
   };
 }
 
-/** A content that is in memory already, whole and in one piece; it is held, not copied. Only for what MEMORY_LIMIT allows. */
-export function stageBytes(bytes: Uint8Array): Body {
-  return held(keyOfBytes(bytes), bytes);
+/**
+ * A content that is in memory already, whole and in one piece; it is held, not copied. Only for what MEMORY_LIMIT allows.
+ * `keepsFolded`: the form with LF line ends, which hashing makes, is held too.
+ */
+export function stageBytes(bytes: Uint8Array, keepsFolded: boolean): Body {
+  const { key, shape, folded } = keyOfBytes(bytes);
+  return held(keepsFolded && folded !== undefined ? { key, shape, folded } : { key, shape }, bytes);
 }
 
 /** Made for every message: a method with a computed name in the literal would cost more than the hashing of most mail. */

@@ -117,7 +117,7 @@ function receive(current: Pass, state: JobState, incoming: Incoming): Promise<vo
     releaseBytes();
     return receiveStream(current, state, incoming, weight);
   }
-  letGo(current, state, entry, stageBytes(bytes), () => {
+  letGo(current, state, entry, stageBytes(bytes, context.sink.storesLf === true), () => {
     releaseWrite();
     releaseBytes();
   });
@@ -141,7 +141,7 @@ async function receiveStream(
     let body: Body;
     try {
       const isHeld = bytes !== undefined && bytes.length <= MEMORY_LIMIT;
-      body = isHeld ? stageBytes(bytes) : await stage(content, context.staging);
+      body = isHeld ? stageBytes(bytes, context.sink.storesLf === true) : await stage(content, context.staging);
     } catch (error) {
       release();
       await setAside(current, state, entry, undefined, error);

@@ -124,6 +124,7 @@ export async function openMaildirSink(options: { readonly path: string }, signal
     identity: `maildir:${id}`,
     limits: { writes: WRITES, folders: FOLDERS },
     home,
+    storesLf: true,
     describe: async (folder) => {
       const { name, path, fidelity } = await planOf(folder);
       return { name, path, fidelity };
