@@ -57,7 +57,7 @@ export async function connectImap(
     // It must not answer "secure" with anything else, however its options are understood.
     if (server.security !== "none" && !client.secureConnection)
       throw configError(`${server.host}:${server.port} is not secured by TLS`);
-    return handOver(client, server, options);
+    return handOver(client, server, secrets, options);
   } catch (error) {
     client.close();
     signal.throwIfAborted();
@@ -91,7 +91,12 @@ function withoutSecret(error: unknown, secrets: readonly string[]): unknown {
   });
 }
 
-function handOver(client: ImapFlow, server: ServerOptions, options: ConnectOptions): Connection {
+function handOver(
+  client: ImapFlow,
+  server: ServerOptions,
+  secrets: readonly string[],
+  options: ConnectOptions,
+): Connection {
   const capabilities = new Set<string>();
   for (const [name, value] of client.capabilities)
     capabilities.add(typeof value === "number" ? `${name}=${value}`.toUpperCase() : name.toUpperCase());
@@ -101,6 +106,7 @@ function handOver(client: ImapFlow, server: ServerOptions, options: ConnectOptio
     server,
     name: options.name,
     capabilities,
+    secrets,
     ...(options.stallMs === undefined ? {} : { stallMs: options.stallMs }),
   });
 }
