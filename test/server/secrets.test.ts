@@ -208,8 +208,12 @@ describe("a server that repeats what it was told", () => {
         talk.send(`${tag} OK done\r\n`);
       }
     });
+    const archive = join(root, "echo");
+    for (const directory of [archive, ...["cur", "new", "tmp"].map((name) => join(archive, name))])
+      mkdirSync(directory, { mode: 0o700 });
+    writeFileSync(join(archive, "cur", "1.M1P1.x:2,S"), "Subject: x\n\nx\n", { mode: 0o600 });
     const result = await job(
-      ["restore", "m", `imap://anna@127.0.0.1:${played.port}?tls=none`, "--folder", "INBOX"],
+      ["restore", "echo", `imap://anna@127.0.0.1:${played.port}?tls=none`, "--folder", "INBOX"],
       given("target", "variable"),
     );
     expect(result.code).toBe(3);
