@@ -1,7 +1,7 @@
 // Deleting at the source: exactly what was proved goes, within its bounds, and what stays is named with its reason.
 //
 // mutation: src/migrate/remove.ts: "if (due > allowed) {" -> "if (due > allowed + 1) {"
-// mutation: src/migrate/remove.ts: "folder !== undefined && state.tally.summary().closes" -> "folder !== undefined"
+// mutation: src/migrate/remove.ts: "folder !== undefined && state.tally.summary().closes" -> "state.tally.summary().closes"
 // mutation: src/migrate/remove.ts: "if (due === 0 || confirm === undefined || (await confirm(due, context.soft))) return undefined;" -> "if (due === 0 || confirm === undefined || (await confirm(due, context.soft)) || due > 0) return undefined;"
 // mutation: src/migrate/remove.ts: "return Math.floor(Date.now() / 1000) - firstSeen >= (options.remove?.olderThanSeconds ?? 0);" -> "return firstSeen >= (options.remove?.olderThanSeconds ?? 0);"
 // mutation: src/migrate/remove.ts: "for (const work of works) for await (const record of selected(work)) if (isDue(context, record)) due++;" -> "for (const work of works.slice(1)) for await (const record of selected(work)) if (isDue(context, record)) due++;"
