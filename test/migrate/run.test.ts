@@ -82,6 +82,21 @@ describe("the run balances", () => {
     expect(summary.folders.find(({ folder }) => folder[0] === "Gone")?.error).toBe("no such folder");
   });
 
+  it("does not close over a folder that the target cannot take, and names it", async () => {
+    const sink = memorySink(newStore());
+    const narrow: Sink = {
+      ...sink,
+      describe(folder) {
+        if (folder.path[0] === "INBOX") return sink.describe(folder);
+        throw new MailError("config", "no room for that name", { scope: "folder", remedy: "give-up" });
+      },
+    };
+    const folders = [inbox(mail("a")), { path: ["Odd"], generation: "1", mail: [mail("b")] }];
+    const { summary } = await go(memorySource(folders), narrow);
+    expect(summary).toMatchObject({ outcome: "partial", closes: false, balance: { copied: 1 } });
+    expect(summary.folders.find(({ folder }) => folder[0] === "Odd")?.error).toBe("no room for that name");
+  });
+
   it("counts a message that vanished while it was read", async () => {
     const gone = new MailError("not-found", "gone", { scope: "message", remedy: "give-up" });
     const source = memorySource([inbox(mail("a"), mail("b"))], { content: new Map([["a", gone]]) });
@@ -445,7 +460,8 @@ describe("folders on their way", () => {
     let seen = 0;
     for await (const event of going) if (event.type === "message-settled" && ++seen === 5) going.stop();
     const summary = await going.finished;
-    expect(summary.outcome).toBe("stopped");
+    // What was listed and not yet carried is in the sum, and keeps it from closing.
+    expect(summary).toMatchObject({ outcome: "stopped", listed: 50, closes: false });
     const had = store.folders.get("INBOX")?.length ?? 0;
     expect(had).toBeGreaterThanOrEqual(5);
     expect(had).toBeLessThan(50);
