@@ -151,6 +151,20 @@ describe("what stays", () => {
     expect(young.summary).toMatchObject({ kept: 0, outcome: "complete" });
   });
 
+  it("is all of a folder whose copies cannot be reached, though an earlier run made them", async () => {
+    const folder = folderOf("A", ["a", "b"]);
+    const sink = memorySink(newStore());
+    await go(memorySource([folder]), sink);
+    const shut: Sink = {
+      ...sink,
+      open: () => Promise.reject(new MailError("config", "no right", { scope: "folder", remedy: "give-up" })),
+    };
+    const { summary, events } = await go(memorySource([folder]), shut, { remove: {} });
+    expect(keptOf(events)).toEqual(["a folder-incomplete", "b folder-incomplete"]);
+    expect(summary).toMatchObject({ removed: 0, kept: 2, outcome: "partial" });
+    expect(folder.mail).toHaveLength(2);
+  });
+
   it("is what the server did not confirm, or what it was cut short before", async () => {
     const folder = folderOf("A", ["a", "b", "c"]);
     const source = memorySource([folder]);

@@ -75,18 +75,18 @@ it("a message of 60 MB goes to a Maildir, a zip and an account", async () => {
   const big = server.url("imaps", "big");
   for (const args of [
     ["backup", big, "maildir:big"],
-    ["backup", server.url("pop3s", "big"), "mboxzip:big.zip"],
-    ["restore", "big", server.url("imaps", "target")],
     ["verify", big, "big"],
+    ["restore", "big", server.url("imaps", "target")],
+    // Last: Dovecot marks as read what POP3 fetched.
+    ["backup", server.url("pop3s", "big"), "mboxzip:big.zip"],
   ])
     expect(await peakOf(...args), args.join(" ")).toBeLessThan(MOST_MB);
 });
 
-it("20,000 messages go to a zip, are looked at again, and verified", async () => {
+it("20,000 messages go to a zip and are verified", async () => {
   const from = server.url("imaps", "many");
   for (const args of [
     ["backup", from, "mboxzip:many/"],
-    ["backup", from, "mboxzip:many/", "--recheck"],
     ["verify", from, "many"],
     ["verify", "many"],
   ])
