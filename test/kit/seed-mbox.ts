@@ -29,4 +29,3 @@ export async function seedMbox(directory: string, folders: readonly MemoryFolder
 async function* one(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
-
