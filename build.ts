@@ -41,7 +41,7 @@ export async function buildInto(directory: string): Promise<void> {
 function licenses({ inputs }: Metafile): string {
   const inside = new Set<string>();
   for (const path of Object.keys(inputs)) {
-    const [, name] = /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)\/(?!.*node_modules\/)/.exec(path) ?? [];
+    const [, name] = /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^./][^/]*)\/(?!.*node_modules\/)/.exec(path) ?? [];
     if (name !== undefined)
       inside.add(path.slice(0, path.lastIndexOf(`node_modules/${name}`)) + join("node_modules", name));
   }

@@ -70,6 +70,9 @@ async function giveUp(context: RunContext, state: JobState, ledger: FolderLedger
     // A target that is written once waits for another run of what failed for the first time, and for no third one.
     const isNew = context.sink.once === true && !isLeft && !isHere && known?.state !== "failed";
     if (known?.state === "failed") state.retried.add(entry.origin.id);
+    // Its copy cannot be read back: it stays at the source, and is to be named for that.
+    state.generation = entry.origin.generation;
+    if (isHere && !isLeft) state.selected?.add(entry.origin.id);
     const outcome: Settled = { as: isLeft ? "filtered" : isHere ? "already-copied" : "failed", losses: [] };
     if (isNew) await ledger.put({ state: "failed", origin: entry.origin, code: error.code });
     const wait = settle(context, state, ledger, entry, outcome, 0, outcome.as === "failed" ? error : undefined);

@@ -12,6 +12,7 @@ import { IdSet } from "./id-set.ts";
 import type { JobState } from "./job.ts";
 import type { DoneRecord, FolderLedger } from "./ledger.ts";
 import { sumOf } from "./tally.ts";
+import { demandTwoPlaces } from "./two-places.ts";
 
 /** Copies that are read back at once. */
 const PROOFS_IN_FLIGHT = 16;
@@ -31,6 +32,9 @@ export async function removeProved(context: RunContext, results: readonly Folder
     if (ledger !== undefined) for (const state of states) works.push({ state, folder, ledger });
   const whole = works.filter(({ state, folder }) => folder !== undefined && state.tally.summary().closes);
   const refusal = await refused(context, whole);
+  // Different accounts share a UIDVALIDITY by chance; one account with itself always does.
+  if (refusal === undefined && whole.some(({ state, folder }) => state.generation === folder?.generation))
+    await demandTwoPlaces(context);
   for (const work of works) {
     if (context.soft.aborted) return;
     const closes = whole.includes(work);
@@ -78,6 +82,16 @@ function isDue({ options }: RunContext, { firstSeen }: DoneRecord): boolean {
   return Math.floor(Date.now() / 1000) - firstSeen >= (options.remove?.olderThanSeconds ?? 0);
 }
 
+/** A copy that cannot be read back is none, whatever the reason; it keeps no other message from going. */
+async function isProvable(...copy: Parameters<typeof isProved>): Promise<boolean> {
+  try {
+    return await isProved(...copy);
+  } catch (error) {
+    if (!(error instanceof MailError) || error.details.scope !== "message") throw error;
+    return false;
+  }
+}
+
 /** Leaves all of a folder, and says so of each message that would have gone. */
 async function keepFolder(context: RunContext, work: Work, why: KeptWhy): Promise<void> {
   for await (const record of selected(work))
@@ -103,7 +117,7 @@ async function removeFolder(context: RunContext, work: Work): Promise<void> {
     const due = isDue(context, record);
     // What stays for its age is proved all the same, once: its copy is known to be good before its time comes.
     if (!due && record.proved) return await stays(record, "too-new");
-    const good = record.receipt !== undefined && (await isProved(folder, record.receipt, record.key, hard));
+    const good = record.receipt !== undefined && (await isProvable(folder, record.receipt, record.key, hard));
     if (!good) return await stays(record, due ? "not-proved" : "too-new");
     // Durable before the source marks it as \Deleted: killed in between, the next run must not take that mark for its owner's.
     if (due ? record.marked !== true : !record.proved)

@@ -47,6 +47,7 @@ export function matchesFingerprint(certificate: PeerCertificate, fingerprint: st
 }
 
 const CERTIFICATE_ERRORS = /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/;
+const OLD_TLS = /PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/;
 const TLS_ERRORS = /EPROTO|ERR_SSL|ERR_TLS/;
 
 /** An error met while connecting or talking, as a MailError that names the server and the way out. */
@@ -76,6 +77,12 @@ export function networkError(server: ServerOptions, error: unknown, outcome?: "n
       hint: wayPast(code),
     });
   }
+  if (OLD_TLS.test(code))
+    return new MailError("config", `${place} speaks no TLS that is safe (1.2 or later)`, {
+      ...details,
+      remedy: "give-up",
+      hint: "The server's owner must bring it up to date; nothing secret was sent to it.",
+    });
   if (TLS_ERRORS.test(code))
     return new MailError("config", `no TLS connection to ${place} could be made (${openSslReason(text)})`, {
       ...details,
@@ -90,6 +97,8 @@ function wayPast(code: string): string {
     return "Use the name that stands in the certificate; or, if it is yours, add ?fingerprint=sha256:… of it.";
   if (code === "CERT_HAS_EXPIRED")
     return "The server's owner must renew it. If it is yours, add ?fingerprint=sha256:… of it.";
+  if (code === "CERT_NOT_YET_VALID")
+    return "Check this machine's clock; or, if the server is yours, add ?fingerprint=sha256:… of its certificate.";
   return "If it is yours, add ?ca=FILE with its authority, or ?fingerprint=sha256:… of the certificate itself.";
 }
 

@@ -12,6 +12,7 @@ import { folderRefusal } from "../protocol/imap/errors.ts";
 import { fetchRows, ROW_ITEMS } from "../protocol/imap/fetch.ts";
 import { Grouping } from "../protocol/imap/grouping.ts";
 import { mailboxCommand, mailboxStatus, selectMailbox } from "../protocol/imap/mailbox.ts";
+import { makeMark } from "../protocol/imap/mark.ts";
 import { ConnectionPool } from "../protocol/imap/pool.ts";
 import { connectImap, type Timing } from "../protocol/imap/session.ts";
 import { SharedSession } from "../protocol/imap/shared-session.ts";
@@ -108,6 +109,12 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
     limits: { writes: WRITES, folders },
     describe,
     open,
+    mark: (abort) =>
+      makeMark(tree, async (work) => {
+        using lease = await pool.lease(undefined, abort);
+        const { connection } = lease;
+        return await connection.abortable(abort, () => work(connection));
+      }),
     seal,
     [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
   } satisfies Sink;

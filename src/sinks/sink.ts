@@ -69,6 +69,13 @@ export interface SinkFolder extends FolderPlan {
   update?(receipt: Receipt, change: TraitChange, signal: AbortSignal): Promise<void>;
 }
 
+/** An empty folder that was made to be seen from elsewhere. */
+export interface Mark {
+  /** The last part of its path, and no other folder's. */
+  readonly name: string;
+  remove(): Promise<void>;
+}
+
 export interface Sink extends AsyncDisposable {
   readonly kind: string;
   /** Like Source.identity, and equal to it for the same endpoint. */
@@ -100,6 +107,8 @@ export interface Sink extends AsyncDisposable {
   describe(folder: Folder, signal: AbortSignal): Promise<FolderPlan>;
   /** Creates what is missing; harmless when called again. */
   open(folder: Folder, signal: AbortSignal): Promise<SinkFolder>;
+  /** Only where one place can have two identities: makes a folder that no other place has. MailError of scope folder when that is refused. */
+  mark?(signal: AbortSignal): Promise<Mark>;
   /** After the last append: packs the zip, subscribes, fsyncs. Removal at the source starts only after it; `reopen` works after it. `failed`: the messages that a target which is written once has to do without; it keeps the number. */
   seal(signal: AbortSignal, failed?: number): Promise<void>;
 }

@@ -15,6 +15,10 @@ export interface CertificateOptions {
   readonly hosts?: readonly string[];
   /** Days from now; a negative number makes one that has expired. */
   readonly days?: number;
+  /** Days from now on which it begins to be good; a day before now, or before it ends, unless given. */
+  readonly fromDays?: number;
+  /** The server's certificate is signed by its own key, and no authority knows it. */
+  readonly selfSigned?: boolean;
 }
 
 const DAY_MS = 86_400_000;
@@ -27,10 +31,17 @@ export function makeCertificates(options: CertificateOptions = {}): Certificates
   const server = generateKeyPairSync("ec", { namedCurve: "P-256" });
   // Another authority has another name, so that OpenSSL never takes one for the other.
   const issuer = name(`mailferry test authority ${randomBytes(4).toString("hex")}`);
-  const from = new Date(Math.min(Date.now(), until.getTime()) - DAY_MS);
+  const { fromDays } = options;
+  const from = new Date(
+    fromDays === undefined ? Math.min(Date.now(), until.getTime()) - DAY_MS : Date.now() + fromDays * DAY_MS,
+  );
   const common = { issuer, from, until, signer: authority.privateKey };
+  const own = options.selfSigned === true ? { issuer: name(hosts[0] ?? ""), signer: server.privateKey } : {};
   const ca = certificate({
     ...common,
+    // An authority whose own time has not come would be refused for that.
+    from: new Date(Math.min(Date.now(), from.getTime()) - DAY_MS),
+    until: new Date(Math.max(Date.now(), until.getTime()) + DAY_MS),
     subject: issuer,
     key: authority.publicKey,
     extensions: [
@@ -42,6 +53,7 @@ export function makeCertificates(options: CertificateOptions = {}): Certificates
   });
   const leaf = certificate({
     ...common,
+    ...own,
     subject: name(hosts[0] ?? "localhost"),
     key: server.publicKey,
     extensions: [
@@ -50,7 +62,11 @@ export function makeCertificates(options: CertificateOptions = {}): Certificates
       extension("2.5.29.15", true, der(0x03, Buffer.from([7, 0b1000_0000]))),
       // serverAuth
       extension("2.5.29.37", false, sequence(oid("1.3.6.1.5.5.7.3.1"))),
-      extension("2.5.29.35", false, sequence(der(0x80, keyId(authority.publicKey)))),
+      extension(
+        "2.5.29.35",
+        false,
+        sequence(der(0x80, keyId(options.selfSigned === true ? server.publicKey : authority.publicKey))),
+      ),
       extension("2.5.29.17", false, sequence(...hosts.map(alternativeName))),
     ],
   });

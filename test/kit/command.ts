@@ -11,6 +11,10 @@ export interface CommandOptions {
   readonly sourcePassword?: string;
   readonly targetPassword?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** The built main file (see build.ts): starts in half the time. */
+  readonly main?: string;
+  /** "000": what the command makes shows its own modes. */
+  readonly umask?: string;
   /** SIGKILL when this answers true for an event. */
   killWhen?(event: { readonly type: string; readonly [key: string]: unknown }, index: number): boolean;
 }
@@ -25,8 +29,11 @@ export interface CommandResult {
 
 /** Runs `mailferry` with these arguments. Events are there only with --json. */
 export async function mailferry(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-  const { sourcePassword, targetPassword, killWhen } = options;
-  const child = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), main, ...args], {
+  const { sourcePassword, targetPassword, killWhen, umask } = options;
+  const program = options.main === undefined ? ["--import", import.meta.resolve("tsx"), main] : [options.main];
+  const words = [process.execPath, ...program, ...args];
+  const [file, ...rest] = umask === undefined ? words : ["sh", "-c", 'umask "$0"; exec "$@"', umask, ...words];
+  const child = spawn(file ?? "", rest, {
     stdio: ["ignore", "pipe", "pipe"],
     cwd: options.cwd,
     env: {

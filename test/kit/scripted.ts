@@ -1,8 +1,12 @@
 // A scripted line-protocol server for one test: it plays a conversation, well-behaved or not, and remembers what it was told.
 
 import { createServer, type Socket } from "node:net";
-import { TLSSocket } from "node:tls";
+import { type SecureContextOptions, TLSSocket } from "node:tls";
 import type { Certificates } from "./certificates.ts";
+
+/** What a server shows of itself, and the TLS that it speaks where that is not the usual. */
+export type Identity = Pick<Certificates, "certificate" | "key"> &
+  Pick<SecureContextOptions, "minVersion" | "maxVersion" | "ciphers">;
 
 /** One connection, as a script sees it. Every wait ends with an error when the client goes away. */
 export interface Conversation {
@@ -17,7 +21,7 @@ export interface Conversation {
   /** Sends so that every octet comes in a write of its own. */
   dribble(data: string | Uint8Array): Promise<void>;
   /** Sends this in clear text and goes on in TLS at once, as after STARTTLS. */
-  secure(certificates: Certificates, goAhead?: string): Promise<void>;
+  secure(identity: Identity, goAhead?: string): Promise<void>;
   /** FIN. */
   end(): void;
   /** RST. */
@@ -37,7 +41,7 @@ export interface ScriptedServer extends AsyncDisposable {
 }
 
 /** Starts a server on a free loopback port that runs the script for each connection; `tls` makes it speak TLS from the first octet. */
-export async function startScripted(script: Script, tls?: Certificates): Promise<ScriptedServer> {
+export async function startScripted(script: Script, tls?: Identity): Promise<ScriptedServer> {
   const heard: string[] = [];
   const failures: unknown[] = [];
   const sockets = new Set<Socket>();
@@ -137,10 +141,10 @@ function converse(plain: Socket, number: number, heard: string[]): Conversation 
         await new Promise<void>((resolve) => socket.write(Buffer.from([octet]), () => setImmediate(resolve)));
       }
     },
-    async secure({ certificate, key }, goAhead) {
+    async secure({ certificate, key, ...versions }, goAhead) {
       socket.off("data", onData).off("end", onEnd).off("close", onEnd).off("error", onEnd);
       if (goAhead !== undefined) socket.write(goAhead);
-      const secured = new TLSSocket(socket, { isServer: true, cert: certificate, key });
+      const secured = new TLSSocket(socket, { isServer: true, cert: certificate, key, ...versions });
       await new Promise<void>((resolve, reject) => {
         const gone = (): void => reject(new ClientGone("the client left the TLS handshake"));
         secured.once("secure", resolve).once("error", gone).once("close", gone);

@@ -1,4 +1,13 @@
 // Deleting at the source: exactly what was proved goes, within its bounds, and what stays is named with its reason.
+//
+// mutation: src/migrate/remove.ts: "if (due > allowed) {" -> "if (due > allowed + 1) {"
+// mutation: src/migrate/remove.ts: "folder !== undefined && state.tally.summary().closes" -> "state.tally.summary().closes"
+// mutation: src/migrate/remove.ts: "if (due === 0 || confirm === undefined || (await confirm(due, context.soft))) return undefined;" -> "if (due === 0 || confirm === undefined || (await confirm(due, context.soft)) || due > 0) return undefined;"
+// mutation: src/migrate/remove.ts: "return Math.floor(Date.now() / 1000) - firstSeen >= (options.remove?.olderThanSeconds ?? 0);" -> "return firstSeen >= (options.remove?.olderThanSeconds ?? 0);"
+// mutation: src/migrate/remove.ts: "for (const work of works) for await (const record of selected(work)) if (isDue(context, record)) due++;" -> "for (const work of works.slice(1)) for await (const record of selected(work)) if (isDue(context, record)) due++;"
+// mutation: src/migrate/run.ts: "const text = await source.checkRemove?.(soft);" -> "const text: string | undefined = undefined;"
+// mutation: src/migrate/run.ts: "if (options.remove !== undefined && !soft.aborted && options.dryRun !== true && !isOpen)" -> "if (options.remove !== undefined && !soft.aborted && options.dryRun !== true)"
+// mutation: src/migrate/remove.ts: "if (context.soft.aborted || (!cut && asked === gone)) return;" -> "if (asked >= gone) return;"
 
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -140,6 +149,20 @@ describe("what stays", () => {
     const young = await go(memorySource([broken]), sink, { remove: { olderThanSeconds: 3600 } });
     expect(keptOf(young.events)).toEqual(["c too-new", "d too-new"]);
     expect(young.summary).toMatchObject({ kept: 0, outcome: "complete" });
+  });
+
+  it("is all of a folder whose copies cannot be reached, though an earlier run made them", async () => {
+    const folder = folderOf("A", ["a", "b"]);
+    const sink = memorySink(newStore());
+    await go(memorySource([folder]), sink);
+    const shut: Sink = {
+      ...sink,
+      open: () => Promise.reject(new MailError("config", "no right", { scope: "folder", remedy: "give-up" })),
+    };
+    const { summary, events } = await go(memorySource([folder]), shut, { remove: {} });
+    expect(keptOf(events)).toEqual(["a folder-incomplete", "b folder-incomplete"]);
+    expect(summary).toMatchObject({ removed: 0, kept: 2, outcome: "partial" });
+    expect(folder.mail).toHaveLength(2);
   });
 
   it("is what the server did not confirm, or what it was cut short before", async () => {

@@ -1,4 +1,14 @@
 // The engine's promises, on adapters in memory that misbehave on demand.
+//
+// mutation: src/migrate/tally.ts: "listed: settled + this.unresolved," -> "listed: settled,"
+// mutation: src/migrate/tally.ts: "closes: this.unresolved === 0 && this.error === undefined," -> "closes: true,"
+// mutation: src/migrate/read.ts: "    tally.unresolved++;\n" -> ""
+// mutation: src/migrate/pass.ts: "if (lost > 0 && !context.soft.aborted)" -> "if (lost < 0)"
+// mutation: src/migrate/read.ts: "await settle(context, state, target.ledger, entry, { as: \"vanished\", losses: [] }, 0);" -> ""
+// mutation: src/migrate/run.ts: "for (const { folder, error } of refused) tally.refuse(folder.path, error);" -> ""
+// mutation: src/migrate/copy.ts: "return { as: \"copied\", losses: allLosses, unnamed" -> "return { as: \"copied\", losses: [], unnamed"
+// mutation: src/migrate/copy.ts: "...(keepsDate ? [] : [{ kind: \"received\" } as const])" -> ""
+// mutation: src/migrate/tally.ts: "else known.messages++;" -> ""
 
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -70,6 +80,21 @@ describe("the run balances", () => {
     const { summary } = await go(broken, memorySink(newStore()));
     expect(summary).toMatchObject({ outcome: "partial", closes: false, balance: { copied: 1 } });
     expect(summary.folders.find(({ folder }) => folder[0] === "Gone")?.error).toBe("no such folder");
+  });
+
+  it("does not close over a folder that the target cannot take, and names it", async () => {
+    const sink = memorySink(newStore());
+    const narrow: Sink = {
+      ...sink,
+      describe(folder) {
+        if (folder.path[0] === "INBOX") return sink.describe(folder);
+        throw new MailError("config", "no room for that name", { scope: "folder", remedy: "give-up" });
+      },
+    };
+    const folders = [inbox(mail("a")), { path: ["Odd"], generation: "1", mail: [mail("b")] }];
+    const { summary } = await go(memorySource(folders), narrow);
+    expect(summary).toMatchObject({ outcome: "partial", closes: false, balance: { copied: 1 } });
+    expect(summary.folders.find(({ folder }) => folder[0] === "Odd")?.error).toBe("no room for that name");
   });
 
   it("counts a message that vanished while it was read", async () => {
@@ -435,7 +460,8 @@ describe("folders on their way", () => {
     let seen = 0;
     for await (const event of going) if (event.type === "message-settled" && ++seen === 5) going.stop();
     const summary = await going.finished;
-    expect(summary.outcome).toBe("stopped");
+    // What was listed and not yet carried is in the sum, and keeps it from closing.
+    expect(summary).toMatchObject({ outcome: "stopped", listed: 50, closes: false });
     const had = store.folders.get("INBOX")?.length ?? 0;
     expect(had).toBeGreaterThanOrEqual(5);
     expect(had).toBeLessThan(50);

@@ -1,7 +1,18 @@
 // Verify finds every difference there can be between two ends, and none where there is none.
+//
+// mutation: src/migrate/verify-folder.ts: "    table.take(row.index);\n" -> "" (tests: "two ends")
+// mutation: src/migrate/verify-folder.ts: "mine.epochSeconds !== theirs?.epochSeconds" -> "theirs === undefined"
+// mutation: src/migrate/verify-folder.ts: "common(common(source.tells, target.tells), fidelity)" -> "common(source.tells, target.tells)"
+// mutation: src/migrate/verify-folder.ts: "let extra = unread;" -> "let extra = 0;"
+// mutation: src/migrate/verify-read.ts: "(ground.received ? traits.received?.epochSeconds : undefined)" -> "traits.received?.epochSeconds"
+// mutation: src/migrate/verify.ts: "(options.bothWays !== true || (extra === 0 && foldersExtra === 0))" -> "extra === 0"
+// mutation: src/migrate/verify.ts: "      foldersMissing++;\n" -> ""
+// mutation: src/migrate/verify-folder.ts: "if (list(change.remove) !== \"\")" -> "if (list(change.add) !== \"\")"
 
 import { describe, expect, it } from "vitest";
-import { NO_FIDELITY } from "../../src/mail/fidelity.ts";
+import { MailError } from "../../src/mail/errors.ts";
+import { FULL_FIDELITY, NO_FIDELITY } from "../../src/mail/fidelity.ts";
+import type { Folder } from "../../src/mail/model.ts";
 import { type VerifyFinding, type VerifyOptions, verify } from "../../src/migrate/verify.ts";
 import type { Source } from "../../src/sources/source.ts";
 import { type MemoryFolder, mail, memorySource } from "../kit/memory.ts";
@@ -15,12 +26,17 @@ const inbox = (...messages: MemoryFolder["mail"]): MemoryFolder => ({
 });
 const copyOf = (folders: readonly MemoryFolder[]): Source => ({ ...memorySource(folders), identity: "memory:copy" });
 
-async function compare(source: Source, target: Source, options: VerifyOptions = {}) {
+async function compare(
+  source: Source,
+  target: Source,
+  options: VerifyOptions = {},
+  describe?: Parameters<typeof verify>[2],
+) {
   const findings: VerifyFinding[] = [];
   const summary = await verify(
     source,
     target,
-    undefined,
+    describe,
     options,
     signal,
     (f) => findings.push(f),
@@ -68,6 +84,29 @@ describe("two ends", () => {
     const bare = { ...copyOf([inbox(...three().map((m) => mail(m.id)))]), tells: NO_FIDELITY };
     const { summary } = await compare(memorySource([inbox(...three())]), bare);
     expect(summary).toMatchObject({ equal: true, matched: 3 });
+  });
+
+  it("are compared only on what the target's folder can keep, where it says", async () => {
+    const wanted = [mail("a", undefined, { ...seen, keywords: new Set(["$Work", "$Known"]) })];
+    const kept = [mail("a", undefined, { ...seen, keywords: new Set(["$known"]) })];
+    const fidelity = { ...FULL_FIDELITY, keywords: new Set(["$known"]) };
+    const describe = async ({ path }: Folder) => ({ name: path.join("/"), path, fidelity });
+    const both = [memorySource([inbox(...wanted)]), copyOf([inbox(...kept)])] as const;
+    expect((await compare(...both, {}, describe)).summary).toMatchObject({ equal: true, matched: 1 });
+    expect((await compare(...both)).findings).toMatchObject([{ kind: "changed", what: "the target lacks $Work" }]);
+    const bare = [memorySource([inbox(...wanted)]), copyOf([inbox(mail("a", undefined, seen))])] as const;
+    expect((await compare(...bare, {}, describe)).findings).toMatchObject([{ what: "the target lacks $Known" }]);
+  });
+
+  it("differ both ways by a message of the target that cannot be read", async () => {
+    const broken = new MailError("malformed", "bit rot", { scope: "message", remedy: "give-up" });
+    const target = () => ({
+      ...memorySource([inbox(...three(), mail("x"))], { content: new Map([["x", broken]]) }),
+      identity: "memory:copy",
+    });
+    const one = await compare(memorySource([inbox(...three())]), target());
+    expect([one.summary.equal, one.kinds]).toEqual([true, ["unreadable", "extra"]]);
+    expect((await compare(memorySource([inbox(...three())]), target(), { bothWays: true })).summary.equal).toBe(false);
   });
 
   it("name a message whose bytes a server altered, by Message-ID and date", async () => {
@@ -135,6 +174,20 @@ describe("quick", () => {
     const swapped = [mail("a", undefined, seen), mail("b", undefined, seen), mail("d", undefined, seen)];
     const other = await compare(memorySource([inbox(...three())]), copyOf([inbox(...swapped)]), quick);
     expect(other.summary).toMatchObject({ matched: 2, missing: 1, extra: 1 });
+  });
+
+  it("knows what has no Message-ID by its size, where one end tells no date", async () => {
+    const nameless = (n: number) => mail(String(n), `Subject: ${"x".repeat(n)}\r\n\r\n`, seen);
+    const maildrop = (...all: MemoryFolder["mail"]): Source => ({
+      ...memorySource([inbox(...all)]),
+      tells: NO_FIDELITY,
+    });
+    const both = [nameless(1), nameless(2)];
+    const bare = both.map(({ id, bytes }) => mail(id, bytes.toString("latin1")));
+    const same = await compare(sized(maildrop(...bare)), sized(copyOf([inbox(...both)])), quick);
+    expect(same.summary).toMatchObject({ equal: true, matched: 2, extra: 0 });
+    const other = await compare(sized(maildrop(...bare)), sized(copyOf([inbox(nameless(1), nameless(3))])), quick);
+    expect(other.summary).toMatchObject({ equal: false, matched: 1, changed: 1 });
   });
 
   it("finds another size, date and flag", async () => {

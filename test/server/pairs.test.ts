@@ -1,10 +1,13 @@
 // Every source goes to every sink: 5 × 3 pairs on real servers and real files, compared message by message.
+//
+// mutation: src/mail/lineends.ts: ".replaceAll(\"\\r\\n\", \"\\n\")" -> ".replaceAll(\"\\r\\n\", \"\\n\").replaceAll(\"\\xe9\", \"e\")" (tests: "from imap")
+// mutation: src/formats/mbox/quote.ts: "const { feed, rest } = rewriter(mode);" -> "const { feed, rest } = rewriter(mode === \"quote\" ? \"unquote\" : mode);" (tests: "from mbox")
+// mutation: src/migrate/copy.ts: "const { kept, losses } = narrow(traits, folder.fidelity);" -> "const { losses } = narrow(traits, folder.fidelity); const kept = { ...traits, flags: new Set<never>() };" (tests: "from imap")
 
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { fromLine, quoteFrom, statusLines } from "../../src/formats/mbox/quote.ts";
 import { narrow } from "../../src/mail/fidelity.ts";
 import { receivedFromHeader } from "../../src/mail/headers.ts";
 import { keyOf } from "../../src/mail/key.ts";
@@ -23,6 +26,7 @@ import type { Source } from "../../src/sources/source.ts";
 import { contentOf, type Held, heldOf, inOrder } from "../kit/content.ts";
 import { type Dovecot, startDovecot } from "../kit/dovecot.ts";
 import { type MemoryFolder, memorySource } from "../kit/memory.ts";
+import { seedMbox } from "../kit/seed-mbox.ts";
 
 const signal = new AbortController().signal;
 const FLAGS: readonly SystemFlag[] = ["seen", "answered", "flagged", "deleted", "draft"];
@@ -83,27 +87,6 @@ async function carry(source: Source, sink: Sink) {
   await using from = source;
   await using to = sink;
   return await run(from, to, { stateDirectory: join(root, "state") }, signal).finished;
-}
-
-async function seedMbox(directory: string, folders: readonly MemoryFolder[]): Promise<void> {
-  for (const { path, mail } of folders) {
-    const chunks: Buffer[] = [];
-    for (const { bytes, traits } of mail) {
-      const lf = Buffer.from(bytes.toString("latin1").replaceAll("\r\n", "\n"), "latin1");
-      chunks.push(Buffer.from(fromLine("a@example.org", traits.received) + statusLines(traits)));
-      for await (const chunk of quoteFrom(one(lf))) chunks.push(Buffer.from(chunk));
-      chunks.push(Buffer.from(lf.at(-1) === 10 ? "\n" : "\n\n"));
-    }
-    const file = join(directory, ...path.slice(0, -1).map((name) => `${name}.sbd`), path.at(-1) ?? "");
-    await mkdir(join(file, ".."), { recursive: true });
-    for (let depth = 1; depth < path.length; depth++) {
-      const parents = path.slice(0, depth);
-      await writeFile(join(directory, ...parents.slice(0, -1).map((name) => `${name}.sbd`), parents.at(-1) ?? ""), "", {
-        flag: "a",
-      });
-    }
-    await writeFile(file, Buffer.concat(chunks));
-  }
 }
 
 async function* one(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

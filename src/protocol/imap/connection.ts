@@ -2,10 +2,11 @@
 
 import type { Duplex, Readable, Writable } from "node:stream";
 import { MailError } from "../../mail/errors.ts";
+import { scrub } from "../credentials.ts";
 import { networkError, type ServerOptions } from "../server.ts";
 import { CommandWriter, type Writing } from "./command-writer.ts";
 import { accountRefusal, protocolError } from "./errors.ts";
-import { type DataResponse, parseResponse, type Status, type Tagged } from "./parse.ts";
+import { type DataResponse, parseResponse, type Response, type Status, type Tagged } from "./parse.ts";
 import { type LiteralSink, type Piece, Scanner, Streamed } from "./scanner.ts";
 import type { CommandPart } from "./syntax.ts";
 
@@ -27,6 +28,8 @@ export interface ConnectionOptions {
   readonly name: string;
   /** In upper case ("UIDPLUS", "APPENDLIMIT=1000"). */
   readonly capabilities: ReadonlySet<string>;
+  /** What this login sent, in every spelling: no refusal that repeats it brings it back. */
+  readonly secrets?: readonly string[];
   readonly stallMs?: number;
   /** A command that goes out right before the first one, whatever its answer. */
   readonly introduction?: string;
@@ -80,6 +83,7 @@ export class Connection {
   readonly #scanner: Scanner;
   readonly #writer: CommandWriter;
   readonly #pending: Command[] = [];
+  readonly #secrets: readonly string[];
   readonly #stallMs: number;
   #stall: NodeJS.Timeout | undefined;
   #introduction: string | undefined;
@@ -93,6 +97,7 @@ export class Connection {
     this.#name = options.name;
     this.server = options.server;
     this.capabilities = options.capabilities;
+    this.#secrets = options.secrets ?? [];
     this.#stallMs = options.stallMs ?? STALL_MS;
     this.#introduction = options.introduction;
     this.#scanner = new Scanner({
@@ -265,7 +270,7 @@ export class Connection {
 
   #response(pieces: readonly Piece[]): void {
     if (this.server.trace !== undefined) this.#trace("S", describe(pieces));
-    const response = parseResponse(pieces);
+    const response = this.#parse(pieces);
     const oldest = this.#pending[0];
     switch (response.kind) {
       case "continuation":
@@ -290,6 +295,19 @@ export class Connection {
         if (response.name === "EXISTS" && this.selected !== undefined && response.number !== undefined)
           this.selected.exists = response.number;
         for (const { listener } of this.#pending) if (listener.data?.(response) === true) break;
+    }
+  }
+
+  /** What a refusal says ends in errors, reports and files. */
+  #parse(pieces: readonly Piece[]): Response {
+    try {
+      const response = parseResponse(pieces);
+      if (!("text" in response) || !("status" in response) || response.status === "OK") return response;
+      return { ...response, text: scrub(response.text, this.#secrets) };
+    } catch (error) {
+      const raw = describe(pieces);
+      if (scrub(raw, this.#secrets) === raw) throw error;
+      throw protocolError("not an IMAP response, and the password is in it");
     }
   }
 

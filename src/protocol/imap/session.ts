@@ -58,7 +58,7 @@ export async function connectImap(
     // It must not answer "secure" with anything else, however its options are understood.
     if (server.security !== "none" && !client.secureConnection)
       throw configError(`${server.host}:${server.port} is not secured by TLS`);
-    return handOver(client, server, options);
+    return handOver(client, server, secrets, options);
   } catch (error) {
     client.close();
     signal.throwIfAborted();
@@ -104,7 +104,12 @@ function withoutSecret(error: unknown, secrets: readonly string[]): unknown {
   });
 }
 
-function handOver(client: ImapFlow, server: ServerOptions, options: ConnectOptions): Connection {
+function handOver(
+  client: ImapFlow,
+  server: ServerOptions,
+  secrets: readonly string[],
+  options: ConnectOptions,
+): Connection {
   const capabilities = new Set<string>();
   for (const [name, value] of client.capabilities)
     capabilities.add(typeof value === "number" ? `${name}=${value}`.toUpperCase() : name.toUpperCase());
@@ -116,6 +121,7 @@ function handOver(client: ImapFlow, server: ServerOptions, options: ConnectOptio
     capabilities,
     // RFC 2971. Some servers (NetEase) open no folder for somebody who does not say who he is.
     ...(capabilities.has("ID") ? { introduction: 'ID ("name" "mailferry")' } : {}),
+    secrets,
     ...(options.stallMs === undefined ? {} : { stallMs: options.stallMs }),
   });
 }

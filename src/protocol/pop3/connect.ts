@@ -9,11 +9,13 @@ import { replyError, words } from "./replies.ts";
 import { Wire } from "./wire.ts";
 
 /**
- * Resolves when the wire is as secure as `server.security` demands; with the greeting that the server opened with. Fails with
+ * Resolves when the wire is as secure as `server.security` demands; with the greeting that the server opened with. `secrets` are
+ * hidden from the first word: a server that was here before may repeat them. Fails with
  * MailError connection, config (certificate, no STLS) or locked, or with the signal's reason.
  */
 export async function openWire(
   server: ServerOptions,
+  secrets: readonly string[],
   signal: AbortSignal,
   timing: Timing = {},
 ): Promise<{ wire: Wire; greeting: string }> {
@@ -23,6 +25,7 @@ export async function openWire(
   await established(server, plain, "connect", signal, connectMs);
   const socket = server.security === "tls" ? await secured(server, plain, signal, connectMs) : plain;
   const wire = new Wire(server, socket, connectMs);
+  wire.hide(secrets);
   const cancel = () => wire.fail(signal.reason);
   signal.addEventListener("abort", cancel, { once: true });
   try {

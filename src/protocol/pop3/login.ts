@@ -31,24 +31,18 @@ export async function login(
         hint: "Use a password (often an app password) instead of a token.",
       });
     const { token } = credentials;
-    return settle(
-      wire,
-      capabilities,
-      await sasl(wire, "XOAUTH2", `user=${user}\x01auth=Bearer ${token}\x01\x01`, token),
-    );
+    return settle(wire, capabilities, await sasl(wire, "XOAUTH2", `user=${user}\x01auth=Bearer ${token}\x01\x01`));
   }
   const { password } = credentials;
   // RFC 1939 7: only a msg-id of printable octets; anything else may be made to find the password (CVE-2007-1558).
   const timestamp = /<[\x21-\x3b\x3d\x3f\x41-\x7e]+@[\x21-\x3b\x3d\x3f\x41-\x7e]+>/.exec(greeting)?.[0];
   if (wire.server.security === "none" && timestamp !== undefined) {
     const digest = createHash("md5").update(timestamp, "latin1").update(password, "utf8").digest("hex");
-    wire.hide([password, digest]);
+    wire.hide([digest]);
     wire.send(`APOP ${user} ${digest}`, `APOP ${user} ****`);
     return settle(wire, capabilities, await wire.reply());
   }
-  if (offered.includes("PLAIN"))
-    return settle(wire, capabilities, await sasl(wire, "PLAIN", `\0${user}\0${password}`, password));
-  wire.hide([password]);
+  if (offered.includes("PLAIN")) return settle(wire, capabilities, await sasl(wire, "PLAIN", `\0${user}\0${password}`));
   // RFC 2449 6.6: one round trip where the server reads ahead. PASS is then refused along with its USER.
   const together = capabilities.has("PIPELINING");
   if (together) wire.send(`USER ${user}\r\nPASS ${password}`, `USER ${user}\r\nPASS ****`);
@@ -60,9 +54,9 @@ export async function login(
 }
 
 /** RFC 5034 4: the initial response goes with the command where the line is not too long for it. Gives the verdict. */
-async function sasl(wire: Wire, mechanism: "PLAIN" | "XOAUTH2", text: string, secret: string): Promise<Reply> {
+async function sasl(wire: Wire, mechanism: "PLAIN" | "XOAUTH2", text: string): Promise<Reply> {
   const response = Buffer.from(text, "utf8").toString("base64");
-  wire.hide([secret, response]);
+  wire.hide([response]);
   const command = `AUTH ${mechanism} ${response}`;
   const atOnce = command.length + 2 <= COMMAND_LIMIT;
   wire.send(atOnce ? command : `AUTH ${mechanism}`, atOnce ? `AUTH ${mechanism} ****` : undefined);
@@ -80,7 +74,5 @@ async function sasl(wire: Wire, mechanism: "PLAIN" | "XOAUTH2", text: string, se
 function settle(wire: Wire, capabilities: Capabilities, reply: Reply): void {
   if (reply.status === "+OK") return;
   const delay = Number(capabilities.arguments("LOGIN-DELAY")[0] ?? Number.NaN);
-  // Some servers repeat what they did not like: the secret must not come back in an error.
-  const said = { ...reply, text: wire.scrub(reply.text) };
-  throw replyError(wire.server, "login", said, "login", Number.isFinite(delay) ? delay : undefined);
+  throw replyError(wire.server, "login", reply, "login", Number.isFinite(delay) ? delay : undefined);
 }

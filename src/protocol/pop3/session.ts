@@ -1,7 +1,7 @@
 // One POP3 session, from login to QUIT: listings, messages, deletion. It never reconnects: numbers and marks die with it.
 
 import { MailError } from "../../mail/errors.ts";
-import { checkCredentials } from "../credentials.ts";
+import { checkCredentials, spellings } from "../credentials.ts";
 import type { ServerOptions } from "../server.ts";
 import { openWire } from "./connect.ts";
 import { CAPABILITY_LIMIT, GOODBYE_TIMEOUT_MS, LISTING_LINE_LIMIT, PIPELINE_COMMANDS, type Timing } from "./limits.ts";
@@ -68,7 +68,7 @@ export async function openPop3SessionAs(
 ): Promise<Pop3Session> {
   const secret = credentials.kind === "password" ? credentials.password : credentials.token;
   checkCredentials(credentials.user, credentials.kind, secret);
-  const { wire, greeting } = await openWire(server, signal, timing);
+  const { wire, greeting } = await openWire(server, spellings(credentials.user, secret), signal, timing);
   const cancel = () => wire.fail(signal.reason);
   signal.addEventListener("abort", cancel, { once: true });
   try {

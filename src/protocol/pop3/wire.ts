@@ -81,7 +81,9 @@ export class Wire {
   async reply(): Promise<Reply> {
     const line = await this.line(REPLY_LINE_LIMIT);
     this.note("S", line);
-    const reply = parseReply(line);
+    const parsed = parseReply(line);
+    // Some servers repeat what they did not like: the secret must not come back in an error.
+    const reply = parsed?.status === "-ERR" ? { ...parsed, text: this.scrub(parsed.text) } : parsed;
     if (reply === undefined) throw this.fail(this.protocolError(`an answer that is none: ${words(this.scrub(line))}`));
     return reply;
   }

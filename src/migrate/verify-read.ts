@@ -1,0 +1,93 @@
+// What a comparison reads of a message: its content key, or with `quick` what is known without its body.
+
+import { createHash } from "node:crypto";
+import { hash32 } from "../core/hash.ts";
+import { MailError } from "../mail/errors.ts";
+import type { Fidelity } from "../mail/fidelity.ts";
+import { messageIdOf } from "../mail/headers.ts";
+import { type ContentKey, KeyHasher } from "../mail/key.ts";
+import type { Entry, Folder, Origin, Traits } from "../mail/model.ts";
+import type { Source } from "../sources/source.ts";
+import { isFiltered, type RunOptions } from "./context.ts";
+import type { VerifyOptions } from "./verify-result.ts";
+
+export interface Seen {
+  readonly origin: Origin;
+  readonly traits: Traits;
+  /** Undefined when it could not be read; then `problem` says why. */
+  readonly key: ContentKey | undefined;
+  /** A hash of the Message-ID, 0 for none; with `quick` the octets with CRLF line ends, 0 where they are not known. */
+  readonly id: number;
+  readonly problem?: string;
+}
+
+/** Header octets looked at for the Message-ID. */
+const HEAD = 64 * 1024;
+
+/** Each message that is concerned, with what it is known by. Throws what `Source.read` throws. */
+export async function* messages(
+  source: Source,
+  folder: Folder,
+  ground: Fidelity,
+  options: VerifyOptions,
+  signal: AbortSignal,
+): AsyncGenerator<Seen> {
+  const filter: RunOptions = { ...options, stateDirectory: "" };
+  const quick = options.quick === true;
+  const isWanted = (entry: Entry): boolean => !isFiltered(entry, filter, entry.traits.received, entry.size);
+  if (quick && source.identify !== undefined) {
+    for await (const { entry, messageId } of source.identify(folder, signal))
+      if (isWanted(entry)) yield identified(source, ground, entry, messageId);
+    signal.throwIfAborted();
+    return;
+  }
+  for await (const slice of source.slices(folder, signal)) {
+    for await (const { entry, content } of source.read(slice, { want: isWanted, signal })) {
+      const hasher = new KeyHasher();
+      let head: Uint8Array = new Uint8Array(0);
+      try {
+        for await (const chunk of content) {
+          if (head.length < HEAD)
+            head = head.length === 0 ? chunk.slice(0, HEAD) : Buffer.concat([head, chunk]).subarray(0, HEAD);
+          if (quick && (head.length >= HEAD || /\r?\n\r?\n/.test(Buffer.from(head).toString("latin1")))) break;
+          hasher.update(chunk);
+        }
+      } catch (error) {
+        if (!(error instanceof MailError) || error.details.scope !== "message") throw error;
+        // Deleted while it was being compared: no longer anything that must be there.
+        if (error.code === "not-found") continue;
+        yield { origin: entry.origin, traits: entry.traits, key: undefined, id: 0, problem: error.message };
+        continue;
+      }
+      const messageId = messageIdOf(head);
+      yield quick
+        ? identified(source, ground, entry, messageId)
+        : { origin: entry.origin, traits: entry.traits, key: hasher.digest().key, id: idHash(messageId) };
+    }
+    signal.throwIfAborted();
+  }
+}
+
+/** What a message is known by without its body: its Message-ID, where it has none its date, if both ends tell it; and beside that its size. */
+function identified(source: Source, ground: Fidelity, entry: Entry, messageId: string | undefined): Seen {
+  const { origin, traits } = entry;
+  const name = messageId ?? `date ${(ground.received ? traits.received?.epochSeconds : undefined) ?? "none"}`;
+  const key = createHash("sha256").update(name).digest("hex") as ContentKey;
+  return { origin, traits, key, id: (source.wireSize?.(entry) ?? 0) >>> 0 };
+}
+
+function idHash(messageId: string | undefined): number {
+  return messageId === undefined ? 0 : hash32(messageId, 1);
+}
+
+/** How many there are, and not one is read. */
+export async function countOf(source: Source, folder: Folder, signal: AbortSignal): Promise<number> {
+  let count = 0;
+  const want = (): boolean => {
+    count++;
+    return false;
+  };
+  for await (const slice of source.slices(folder, signal)) for await (const _ of source.read(slice, { want, signal }));
+  signal.throwIfAborted();
+  return count;
+}

@@ -1,0 +1,47 @@
+// What a comparison is asked for, and what it tells.
+
+import type { FolderPath, Origin } from "../mail/model.ts";
+import type { FolderMap } from "./plan.ts";
+
+export interface VerifyOptions extends FolderMap {
+  /** What the target has beside the source's messages counts as a difference too. */
+  readonly bothWays?: boolean;
+  /** Compare Message-ID, size (where both ends know it alike), date and flags, and read no bodies: quick, and weaker. */
+  readonly quick?: boolean;
+  readonly since?: number;
+  readonly before?: number;
+  readonly maxSize?: number;
+  readonly skipDeleted?: boolean;
+}
+
+export interface VerifyFinding {
+  readonly kind: "missing" | "changed" | "altered" | "extra" | "folder-missing" | "folder-extra" | "unreadable";
+  readonly folder: FolderPath;
+  readonly origin?: Origin;
+  /** One line for a person. */
+  readonly what: string;
+}
+
+export interface VerifyFolderResult {
+  readonly folder: FolderPath;
+  readonly name: string;
+  readonly matched: number;
+  readonly missing: number;
+  /** The traits differ, or (altered) the bytes do. */
+  readonly changed: number;
+  readonly extra: number;
+}
+
+export interface VerifySummary {
+  readonly folders: readonly VerifyFolderResult[];
+  readonly matched: number;
+  readonly missing: number;
+  readonly changed: number;
+  readonly extra: number;
+  /** Folders, empty ones too, that the target does not have. */
+  readonly foldersMissing: number;
+  /** Folders, empty ones too, that the source does not have; they count with `bothWays`. */
+  readonly foldersExtra: number;
+  readonly equal: boolean;
+  readonly seconds: number;
+}
