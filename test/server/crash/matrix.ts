@@ -9,11 +9,10 @@ import { count } from "../../kit/counts.ts";
 import { type Death, type Ended, start, startHere } from "../../kit/crash.ts";
 import { deathsAtEdges, drawDeaths, everyDeath, shuffled } from "../../kit/deaths.ts";
 import { randomFrom } from "../../kit/random.ts";
+import { FIRST_SEED, SOAK_SECONDS } from "../../kit/seeds.ts";
 import { nameOf, type Scene, scene, type Way } from "./scenes.ts";
 import { expectComplete, useStage } from "./stage.ts";
 
-const SEED = Number(process.env.MAILFERRY_SEED ?? 1);
-const SOAK_SECONDS = Number(process.env.MAILFERRY_SOAK_SECONDS ?? 0);
 /** A machine that is slow, or busy with other things, shall not fail for it. */
 const TIME_LIMIT_MS = 1_800_000 + SOAK_SECONDS * 1000;
 /** Deaths at a time: a run waits half of its time for disks and servers. */
@@ -44,7 +43,7 @@ export function crashMatrix(matrix: readonly Options[]): void {
   async function dieAndGoOn(way: Way, death: Death, again: (play: Scene) => Promise<Ended>): Promise<boolean> {
     const play = await scene(stage.place(), way);
     const died = await start(commandOf(play), { death });
-    const where = `${nameOf(way)}, seed ${SEED}: killed at step ${death.at}${death.torn ? ", torn" : ""}: ${died.steps.at(-1)}`;
+    const where = `${nameOf(way)}, seed ${FIRST_SEED}: killed at step ${death.at}${death.torn ? ", torn" : ""}: ${died.steps.at(-1)}`;
     const isKilled = died.signal === "SIGKILL";
     if (!isKilled) expect(died.code, `${where}\n${died.stderr}`).toBe(0);
     const second = await again(play);
@@ -73,12 +72,12 @@ export function crashMatrix(matrix: readonly Options[]): void {
           all.push(...deaths.map((death) => ({ way, death })));
         }
         let done = 0;
-        await inLanes(shuffled(all, randomFrom(SEED)), async ({ way, death }) => {
+        await inLanes(shuffled(all, randomFrom(FIRST_SEED)), async ({ way, death }) => {
           if (performance.now() > until) return;
           await dieAndGoOn(way, death, (play) => start(commandOf(play)));
           done++;
         });
-        console.log(`seed ${SEED}: ${done} of ${all.length} deaths tried`);
+        console.log(`seed ${FIRST_SEED}: ${done} of ${all.length} deaths tried`);
       },
       TIME_LIMIT_MS,
     );
@@ -88,7 +87,7 @@ export function crashMatrix(matrix: readonly Options[]): void {
     it(
       `${nameOf(way)}: killed at its steps, then run again`,
       async () => {
-        const drawn = drawDeaths(await stepsOf(way), deaths, randomFrom(SEED));
+        const drawn = drawDeaths(await stepsOf(way), deaths, randomFrom(FIRST_SEED));
         let killed = 0;
         await inLanes(drawn, async (death) => {
           if (await dieAndGoOn(way, death, (play) => startHere(commandOf(play)))) killed++;
