@@ -4,10 +4,12 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const source = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
 export interface CommandOptions {
   readonly cwd?: string;
+  /** The built main file (test/kit/build.ts), which starts sooner; default: the source. */
+  readonly main?: string;
   readonly sourcePassword?: string;
   readonly targetPassword?: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -26,7 +28,8 @@ export interface CommandResult {
 /** Runs `mailferry` with these arguments. Events are there only with --json. */
 export async function mailferry(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   const { sourcePassword, targetPassword, killWhen } = options;
-  const child = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), main, ...args], {
+  const program = options.main === undefined ? ["--import", import.meta.resolve("tsx"), source] : [options.main];
+  const child = spawn(process.execPath, [...program, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     cwd: options.cwd,
     env: {

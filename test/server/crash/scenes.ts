@@ -1,7 +1,7 @@
 // The ways from a source to a target that are killed at their steps: each made anew, with mail that tells every mistake.
 
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { keyOfBytes } from "../../../src/mail/key.ts";
 import type { FolderPath, SystemFlag } from "../../../src/mail/model.ts";
 import { openImapSource } from "../../../src/sources/imap.ts";
@@ -38,7 +38,7 @@ export interface Scene {
   /** What must be left at the source in the end, and what is. */
   readonly keeps: Content;
   left(): Promise<Content>;
-  /** The names of the target's mail files: a copy that was made anew has another one. */
+  /** The names of the target's mail files: a copy that was made anew has another one, and FILE.zip in the end has no parts. */
   files(): readonly string[];
 }
 
@@ -214,9 +214,9 @@ function nothing(error: unknown): Content {
   throw error;
 }
 
-/** Messages of a Maildir up to their flags, zips of an archive. */
+/** Messages of a Maildir up to their flags, zips of an archive; beside a FILE.zip whatever was made for it. */
 function mailFilesIn(path: string): string[] {
-  if (path.endsWith(".zip")) return [path];
+  if (path.endsWith(".zip")) return readdirSync(dirname(path)).filter((name) => name.startsWith(basename(path)));
   return readdirSync(path, { recursive: true, encoding: "utf8" })
     .filter((name) => /(^|\/)(cur|new)\/|\.zip$/.test(name))
     .map((name) => name.replace(/:2,.*$/, ""))

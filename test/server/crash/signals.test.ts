@@ -1,5 +1,10 @@
 // Ctrl-C and SIGTERM at any moment: what is in flight is finished, the exit code says what it was, and the next run goes on
 // from there: nothing lost, nothing twice, nothing left that would have to be looked for.
+//
+// mutation: src/cli/interrupts.ts: "if (count === 1 && stop !== undefined) {" -> "if (false) {" (tests: "backup, imap to maildir SIGINT")
+// mutation: src/cli/interrupts.ts: "      stop();" -> "" (tests: "backup, imap to maildir SIGINT")
+// mutation: src/cli/interrupts.ts: "on(EXIT.terminated, \"\")" -> "on(EXIT.interrupted, \"\")" (tests: "backup, imap to maildir SIGTERM")
+// mutation: src/cli/carry.ts: "const code = interrupts.code ?? (failure" -> "const code = (failure" (tests: "backup, imap to maildir SIGTERM")
 
 import { describe, expect, it } from "vitest";
 import { count } from "../../kit/counts.ts";
@@ -10,8 +15,10 @@ import { muchMail, nameOf, type Scene, scene, type Way } from "./scenes.ts";
 import { expectComplete, useStage } from "./stage.ts";
 
 const MESSAGES = 200;
-/** Of each kind of signal, on each way; what follows it by so many steps at the most is the second one. */
+/** Of each kind of signal, on each way: one before this step, others anywhere. */
 const MOMENTS = 2;
+const EARLY = 2;
+/** A second signal follows within so many steps. */
 const SOON = 10;
 const MAIL = muchMail(MESSAGES);
 
@@ -39,16 +46,16 @@ async function goOn(play: Scene, where: string): Promise<Ended> {
 
 const copied = ({ summary }: Ended): number => summary.balance?.copied ?? 0;
 
-describe.each(WAYS)("$command, $from to $to", (way) => {
+describe.each(WAYS.map((way) => ({ way, name: nameOf(way) })))("$name", ({ way }) => {
   const random = randomFrom(FIRST_SEED);
   let steps: Promise<number> | undefined;
-  /** Steps at which it is interrupted: one soon after the beginning, others anywhere. */
+  /** Steps at which it is interrupted. */
   async function moments(): Promise<number[]> {
     steps ??= scene(stage.place(), way, MAIL)
       .then((play) => start(stage.commandOf(play), { count: true }))
       .then((ended) => ended.steps.length);
     const all = await steps;
-    return [2, ...Array.from({ length: MOMENTS - 1 }, () => 1 + random.upTo(all))];
+    return [EARLY, ...Array.from({ length: MOMENTS - 1 }, () => 1 + random.upTo(all))];
   }
 
   async function interrupt(

@@ -1,5 +1,8 @@
 // The machine sleeps while its connections die, and its clock steps back: a run goes on or asks to be run again, and in the end
 // each message is there once.
+//
+// mutation: src/migrate/remove.ts: "const { olderThanSeconds } = options.remove ?? {};" -> "const olderThanSeconds = options.remove?.olderThanSeconds ?? 0;" (tests: "drain, pop3 to archive a clock that steps back")
+// mutation: src/migrate/folder.ts: "vain >= patience.attempts" -> "vain >= 1" (tests: "backup, imap to maildir stopped")
 
 import { describe, expect, it } from "vitest";
 import { count } from "../../kit/counts.ts";
@@ -27,12 +30,14 @@ async function nothingToDo(play: Scene, where: string): Promise<void> {
   expect(play.files(), where).toEqual(files);
 }
 
-describe.each<Way>([
+const WAYS: readonly Way[] = [
   { command: "migrate", from: "imap", to: "imap" },
   { command: "migrate --move", from: "imap", to: "imap" },
   { command: "backup", from: "imap", to: "maildir" },
   { command: "drain", from: "pop3", to: "archive" },
-])("$command, $from to $to", (way) => {
+];
+
+describe.each(WAYS.map((way) => ({ way, name: nameOf(way) })))("$name", ({ way }) => {
   it("stopped, its connections reset, and continued: it goes on, or ends with 5 and the next run completes", async () => {
     const server = way.from === "pop3" ? "pop3" : "imap";
     const { dovecot } = stage.place();

@@ -48,6 +48,10 @@ export async function expectComplete(play: Scene, where: string): Promise<void> 
   countCompared(linesOf(play.wanted), linesOf(held));
   expect(held, where).toEqual(play.wanted);
   expect(await play.left(), where).toEqual(play.keeps);
+  expect(
+    play.files().filter((name) => name.includes(".zip.")),
+    where,
+  ).toEqual([]);
 }
 
 function* linesOf(content: Content): Generator<string> {
