@@ -8,7 +8,7 @@ const isDivisible = (kind: string | undefined): boolean => /^(write|send [A-Z])/
 
 /** The steps that change what is held or known, or hear that it was changed: none of them is left to chance. */
 const WEIGHTY =
-  /journal (done|mark|removed)|APPEND|UID STORE|EXPUNGE|DELE|QUIT|rename (zip|maildir cur)|write (spool|zip part|maildir tmp)/;
+  /journal (done|mark|removed)|APPEND|UID STORE|EXPUNGE|DELE|QUIT|rename (zip|maildir cur)|rm archive notes|write (spool|zip part|maildir tmp)/;
 
 /** A run whose steps vary by timing is killed at some further ones, which then do not exist in every run. */
 const SPARE = 3;

@@ -4,7 +4,8 @@
 // All but the crash matrix have a small share each; the matrix (every step of every way, as real processes) has what is left,
 // and when it is through early, another round begins. Stops at the first failure, and says how to have it again.
 //
-// Options: --minutes N (default 30), --seed S (that of the first round; default: another one each time).
+// Options: --minutes N (default 30), --seed S (that of the first round; default: another one each time), --only WORD (the turns
+// whose name has it).
 
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -68,11 +69,13 @@ async function take({ files }: Turn, env: Readonly<Record<string, string>>): Pro
   return code === 0;
 }
 
-const { values } = parseArgs({ options: { minutes: { type: "string" }, seed: { type: "string" } } });
+const text = { type: "string" } as const;
+const { values } = parseArgs({ options: { minutes: text, seed: text, only: text } });
+const turns = TURNS.filter(({ name }) => name.includes(values.only ?? ""));
 const totalSeconds = Number(values.minutes ?? 30) * 60;
 const firstSeed = Number(values.seed ?? Math.floor(Date.now() / 1000));
-if (!(totalSeconds > 0) || !Number.isSafeInteger(firstSeed)) {
-  console.error("usage: npm run soak -- [--minutes N] [--seed S]");
+if (!(totalSeconds > 0) || !Number.isSafeInteger(firstSeed) || turns.length === 0) {
+  console.error("usage: npm run soak -- [--minutes N] [--seed S] [--only WORD]");
   process.exit(2);
 }
 const began = performance.now();
@@ -83,8 +86,8 @@ writeFileSync(counts, "");
 
 let failed = false;
 rounds: for (let seed = firstSeed; secondsLeft() > 0; seed++)
-  for (const [i, turn] of TURNS.entries()) {
-    const seconds = i < TURNS.length - 1 ? totalSeconds * SHARE : secondsLeft();
+  for (const [i, turn] of turns.entries()) {
+    const seconds = i < turns.length - 1 ? totalSeconds * SHARE : secondsLeft();
     // The first round leaves nothing out, or a slow machine would never come to the last suites.
     if (seconds <= 0 && seed !== firstSeed) break;
     // Each file has its time for itself, and so many run at once.

@@ -46,62 +46,63 @@ async function goOn(play: Scene, where: string): Promise<Ended> {
 
 const copied = ({ summary }: Ended): number => summary.balance?.copied ?? 0;
 
-describe.each(WAYS.map((way) => ({ way, name: nameOf(way) })))("$name", ({ way }) => {
-  const random = randomFrom(FIRST_SEED);
-  let steps: Promise<number> | undefined;
-  /** Steps at which it is interrupted. */
-  async function moments(): Promise<number[]> {
-    steps ??= scene(stage.place(), way, MAIL)
-      .then((play) => start(stage.commandOf(play), { count: true }))
-      .then((ended) => ended.steps.length);
-    const all = await steps;
-    return [EARLY, ...Array.from({ length: MOMENTS - 1 }, () => 1 + random.upTo(all))];
-  }
-
-  async function interrupt(
-    signals: NonNullable<Watch["signals"]>,
-  ): Promise<{ play: Scene; ended: Ended; where: string }> {
-    const play = await scene(stage.place(), way, MAIL);
-    const ended = await start(stage.commandOf(play), { signals });
-    const names = signals.map(({ name, at }) => `${name} before step ${at}`).join(", ");
-    count("crash points");
-    return {
-      play,
-      ended,
-      where: `${nameOf(way)}, seed ${FIRST_SEED}: ${names} (${ended.steps.at(-1)})\n${ended.stderr}`,
-    };
-  }
-
-  it.each([
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-  ] as const)(
-    "%s: it finishes what is in flight, ends with %i, and the next run copies the rest",
-    async (name, code) => {
-      for (const at of await moments()) {
-        const { play, ended, where } = await interrupt([{ name, at }]);
-        expect(ended.code, where).toBe(code);
-        expect(ended.stderr, where).toContain("stopping: what is in flight is finished first");
-        const next = await goOn(play, where);
-        // All that was written was recorded: the next run finds none that it does not know.
-        expect(next.summary.balance?.adopted ?? 0, where).toBe(0);
-        expect(copied(ended) + copied(next), where).toBe(MESSAGES);
-      }
-    },
-  );
-
-  it("a second SIGINT stops at once, with 130; the next run ends with each message once", async () => {
-    for (const at of await moments()) {
-      const second = at + 1 + random.upTo(SOON);
-      const { play, ended, where } = await interrupt([
-        { name: "SIGINT", at },
-        { name: "SIGINT", at: second },
-      ]);
-      expect(ended.code, where).toBe(130);
-      await goOn(play, where);
+for (const way of WAYS)
+  describe(nameOf(way), () => {
+    const random = randomFrom(FIRST_SEED);
+    let steps: Promise<number> | undefined;
+    /** Steps at which it is interrupted. */
+    async function moments(): Promise<number[]> {
+      steps ??= scene(stage.place(), way, MAIL)
+        .then((play) => start(stage.commandOf(play), { count: true }))
+        .then((ended) => ended.steps.length);
+      const all = await steps;
+      return [EARLY, ...Array.from({ length: MOMENTS - 1 }, () => 1 + random.upTo(all))];
     }
+
+    async function interrupt(
+      signals: NonNullable<Watch["signals"]>,
+    ): Promise<{ play: Scene; ended: Ended; where: string }> {
+      const play = await scene(stage.place(), way, MAIL);
+      const ended = await start(stage.commandOf(play), { signals });
+      const names = signals.map(({ name, at }) => `${name} before step ${at}`).join(", ");
+      count("crash points");
+      return {
+        play,
+        ended,
+        where: `${nameOf(way)}, seed ${FIRST_SEED}: ${names} (${ended.steps.at(-1)})\n${ended.stderr}`,
+      };
+    }
+
+    it.each([
+      ["SIGINT", 130],
+      ["SIGTERM", 143],
+    ] as const)(
+      "%s: it finishes what is in flight, ends with %i, and the next run copies the rest",
+      async (name, code) => {
+        for (const at of await moments()) {
+          const { play, ended, where } = await interrupt([{ name, at }]);
+          expect(ended.code, where).toBe(code);
+          expect(ended.stderr, where).toContain("stopping: what is in flight is finished first");
+          const next = await goOn(play, where);
+          // All that was written was recorded: the next run finds none that it does not know.
+          expect(next.summary.balance?.adopted ?? 0, where).toBe(0);
+          expect(copied(ended) + copied(next), where).toBe(MESSAGES);
+        }
+      },
+    );
+
+    it("a second SIGINT stops at once, with 130; the next run ends with each message once", async () => {
+      for (const at of await moments()) {
+        const second = at + 1 + random.upTo(SOON);
+        const { play, ended, where } = await interrupt([
+          { name: "SIGINT", at },
+          { name: "SIGINT", at: second },
+        ]);
+        expect(ended.code, where).toBe(130);
+        await goOn(play, where);
+      }
+    });
   });
-});
 
 it("the third SIGINT ends the process, and the next run ends with each message once", async () => {
   const way: Way = { command: "backup", from: "imap", to: "maildir" };

@@ -37,56 +37,57 @@ const WAYS: readonly Way[] = [
   { command: "drain", from: "pop3", to: "archive" },
 ];
 
-describe.each(WAYS.map((way) => ({ way, name: nameOf(way) })))("$name", ({ way }) => {
-  it("stopped, its connections reset, and continued: it goes on, or ends with 5 and the next run completes", async () => {
-    const server = way.from === "pop3" ? "pop3" : "imap";
-    const { dovecot } = stage.place();
-    const port = dovecot.ports[server];
-    const counted = await start(stage.commandOf(await scene(stage.place(), way, MAIL)), { count: true });
-    const answers = [...counted.steps.keys()].filter((i) => /^(answer|send|write)/.test(counted.steps[i] ?? ""));
-    for (const share of [0.2, 0.5, 0.8]) {
-      const at = 1 + (answers[Math.floor(answers.length * share)] ?? 0);
-      await using proxy = await startProxy(port);
-      const play = behind(await scene(stage.place(), way, MAIL), port, proxy.port);
-      const run = launch(stage.commandOf(play), { signals: [{ name: "SIGSTOP", at }] });
-      await run.stopped();
-      proxy.reset();
-      run.signal("SIGCONT");
-      const ended = await run.ended;
-      const where = `${nameOf(way)}: asleep before step ${at} (${ended.steps[at - 1]})\n${ended.stderr}`;
-      count("crash points");
-      expect([0, 5], where).toContain(ended.code);
-      if (ended.code === 5) {
-        const next = await startHere(stage.commandOf(play));
-        expect(next.code, `${where}\n${next.stderr}`).toBe(0);
+for (const way of WAYS)
+  describe(nameOf(way), () => {
+    it("stopped, its connections reset, and continued: it goes on, or ends with 5 and the next run completes", async () => {
+      const server = way.from === "pop3" ? "pop3" : "imap";
+      const { dovecot } = stage.place();
+      const port = dovecot.ports[server];
+      const counted = await start(stage.commandOf(await scene(stage.place(), way, MAIL)), { count: true });
+      const answers = [...counted.steps.keys()].filter((i) => /^(answer|send|write)/.test(counted.steps[i] ?? ""));
+      for (const share of [0.2, 0.5, 0.8]) {
+        const at = 1 + (answers[Math.floor(answers.length * share)] ?? 0);
+        await using proxy = await startProxy(port);
+        const play = behind(await scene(stage.place(), way, MAIL), port, proxy.port);
+        const run = launch(stage.commandOf(play), { signals: [{ name: "SIGSTOP", at }] });
+        await run.stopped();
+        proxy.reset();
+        run.signal("SIGCONT");
+        const ended = await run.ended;
+        const where = `${nameOf(way)}: asleep before step ${at} (${ended.steps[at - 1]})\n${ended.stderr}`;
+        count("crash points");
+        expect([0, 5], where).toContain(ended.code);
+        if (ended.code === 5) {
+          const next = await startHere(stage.commandOf(play));
+          expect(next.code, `${where}\n${next.stderr}`).toBe(0);
+        }
+        await nothingToDo(play, where);
       }
-      await nothingToDo(play, where);
-    }
-  });
+    });
 
-  it("a clock that steps back in the middle of a run changes nothing", async () => {
-    for (const afterLooks of [2, 8, 20]) {
-      const play = await scene(stage.place(), way, MAIL);
-      const ended = await start(stage.commandOf(play), { clock: { jumpSeconds: -HOUR, afterLooks } });
-      const where = `${nameOf(way)}: an hour back after ${afterLooks} looks at the clock`;
-      count("crash points");
-      expect(ended.code, `${where}\n${ended.stderr}`).toBe(0);
-      await nothingToDo(play, where);
-    }
-  });
+    it("a clock that steps back in the middle of a run changes nothing", async () => {
+      for (const afterLooks of [2, 8, 20]) {
+        const play = await scene(stage.place(), way, MAIL);
+        const ended = await start(stage.commandOf(play), { clock: { jumpSeconds: -HOUR, afterLooks } });
+        const where = `${nameOf(way)}: an hour back after ${afterLooks} looks at the clock`;
+        count("crash points");
+        expect(ended.code, `${where}\n${ended.stderr}`).toBe(0);
+        await nothingToDo(play, where);
+      }
+    });
 
-  it("a clock that was set back between two runs, the first of them killed, changes nothing", async () => {
-    const counted = await start(stage.commandOf(await scene(stage.place(), way, MAIL)), { count: true });
-    for (const seconds of [-HOUR, -YEARS]) {
-      const play = await scene(stage.place(), way, MAIL);
-      const command = stage.commandOf(play);
-      const died = await start(command, { death: { at: counted.steps.length >> 1 } });
-      expect(died.signal).toBe("SIGKILL");
-      const second = await start(command, { clock: { seconds } });
-      const where = `${nameOf(way)}: killed before ${died.steps.at(-1)}, then ${seconds} s`;
-      count("crash points");
-      expect(second.code, `${where}\n${second.stderr}`).toBe(0);
-      await nothingToDo(play, where);
-    }
+    it("a clock that was set back between two runs, the first of them killed, changes nothing", async () => {
+      const counted = await start(stage.commandOf(await scene(stage.place(), way, MAIL)), { count: true });
+      for (const seconds of [-HOUR, -YEARS]) {
+        const play = await scene(stage.place(), way, MAIL);
+        const command = stage.commandOf(play);
+        const died = await start(command, { death: { at: counted.steps.length >> 1 } });
+        expect(died.signal).toBe("SIGKILL");
+        const second = await start(command, { clock: { seconds } });
+        const where = `${nameOf(way)}: killed before ${died.steps.at(-1)}, then ${seconds} s`;
+        count("crash points");
+        expect(second.code, `${where}\n${second.stderr}`).toBe(0);
+        await nothingToDo(play, where);
+      }
+    });
   });
-});

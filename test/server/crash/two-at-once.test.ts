@@ -52,36 +52,37 @@ function filesIn(place: string): string[] {
   }
 }
 
-describe.each(WAYS.map((way) => ({ way, name: nameOf(way) })))("$name", ({ way }) => {
-  it("the second run names the process that holds the lock, and ends with 5; the first one completes", async () => {
-    const play = await scene(stage.place(), way, MAIL);
-    const first = await standing(play, way);
-    const second = await start(stage.commandOf(play));
-    expect(second.code, second.stderr).toBe(5);
-    expect(second.stderr).toContain(`is in use by process ${first.pid} on `);
-    expect(second.stderr).toContain(lockOf(play));
-    first.signal("SIGCONT");
-    const ended = await first.ended;
-    expect(ended.code, ended.stderr).toBe(0);
-    await expectComplete(play, nameOf(way));
-    count("crash points");
-  });
-
-  it("the lock of a killed run is taken over, also where its pid is another process's now", async () => {
-    for (const isReused of [false, true]) {
+for (const way of WAYS)
+  describe(nameOf(way), () => {
+    it("the second run names the process that holds the lock, and ends with 5; the first one completes", async () => {
       const play = await scene(stage.place(), way, MAIL);
       const first = await standing(play, way);
-      first.signal("SIGKILL");
-      expect((await first.ended).signal).toBe("SIGKILL");
-      const lock = lockOf(play);
-      const held = JSON.parse(readFileSync(lock, "utf8")) as { readonly pid: number; readonly start: string };
-      expect(held).toMatchObject({ pid: first.pid, start: expect.stringMatching(/^\d+$/) });
-      // This very process lives, but it did not begin when the one that took the lock did.
-      if (isReused) writeFileSync(lock, JSON.stringify({ ...held, pid: process.pid }));
-      const next = await startHere(stage.commandOf(play));
-      expect(next.code, next.stderr).toBe(0);
+      const second = await start(stage.commandOf(play));
+      expect(second.code, second.stderr).toBe(5);
+      expect(second.stderr).toContain(`is in use by process ${first.pid} on `);
+      expect(second.stderr).toContain(lockOf(play));
+      first.signal("SIGCONT");
+      const ended = await first.ended;
+      expect(ended.code, ended.stderr).toBe(0);
       await expectComplete(play, nameOf(way));
       count("crash points");
-    }
+    });
+
+    it("the lock of a killed run is taken over, also where its pid is another process's now", async () => {
+      for (const isReused of [false, true]) {
+        const play = await scene(stage.place(), way, MAIL);
+        const first = await standing(play, way);
+        first.signal("SIGKILL");
+        expect((await first.ended).signal).toBe("SIGKILL");
+        const lock = lockOf(play);
+        const held = JSON.parse(readFileSync(lock, "utf8")) as { readonly pid: number; readonly start: string };
+        expect(held).toMatchObject({ pid: first.pid, start: expect.stringMatching(/^\d+$/) });
+        // This very process lives, but it did not begin when the one that took the lock did.
+        if (isReused) writeFileSync(lock, JSON.stringify({ ...held, pid: process.pid }));
+        const next = await startHere(stage.commandOf(play));
+        expect(next.code, next.stderr).toBe(0);
+        await expectComplete(play, nameOf(way));
+        count("crash points");
+      }
+    });
   });
-});
