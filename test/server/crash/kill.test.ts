@@ -141,36 +141,37 @@ const WAYS: readonly Way[] = [
   },
 ];
 
-describe.each(WAYS)("$name", ({ verb, target }) => {
-  it("killed twice, run again: each message once; a further run changes nothing", async () => {
-    state = join(root, `state${users++}`);
-    const from = await account();
-    const to = await target();
-    for (const share of [0.2, 0.3]) {
-      const cut = await ferry([verb, url(from), to.endpoint], afterCopied(MESSAGES * share));
-      expect(cut.killed).toBe(true);
-    }
-    const last = await ferry([verb, url(from), to.endpoint]);
-    expect(last.code, last.stderr).toBe(0);
-    expect(await to.read()).toEqual(await imap(from));
-    const further = await ferry([verb, url(from), to.endpoint]);
-    expect(further.code).toBe(0);
-    expect(further.events.at(-1)).toMatchObject({ type: "run-finished", summary: { balance: { copied: 0 } } });
-    expect(await to.read()).toEqual(await imap(from));
-  });
+for (const { name, verb, target } of WAYS)
+  describe(name, () => {
+    it("killed twice, run again: each message once; a further run changes nothing", async () => {
+      state = join(root, `state${users++}`);
+      const from = await account();
+      const to = await target();
+      for (const share of [0.2, 0.3]) {
+        const cut = await ferry([verb, url(from), to.endpoint], afterCopied(MESSAGES * share));
+        expect(cut.killed).toBe(true);
+      }
+      const last = await ferry([verb, url(from), to.endpoint]);
+      expect(last.code, last.stderr).toBe(0);
+      expect(await to.read()).toEqual(await imap(from));
+      const further = await ferry([verb, url(from), to.endpoint]);
+      expect(further.code).toBe(0);
+      expect(further.events.at(-1)).toMatchObject({ type: "run-finished", summary: { balance: { copied: 0 } } });
+      expect(await to.read()).toEqual(await imap(from));
+    });
 
-  it("killed, its ledger deleted, run again: each message once", async () => {
-    state = join(root, `state${users++}`);
-    const from = await account();
-    const to = await target();
-    const cut = await ferry([verb, url(from), to.endpoint], afterCopied(MESSAGES / 2));
-    expect(cut.killed).toBe(true);
-    await rm(to.ledger(), { recursive: true });
-    const last = await ferry([verb, url(from), to.endpoint]);
-    expect(last.code, last.stderr).toBe(0);
-    expect(await to.read()).toEqual(await imap(from));
+    it("killed, its ledger deleted, run again: each message once", async () => {
+      state = join(root, `state${users++}`);
+      const from = await account();
+      const to = await target();
+      const cut = await ferry([verb, url(from), to.endpoint], afterCopied(MESSAGES / 2));
+      expect(cut.killed).toBe(true);
+      await rm(to.ledger(), { recursive: true });
+      const last = await ferry([verb, url(from), to.endpoint]);
+      expect(last.code, last.stderr).toBe(0);
+      expect(await to.read()).toEqual(await imap(from));
+    });
   });
-});
 
 it("migrate into an account that another program had filled with half of the mail: each message once", async () => {
   state = join(root, `state${users++}`);
