@@ -152,10 +152,11 @@ function firstLine(text: string): string {
 /** Concurrent calls share one answer, later ones too for a while. */
 function remembering(ask: () => Promise<string>): () => Promise<string> {
   let answer: Promise<string> | undefined;
-  let until = 0;
+  let asked = 0;
   return () => {
-    if (answer === undefined || Date.now() > until) {
-      until = Date.now() + COMMAND_MEMORY_MS;
+    // The clock of the day, which goes on while the machine sleeps; set back, it says nothing about the age of an answer.
+    if (answer === undefined || Math.abs(Date.now() - asked) > COMMAND_MEMORY_MS) {
+      asked = Date.now();
       answer = ask();
       answer.catch(() => {
         answer = undefined;

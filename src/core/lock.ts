@@ -117,7 +117,8 @@ async function read(path: string): Promise<Found | undefined> {
   try {
     const [text, { mtimeMs, ino }] = await Promise.all([readFile(path, "utf8"), stat(path)]);
     const holder = parse(text);
-    return { holder, id: holder?.token ?? `unreadable-${ino}`, ageMs: Date.now() - mtimeMs };
+    // From the time to come after the clock was set back: then it is not just being written.
+    return { holder, id: holder?.token ?? `unreadable-${ino}`, ageMs: Math.abs(Date.now() - mtimeMs) };
   } catch (error) {
     if (errno(error) === "ENOENT") return undefined;
     throw error;

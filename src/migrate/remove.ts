@@ -78,8 +78,10 @@ async function* selected({ state, ledger }: Work): AsyncGenerator<DoneRecord> {
   }
 }
 
+/** Without an age to wait for the clock is not asked: it may have stepped back since the copy was made. */
 function isDue({ options }: RunContext, { firstSeen }: DoneRecord): boolean {
-  return Math.floor(Date.now() / 1000) - firstSeen >= (options.remove?.olderThanSeconds ?? 0);
+  const { olderThanSeconds } = options.remove ?? {};
+  return olderThanSeconds === undefined || Math.floor(Date.now() / 1000) - firstSeen >= olderThanSeconds;
 }
 
 /** A copy that cannot be read back is none, whatever the reason; it keeps no other message from going. */

@@ -4,15 +4,15 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const source = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
 export interface CommandOptions {
   readonly cwd?: string;
+  /** The built main file (test/kit/build.ts), which starts sooner; default: the source. */
+  readonly main?: string;
   readonly sourcePassword?: string;
   readonly targetPassword?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** The built main file (see build.ts): starts in half the time. */
-  readonly main?: string;
   /** "000": what the command makes shows its own modes. */
   readonly umask?: string;
   /** SIGKILL when this answers true for an event. */
@@ -30,7 +30,7 @@ export interface CommandResult {
 /** Runs `mailferry` with these arguments. Events are there only with --json. */
 export async function mailferry(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   const { sourcePassword, targetPassword, killWhen, umask } = options;
-  const program = options.main === undefined ? ["--import", import.meta.resolve("tsx"), main] : [options.main];
+  const program = options.main === undefined ? ["--import", import.meta.resolve("tsx"), source] : [options.main];
   const words = [process.execPath, ...program, ...args];
   const [file, ...rest] = umask === undefined ? words : ["sh", "-c", 'umask "$0"; exec "$@"', umask, ...words];
   const child = spawn(file ?? "", rest, {

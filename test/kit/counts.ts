@@ -1,6 +1,6 @@
 // Counts what the suites on faults did, over all test files and processes: printed once, at the end of the run.
 
-import { appendFileSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 
 export const COUNTED = [
   "crash points",
@@ -46,4 +46,15 @@ export function countCompared(wanted: Iterable<string>, held: Iterable<string>):
     "lost",
     [...left.values()].reduce((sum, many) => sum + many, 0),
   );
+}
+
+/** What was counted into this file, as one line: "12 crash points, …". */
+export function sumsIn(file: string): { readonly line: string; of(what: Counted): number } {
+  const sums = new Map<string, number>();
+  for (const line of readFileSync(file, "utf8").split("\n").filter(Boolean)) {
+    const [what, many] = JSON.parse(line) as [string, number];
+    sums.set(what, (sums.get(what) ?? 0) + many);
+  }
+  const of = (what: Counted): number => sums.get(what) ?? 0;
+  return { line: COUNTED.map((what) => `${of(what).toLocaleString("en")} ${what}`).join(", "), of };
 }

@@ -6,12 +6,14 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Traits } from "../../src/mail/model.ts";
 import { keysIn } from "../kit/memory.ts";
+import { SOAK_SECONDS, seeds } from "../kit/seeds.ts";
 import { adventure, calm, meddle, type World, worldOf } from "./random-kit.ts";
 
 /** Cases of each kind; MAILFERRY_RANDOM_CASES asks for more, MAILFERRY_RANDOM_SEED for one of them. */
 const CASES = Number(process.env.MAILFERRY_RANDOM_CASES ?? 100);
 const ONE = process.env.MAILFERRY_RANDOM_SEED;
-const SEEDS = ONE === undefined ? Array.from({ length: CASES }, (_, i) => i + 1) : [Number(ONE)];
+const KINDS = 3;
+const TIME_LIMIT_MS = 300_000 + SOAK_SECONDS * 1000;
 
 let root: string;
 beforeAll(async () => {
@@ -38,7 +40,7 @@ async function each(
   kind: string,
   test: (seed: number, directory: string, told: (world: World) => World) => Promise<void>,
 ) {
-  for (const seed of SEEDS) {
+  for (const seed of ONE === undefined ? seeds(CASES, KINDS) : [Number(ONE)]) {
     let world: World | undefined;
     try {
       await test(seed, join(root, `${kind}${seed}`), (made) => {
@@ -70,7 +72,7 @@ describe("nothing lost, nothing twice, flags as at the source; the run after it 
         expect(second.balance).toMatchObject({ copied: 0, adopted: 0, "already-copied": there(world).length });
         expect(await sorted(held(world), true)).toEqual(await sorted(there(world), true));
       }),
-    120_000,
+    TIME_LIMIT_MS,
   );
 
   it(
@@ -99,7 +101,7 @@ describe("nothing lost, nothing twice, flags as at the source; the run after it 
         const second = await calm(world);
         expect(second.balance).toMatchObject({ copied: 0, adopted: 0, "already-copied": there(world).length });
       }),
-    120_000,
+    TIME_LIMIT_MS,
   );
 
   it(
@@ -123,6 +125,6 @@ describe("nothing lost, nothing twice, flags as at the source; the run after it 
         if (world.forgot) expect(arrived.length).toBeLessThanOrEqual(ever.length);
         else expect(arrived).toEqual(ever);
       }),
-    120_000,
+    TIME_LIMIT_MS,
   );
 });

@@ -144,7 +144,7 @@ async function lettersInUse(folder: BytePath): Promise<Set<string>> {
 
 /** Dovecot's dotlock: whoever creates it writes the new file into it and renames it into place. */
 async function lock(path: BytePath): Promise<Awaited<ReturnType<typeof open>>> {
-  const until = Date.now() + LOCK_WAIT_MS;
+  const until = performance.now() + LOCK_WAIT_MS;
   for (;;) {
     try {
       return await open(fsPath(path), "wx", PRIVATE_FILE);
@@ -152,11 +152,12 @@ async function lock(path: BytePath): Promise<Awaited<ReturnType<typeof open>>> {
       if (errno(error) !== "EEXIST") throw error;
     }
     const age = await stat(fsPath(path)).then(
-      ({ mtimeMs }) => Date.now() - mtimeMs,
+      // Made in a time to come, before the clock was set back: nobody is writing it now.
+      ({ mtimeMs }) => Math.abs(Date.now() - mtimeMs),
       () => 0,
     );
     if (age > LOCK_STALE_MS) await unlink(fsPath(path)).catch(() => undefined);
-    else if (Date.now() > until)
+    else if (performance.now() > until)
       throw new MailError("locked", `${showBytes(path)} is held by another program`, {
         scope: "folder",
         remedy: "wait",

@@ -1,5 +1,8 @@
 // kill -9 in the middle, then the same command: nothing lost, nothing twice. With the ledger, without it, and into a target
 // that another program filled with half of the mail.
+//
+// mutation: src/migrate/pass.ts: "candidates ??= certainlyEmpty ? Promise.resolve(NO_CANDIDATES) : look();" -> "candidates ??= Promise.resolve(NO_CANDIDATES);" (tests: "backup to Maildir killed, its ledger deleted")
+// mutation: src/migrate/candidates.ts: "return isOurs;" -> "return false;" (tests: "migrate killed, its ledger deleted")
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -11,13 +14,16 @@ import { openMaildirSource } from "../../../src/sources/maildir.ts";
 import { openMboxZipSource } from "../../../src/sources/mbox-zip.ts";
 import { openPop3Source } from "../../../src/sources/pop3.ts";
 import type { Source } from "../../../src/sources/source.ts";
+import { type Built, build } from "../../kit/build.ts";
 import { afterCopied, type CommandOptions, mailferry } from "../../kit/command.ts";
 import { contentOf, type Held, keysOf } from "../../kit/content.ts";
+import { count } from "../../kit/counts.ts";
 import { type Dovecot, startDovecot } from "../../kit/dovecot.ts";
 import type { Seed } from "../../kit/imap-client.ts";
 import { seedMaildir } from "../../kit/seed-maildir.ts";
+import { SOAK_SECONDS } from "../../kit/seeds.ts";
 
-const MESSAGES = 5000;
+const MESSAGES = SOAK_SECONDS > 0 ? 5000 : 2000;
 const FOLDERS = [["INBOX"], ["Work"], ["Work", "2024"], ["Entwürfe"]];
 const signal = new AbortController().signal;
 
@@ -25,6 +31,7 @@ let dovecot: Dovecot;
 let root: string;
 let state: string;
 let users = 0;
+let built: Built;
 
 /** Every 50th message has a twin: identical bytes that must arrive as often as they are there. */
 function* messages(folder: FolderPath, from: number, to: number): Generator<Seed> {
@@ -73,7 +80,9 @@ const url = (user: string) => dovecot.url("imaps", user);
 function ferry(args: readonly string[], killWhen?: CommandOptions["killWhen"]) {
   const password = dovecot.password;
   const all = [...args, "--json", "--state", state];
+  if (killWhen !== undefined) count("crash points");
   return mailferry(all, {
+    main: built.main,
     sourcePassword: password,
     targetPassword: password,
     ...(killWhen === undefined ? {} : { killWhen }),
@@ -82,10 +91,12 @@ function ferry(args: readonly string[], killWhen?: CommandOptions["killWhen"]) {
 
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "mailferry-kill-"));
+  built = await build();
   dovecot = await startDovecot();
 });
 afterAll(async () => {
   await dovecot?.stop();
+  built?.remove();
   await rm(root, { recursive: true, force: true });
 });
 
@@ -130,36 +141,37 @@ const WAYS: readonly Way[] = [
   },
 ];
 
-describe.each(WAYS)("$name", ({ verb, target }) => {
-  it("killed twice, run again: each message once; a further run changes nothing", async () => {
-    state = join(root, `state${users++}`);
-    const from = await account();
-    const to = await target();
-    for (const share of [0.2, 0.3]) {
-      const cut = await ferry([verb, url(from), to.endpoint], afterCopied(MESSAGES * share));
-      expect(cut.killed).toBe(true);
-    }
-    const last = await ferry([verb, url(from), to.endpoint]);
-    expect(last.code, last.stderr).toBe(0);
-    expect(await to.read()).toEqual(await imap(from));
-    const further = await ferry([verb, url(from), to.endpoint]);
-    expect(further.code).toBe(0);
-    expect(further.events.at(-1)).toMatchObject({ type: "run-finished", summary: { balance: { copied: 0 } } });
-    expect(await to.read()).toEqual(await imap(from));
-  });
+for (const { name, verb, target } of WAYS)
+  describe(name, () => {
+    it("killed twice, run again: each message once; a further run changes nothing", async () => {
+      state = join(root, `state${users++}`);
+      const from = await account();
+      const to = await target();
+      for (const share of [0.2, 0.3]) {
+        const cut = await ferry([verb, url(from), to.endpoint], afterCopied(MESSAGES * share));
+        expect(cut.killed).toBe(true);
+      }
+      const last = await ferry([verb, url(from), to.endpoint]);
+      expect(last.code, last.stderr).toBe(0);
+      expect(await to.read()).toEqual(await imap(from));
+      const further = await ferry([verb, url(from), to.endpoint]);
+      expect(further.code).toBe(0);
+      expect(further.events.at(-1)).toMatchObject({ type: "run-finished", summary: { balance: { copied: 0 } } });
+      expect(await to.read()).toEqual(await imap(from));
+    });
 
-  it("killed, its ledger deleted, run again: each message once", async () => {
-    state = join(root, `state${users++}`);
-    const from = await account();
-    const to = await target();
-    const cut = await ferry([verb, url(from), to.endpoint], afterCopied(MESSAGES / 2));
-    expect(cut.killed).toBe(true);
-    await rm(to.ledger(), { recursive: true });
-    const last = await ferry([verb, url(from), to.endpoint]);
-    expect(last.code, last.stderr).toBe(0);
-    expect(await to.read()).toEqual(await imap(from));
+    it("killed, its ledger deleted, run again: each message once", async () => {
+      state = join(root, `state${users++}`);
+      const from = await account();
+      const to = await target();
+      const cut = await ferry([verb, url(from), to.endpoint], afterCopied(MESSAGES / 2));
+      expect(cut.killed).toBe(true);
+      await rm(to.ledger(), { recursive: true });
+      const last = await ferry([verb, url(from), to.endpoint]);
+      expect(last.code, last.stderr).toBe(0);
+      expect(await to.read()).toEqual(await imap(from));
+    });
   });
-});
 
 it("migrate into an account that another program had filled with half of the mail: each message once", async () => {
   state = join(root, `state${users++}`);

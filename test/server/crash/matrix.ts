@@ -1,82 +1,117 @@
-// For one way: killed at each of its steps (or at the edges of each kind), run again, and once more. Nothing lost, nothing twice.
+// For each way: killed at its steps, run again, and once more. Nothing lost, nothing twice, and the third run has nothing to do.
+//
+// In an ordinary run a draw of the steps by seed dies as real processes, and the runs after it go on in this process.
+// MAILFERRY_SEED draws others. With MAILFERRY_SOAK_SECONDS every step of every way is taken, in the seed's order until the
+// time is over, and each run is a process of its own.
 
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
-import { type Built, build } from "../../kit/build.ts";
-import { type Death, edges, start } from "../../kit/crash.ts";
-import { type Dovecot, startDovecot } from "../../kit/dovecot.ts";
+import { expect, it } from "vitest";
+import { count } from "../../kit/counts.ts";
+import { type Death, type Ended, start, startHere } from "../../kit/crash.ts";
+import { deathsAtEdges, drawDeaths, everyDeath, shuffled } from "../../kit/deaths.ts";
+import { randomFrom } from "../../kit/random.ts";
+import { FIRST_SEED, SOAK_SECONDS } from "../../kit/seeds.ts";
 import { nameOf, type Scene, scene, type Way } from "./scenes.ts";
+import { expectComplete, useStage } from "./stage.ts";
 
-/** Each death takes three commands; a slow machine shall not fail for its slowness. */
-const TIME_LIMIT_MS = 1_800_000;
-/** A way whose steps vary by timing is killed at some further ones, which then do not exist in every run. */
-const SPARE = 3;
+/** A machine that is slow, or busy with other things, shall not fail for it. */
+const TIME_LIMIT_MS = 1_800_000 + SOAK_SECONDS * 1000;
+/** Deaths at a time: a run waits half of its time for disks and servers. */
+const LANES = 2;
 
 interface Options {
   readonly way: Way;
-  /** "each": every step; "edges": first, middle and last of each kind. */
-  readonly at: "each" | "edges";
+  /** How many steps an ordinary run dies at. */
+  readonly deaths: number;
+  /** What a soak dies at: every step, or first, middle and last of each kind. */
+  readonly soak: "each" | "edges";
 }
 
 /** Declares the tests of one file: its own server, its own build. */
 export function crashMatrix(matrix: readonly Options[]): void {
-  let dovecot: Dovecot;
-  let root: string;
-  let built: Built;
-  beforeAll(async () => {
-    root = await mkdtemp(join(tmpdir(), "mailferry-steps-"));
-    built = await build();
-    dovecot = await startDovecot({ users: [] });
-  });
-  afterAll(async () => {
-    await dovecot?.stop();
-    built?.remove();
-    await rm(root, { recursive: true, force: true });
-  });
-
-  const run = ({ args }: Scene, death?: Death, count = false) =>
-    start({ main: built.main, args, password: dovecot.password, scratch: root }, death, count);
+  const stage = useStage();
+  const { commandOf } = stage;
 
   async function stepsOf(way: Way): Promise<readonly string[]> {
-    const ended = await run(await scene({ dovecot, root }, way), undefined, true);
+    const play = await scene(stage.place(), way);
+    const ended = await start(commandOf(play), { count: true });
     expect(ended.code, ended.stderr).toBe(0);
+    await expectComplete(play, nameOf(way));
     return ended.steps;
   }
 
-  async function dieAndGoOn(way: Way, death: Death): Promise<boolean> {
-    const play = await scene({ dovecot, root }, way);
-    const died = await run(play, death);
-    const where = `${nameOf(way)}: killed at step ${death.at}${death.torn ? ", torn" : ""}: ${died.steps.at(-1)}`;
+  /** Whether it died: some steps do not exist in every run. */
+  async function dieAndGoOn(way: Way, death: Death, again: (play: Scene) => Promise<Ended>): Promise<boolean> {
+    const play = await scene(stage.place(), way);
+    const died = await start(commandOf(play), { death });
+    const where = `${nameOf(way)}, seed ${FIRST_SEED}: killed at step ${death.at}${death.torn ? ", torn" : ""}: ${died.steps.at(-1)}`;
     const isKilled = died.signal === "SIGKILL";
     if (!isKilled) expect(died.code, `${where}\n${died.stderr}`).toBe(0);
-    const second = await run(play);
+    const second = await again(play);
     expect(second.code, `${where}\n${second.stderr}`).toBe(0);
-    expect(await play.held(), where).toEqual(play.wanted);
-    expect(await play.left(), where).toEqual(play.keeps);
-    const third = await run(play);
+    await expectComplete(play, where);
+    const files = play.files();
+    const third = await again(play);
     expect(third.code, `${where}, third run\n${third.stderr}`).toBe(0);
     expect(third.summary.balance?.copied ?? 0, `${where}, third run`).toBe(0);
     expect(third.summary.traitsUpdated ?? 0, `${where}, third run`).toBe(0);
-    expect(await play.held(), `${where}, third run`).toEqual(play.wanted);
+    await expectComplete(play, `${where}, third run`);
+    expect(play.files(), `${where}, third run`).toEqual(files);
+    if (isKilled) count("crash points");
     return isKilled;
   }
 
-  for (const { way, at } of matrix)
+  if (SOAK_SECONDS > 0) {
     it(
-      `${nameOf(way)}: killed at ${at === "each" ? "every step" : "the edges of every kind of step"}, then run again`,
+      "every step of every way, as far as the time goes",
       async () => {
-        const steps = await stepsOf(way);
-        const numbers = at === "each" ? Array.from({ length: steps.length + SPARE }, (_, i) => i + 1) : edges(steps);
-        const deaths: Death[] = numbers.flatMap((number) =>
-          steps[number - 1] === "write" ? [{ at: number }, { at: number, torn: true }] : [{ at: number }],
-        );
-        let killed = 0;
-        for (const death of deaths) if (await dieAndGoOn(way, death)) killed++;
-        // Most of the steps exist in every run, or this proves nothing.
-        expect(killed).toBeGreaterThan(numbers.length / 2);
+        const until = performance.now() + SOAK_SECONDS * 1000;
+        const all: { way: Way; death: Death }[] = [];
+        for (const { way, soak } of matrix) {
+          const steps = await stepsOf(way);
+          const deaths = soak === "each" ? everyDeath(steps) : deathsAtEdges(steps);
+          all.push(...deaths.map((death) => ({ way, death })));
+        }
+        let done = 0;
+        await inLanes(shuffled(all, randomFrom(FIRST_SEED)), async ({ way, death }) => {
+          if (performance.now() > until) return;
+          await dieAndGoOn(way, death, (play) => start(commandOf(play)));
+          done++;
+        });
+        console.log(`seed ${FIRST_SEED}: ${done} of ${all.length} deaths tried`);
       },
       TIME_LIMIT_MS,
     );
+    return;
+  }
+  for (const [i, { way, deaths }] of matrix.entries())
+    it(
+      `${nameOf(way)}: killed at its steps, then run again`,
+      async () => {
+        // Each way draws other kinds of steps: together they have them all.
+        const drawn = drawDeaths(await stepsOf(way), deaths, randomFrom(FIRST_SEED + i * 1000));
+        let killed = 0;
+        await inLanes(drawn, async (death) => {
+          if (await dieAndGoOn(way, death, (play) => startHere(commandOf(play)))) killed++;
+        });
+        // Most of the steps exist in every run, or this proves nothing.
+        expect(killed).toBeGreaterThan(drawn.length / 2);
+      },
+      TIME_LIMIT_MS,
+    );
+}
+
+/** The first failure stops all lanes, and is told when they have. */
+async function inLanes<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const queue = items.values();
+  let failure: { readonly error: unknown } | undefined;
+  const lane = async (): Promise<void> => {
+    for (const item of queue) {
+      if (failure !== undefined) return;
+      await work(item).catch((error: unknown) => {
+        failure ??= { error };
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  if (failure !== undefined) throw failure.error;
 }

@@ -1,21 +1,33 @@
 // The ways from a source to a target that are killed at their steps: each made anew, with mail that tells every mistake.
 
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { keyOfBytes } from "../../../src/mail/key.ts";
+import type { FolderPath, SystemFlag } from "../../../src/mail/model.ts";
 import { openImapSource } from "../../../src/sources/imap.ts";
 import { openMaildirSource } from "../../../src/sources/maildir.ts";
+import { openMboxSource } from "../../../src/sources/mbox.ts";
 import { openMboxZipSource } from "../../../src/sources/mbox-zip.ts";
 import { openPop3Source } from "../../../src/sources/pop3.ts";
 import type { Source } from "../../../src/sources/source.ts";
-import { contentOf, type Held, keysOf } from "../../kit/content.ts";
+import { contentOf, type Held, inOrder } from "../../kit/content.ts";
 import type { Dovecot } from "../../kit/dovecot.ts";
 import type { Seed } from "../../kit/imap-client.ts";
+import { carryOut } from "../../kit/in-process.ts";
 import { seedMaildir } from "../../kit/seed-maildir.ts";
 
 const signal = new AbortController().signal;
 
-/** Folder to what it holds, in a fixed order; empty folders left out. */
-export type Content = ReadonlyMap<string, readonly unknown[]>;
+export interface Way {
+  readonly command: "migrate" | "migrate --move" | "backup" | "drain" | "restore";
+  readonly from: "imap" | "pop3" | "mbox" | "maildir" | "mboxzip";
+  readonly to: "imap" | "maildir" | "archive" | "file.zip";
+}
+
+export const nameOf = ({ command, from, to }: Way): string => `${command}, ${from} to ${to}`;
+
+/** Folder to what it holds (keys, flags, keywords, labels, dates), in a fixed order; empty folders left out. */
+export type Content = ReadonlyMap<string, readonly Held[]>;
 
 /** A source with mail and an empty target of its own. */
 export interface Scene {
@@ -26,124 +38,187 @@ export interface Scene {
   /** What must be left at the source in the end, and what is. */
   readonly keeps: Content;
   left(): Promise<Content>;
-  /** Whether a further run has nothing to look at: the source was emptied. */
-  readonly drains: boolean;
+  /** The names of the target's mail files: a copy that was made anew has another one, and FILE.zip in the end has no parts. */
+  files(): readonly string[];
+}
+
+interface Sample {
+  readonly folder: FolderPath;
+  readonly n: number;
+  readonly flags?: readonly SystemFlag[];
+  readonly keywords?: readonly string[];
 }
 
 /** Twins, flags, a keyword, dates, two folders, one of them below another; small and large beside each other. */
-const MAIL: readonly Seed[] = [
-  { folder: ["INBOX"], n: 1, flags: ["seen"] as const },
+const SAMPLES: readonly Sample[] = [
+  { folder: ["INBOX"], n: 1, flags: ["seen"] },
   { folder: ["INBOX"], n: 2 },
   { folder: ["INBOX"], n: 2 },
-  { folder: ["Work", "2024"], n: 3, flags: ["flagged", "answered"] as const, keywords: ["$Label1"] },
+  { folder: ["Work", "2024"], n: 3, flags: ["flagged", "answered"], keywords: ["$Label1"] },
   { folder: ["Work", "2024"], n: 2 },
-].map(({ n, ...seed }) => ({
+];
+const instantOf = (n: number): Date => new Date((1_600_000_000 + n * 60) * 1000);
+
+/** A maildrop and an mbox tell no date of their own but the topmost Received line's. */
+const seedOf = ({ n, ...seed }: Sample): Seed => ({
   ...seed,
   bytes: Buffer.from(
-    `Message-ID: <${n}@example.org>\nSubject: message ${n}\nDate: Mon, 06 Sep 2021 10:0${n}:00 +0200\n\n${"lorem ipsum\n".repeat(n * 40)}`,
+    `Received: by mx.example.org; ${instantOf(n).toUTCString().replace("GMT", "+0000")}\nMessage-ID: <${n}@example.org>\n` +
+      `Subject: message ${n}\nDate: Mon, 06 Sep 2021 10:00:00 +0200\n\n${"lorem ipsum\n".repeat((n % 10) * 40)}`,
   ),
-  received: { epochSeconds: 1_600_000_000 + n * 60, zoneMinutes: 0 },
-}));
-const EMPTY: Content = new Map();
+  received: { epochSeconds: instantOf(n).getTime() / 1000, zoneMinutes: 0 },
+});
 
-export interface Stage {
+const FEW: readonly Seed[] = SAMPLES.map(seedOf);
+
+/** More than one run carries before it hears that it shall stop: every tenth message has a twin. */
+export function muchMail(messages: number): readonly Seed[] {
+  const folders = [["INBOX"], ["Work", "2024"], ["Work"], ["Lists"]];
+  return Array.from({ length: messages }, (_, i) => {
+    const folder = folders[i % folders.length] ?? ["INBOX"];
+    return seedOf({ folder, n: 10 + i - (i % 10 === 9 ? 4 : 0), flags: i % 3 === 0 ? ["seen"] : [] });
+  });
+}
+
+/** As mutt writes it: the state in lines of the container. */
+function mboxOf(mail: readonly Seed[]): string {
+  return mail
+    .map(({ bytes, flags = [], keywords = [], received }) => {
+      const [day, date, month, year, time] = new Date((received?.epochSeconds ?? 0) * 1000).toUTCString().split(/,? /);
+      const state = [
+        `Status: ${flags.includes("seen") ? "RO" : "O"}`,
+        `X-Status: ${flags.includes("answered") ? "A" : ""}${flags.includes("flagged") ? "F" : ""}`,
+        `X-Keywords: ${keywords.join(" ")}`,
+      ];
+      const from = `From a@example.org ${day} ${month} ${Number(date)} ${time} ${year}`;
+      return `${from}\n${Buffer.from(bytes)
+        .toString()
+        .replace("\n\n", `\n${state.join("\n")}\n\n`)}\n`;
+    })
+    .join("");
+}
+
+/** Where scenes are made. */
+export interface Place {
   readonly dovecot: Dovecot;
   readonly root: string;
 }
 
+interface End {
+  readonly url: string;
+  /** Where its mail lies on this machine. */
+  readonly path: string;
+  read(): Promise<Content>;
+}
+
 let serial = 0;
 
-async function read(open: Promise<Source>): Promise<Map<string, Held[]>> {
+async function read(open: Promise<Source>): Promise<Content> {
   await using source = await open;
   const content = await contentOf(source);
   for (const [path, held] of content) if (held.length === 0) content.delete(path);
   return content;
 }
 
-/** Sources and targets by the words that the names of the ways are made of. */
-export async function scene(stage: Stage, way: Way): Promise<Scene> {
-  const { dovecot, root } = stage;
+/** What can be at one end of a way; sources come filled. */
+function endsOn({ dovecot, root }: Place, mail: readonly Seed[]) {
+  const server = (kind: "imap" | "pop3", user: string) =>
+    ({ ...dovecot.serverOptions(kind, user), security: "none" }) as const;
   const plain = (kind: "imap" | "pop3", user: string): string =>
     `${kind}://${user}@localhost:${dovecot.ports[kind]}?tls=none`;
-  const server = (kind: "imap" | "pop3", user: string) => ({
-    ...dovecot.serverOptions(kind, user),
-    security: "none" as const,
-  });
-  const imap = (user: string) => read(openImapSource(server("imap", user), signal));
-  const maildir = (path: string) => read(openMaildirSource({ path }, signal));
-  const zip = (path: string) => read(openMboxZipSource({ path }, signal));
-  const fresh = async (mail: readonly Seed[] = []): Promise<string> => {
+  const account = async (held: readonly Seed[]): Promise<string> => {
     const user = `scene${serial++}`;
     await dovecot.addUser(user);
-    if (mail.length > 0) seedMaildir(dovecot, user, mail);
+    if (held.length > 0) seedMaildir(dovecot, user, held);
     return user;
   };
-  const place = (name: string): string => join(root, `${name}${serial++}`);
+  const fresh = (name: string): string => join(root, `${name}${serial++}`);
+  const maildir = (path: string): End => ({
+    url: `maildir:${path}`,
+    path,
+    read: () => read(openMaildirSource({ path }, signal)),
+  });
+  const zip = (path: string): End => ({
+    url: `mboxzip:${path}`,
+    path,
+    read: () => read(openMboxZipSource({ path }, signal)),
+  });
+  const imap = async (held: readonly Seed[]): Promise<End> => {
+    const user = await account(held);
+    const content = () => read(openImapSource(server("imap", user), signal));
+    return { url: plain("imap", user), path: dovecot.maildir(user), read: content };
+  };
+  const sources: Readonly<Record<Way["from"], () => Promise<End>>> = {
+    imap: () => imap(mail),
+    async pop3() {
+      const user = await account(mail.map((seed) => ({ ...seed, folder: ["INBOX"] })));
+      const content = () => read(openPop3Source(server("pop3", user), signal));
+      return { url: plain("pop3", user), path: dovecot.maildir(user), read: content };
+    },
+    maildir: async () => maildir(dovecot.maildir(await account(mail))),
+    async mbox() {
+      const path = fresh("mbox");
+      mkdirSync(path);
+      writeFileSync(join(path, "old"), mboxOf(mail));
+      return { url: `mbox:${path}`, path, read: () => read(openMboxSource({ path }, signal)) };
+    },
+    async mboxzip() {
+      const path = fresh("archive");
+      const from = await sources.maildir();
+      const { code, stderr } = await carryOut(["backup", from.url, `mboxzip:${path}`], dovecot.password);
+      if (code !== 0) throw new Error(stderr);
+      return zip(path);
+    },
+  };
+  const targets: Readonly<Record<Way["to"], () => Promise<End>>> = {
+    imap: () => imap([]),
+    maildir: async () => maildir(fresh("maildir")),
+    archive: async () => zip(fresh("archive")),
+    "file.zip": async () => zip(`${fresh("archive")}.zip`),
+  };
+  return { sources, targets, fresh };
+}
 
-  const source = async () => {
-    if (way.from === "imap") {
-      const user = await fresh(MAIL);
-      return { url: plain("imap", user), read: () => imap(user) };
-    }
-    if (way.from === "pop3") {
-      const user = await fresh(MAIL.map((seed) => ({ ...seed, folder: ["INBOX"] })));
-      return { url: plain("pop3", user), read: () => read(openPop3Source(server("pop3", user), signal)) };
-    }
-    if (way.from === "maildir") {
-      const path = dovecot.maildir(await fresh(MAIL));
-      return { url: `maildir:${path}`, read: () => maildir(path) };
-    }
-    const path = place("mbox");
-    mkdirSync(path);
-    const body = MAIL.map(({ bytes }) => `From a@example.org Mon Sep  6 10:00:00 2021\n${Buffer.from(bytes)}\n`).join(
-      "",
-    );
-    writeFileSync(join(path, "old"), body);
-    const { openMboxSource } = await import("../../../src/sources/mbox.ts");
-    return { url: `mbox:${path}`, read: () => read(openMboxSource({ path }, signal)) };
-  };
-  const target = async () => {
-    if (way.to === "imap") {
-      const user = await fresh();
-      return { url: plain("imap", user), read: () => imap(user) };
-    }
-    if (way.to === "maildir") {
-      const path = place("maildir");
-      return { url: `maildir:${path}`, read: () => maildir(path) };
-    }
-    const path = `${place("archive")}${way.to === "file.zip" ? ".zip" : ""}`;
-    return { url: `mboxzip:${path}`, read: () => zip(path) };
-  };
-  const from = await source();
-  const to = await target();
-  const content = await from.read();
-  // What a store cannot tell or keep is not compared: POP3 knows no flags, an mbox keeps none for IMAP to get.
-  const compared = (held: Map<string, Held[]>): Content => (way.compares === "keys" ? keysOf(held) : held);
-  const [verb = "", ...options] = way.command.split(" ");
+/** Both ends, made anew. */
+export async function scene(place: Place, { command, from, to }: Way, mail = FEW): Promise<Scene> {
+  const { sources, targets, fresh } = endsOn(place, mail);
+  const source = await sources[from]();
+  const target = await targets[to]();
+  const content = await source.read();
+  const isEmptied = command === "drain" || command === "migrate --move";
+  const [verb = "", ...options] = command.split(" ");
   return {
-    args: [verb, from.url, to.url, ...options, "--state", place("state")],
-    wanted: compared(content),
-    held: async () => compared(await to.read().catch(nothing)),
-    keeps: way.drains ? EMPTY : compared(content),
-    left: async () => compared(await from.read()),
-    drains: way.drains,
+    args: [verb, source.url, target.url, ...options, "--state", fresh("state")],
+    wanted: dated(content, mail),
+    held: () => target.read().catch(nothing),
+    keeps: isEmptied ? new Map() : content,
+    left: source.read,
+    files: () => mailFilesIn(target.path),
   };
 }
 
+/** A maildrop tells the dates only together with the bytes. */
+function dated(content: Content, mail: readonly Seed[]): Content {
+  const dates = new Map<string, number | undefined>();
+  for (const { bytes, received } of mail) dates.set(keyOfBytes(bytes).key, received?.epochSeconds);
+  const filled = [...content].map(([path, held]) => {
+    const whole = held.map((message) => ({ ...message, received: message.received ?? dates.get(message.key) }));
+    return [path, inOrder(whole)] as const;
+  });
+  return new Map(filled);
+}
+
 /** A target that was never made. */
-function nothing(error: unknown): Map<string, Held[]> {
+function nothing(error: unknown): Content {
   if (error instanceof Error && /not|no such/i.test(error.message)) return new Map();
   throw error;
 }
 
-export interface Way {
-  readonly command: string;
-  readonly from: "imap" | "pop3" | "mbox" | "maildir";
-  readonly to: "imap" | "maildir" | "archive" | "file.zip";
-  readonly compares: "all" | "keys";
-  readonly drains: boolean;
-}
-
-export function nameOf({ command, from, to }: Way): string {
-  return `${command}, ${from} to ${to}`;
+/** Messages of a Maildir up to their flags, zips of an archive; beside a FILE.zip whatever was made for it. */
+function mailFilesIn(path: string): string[] {
+  if (path.endsWith(".zip")) return readdirSync(dirname(path)).filter((name) => name.startsWith(basename(path)));
+  return readdirSync(path, { recursive: true, encoding: "utf8" })
+    .filter((name) => /(^|\/)(cur|new)\/|\.zip$/.test(name))
+    .map((name) => name.replace(/:2,.*$/, ""))
+    .sort();
 }

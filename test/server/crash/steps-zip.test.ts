@@ -1,10 +1,15 @@
-// Drain a maildrop into an archive of zipped mboxes, killed at each of its steps.
+// Into a zip that is written once, from everything that can be read, killed at the steps of each way.
+//
+// mutation: src/migrate/pass.ts: "candidates ??= certainlyEmpty ? Promise.resolve(NO_CANDIDATES) : look();" -> "candidates ??= Promise.resolve(NO_CANDIDATES);" (tests: "backup, imap to file.zip")
+// mutation: src/formats/mboxzip/find.ts: "  await clearParts(file, home, lock);\n}" -> "}" (tests: "backup, mbox to file.zip")
+// mutation: src/formats/mboxzip/find.ts: "if (record.job !== job) throw" -> "if (record.job === job) throw" (tests: "backup, maildir to file.zip")
 
 import { crashMatrix } from "./matrix.ts";
 
 crashMatrix([
-  { at: "each", way: { command: "drain", from: "pop3", to: "archive", compares: "keys", drains: true } },
-  { at: "edges", way: { command: "backup", from: "imap", to: "file.zip", compares: "all", drains: false } },
-  { at: "edges", way: { command: "backup", from: "imap", to: "archive", compares: "all", drains: false } },
-  { at: "edges", way: { command: "restore", from: "mbox", to: "imap", compares: "keys", drains: false } },
+  { way: { command: "backup", from: "imap", to: "file.zip" }, deaths: 8, soak: "edges" },
+  { way: { command: "drain", from: "pop3", to: "file.zip" }, deaths: 8, soak: "edges" },
+  { way: { command: "backup", from: "mbox", to: "file.zip" }, deaths: 6, soak: "edges" },
+  { way: { command: "backup", from: "maildir", to: "file.zip" }, deaths: 6, soak: "edges" },
+  { way: { command: "backup", from: "mboxzip", to: "file.zip" }, deaths: 6, soak: "edges" },
 ]);

@@ -1,0 +1,93 @@
+// The machine sleeps while its connections die, and its clock steps back: a run goes on or asks to be run again, and in the end
+// each message is there once.
+//
+// mutation: src/migrate/remove.ts: "const { olderThanSeconds } = options.remove ?? {};" -> "const olderThanSeconds = options.remove?.olderThanSeconds ?? 0;" (tests: "drain, pop3 to archive a clock that steps back")
+// mutation: src/migrate/folder.ts: "vain >= patience.attempts" -> "vain >= 1" (tests: "backup, imap to maildir stopped")
+
+import { describe, expect, it } from "vitest";
+import { count } from "../../kit/counts.ts";
+import { launch, start, startHere } from "../../kit/crash.ts";
+import { startProxy } from "../../kit/proxy.ts";
+import { muchMail, nameOf, type Scene, scene, type Way } from "./scenes.ts";
+import { expectComplete, useStage } from "./stage.ts";
+
+const MAIL = muchMail(60);
+const HOUR = 3600;
+const YEARS = 10 * 365 * 24 * HOUR;
+const stage = useStage();
+
+/** The same command, with what its ends have on this port behind another one. */
+function behind(play: Scene, port: number, other: number): Scene {
+  return { ...play, args: play.args.map((arg) => arg.replaceAll(`localhost:${port}?`, `localhost:${other}?`)) };
+}
+
+async function nothingToDo(play: Scene, where: string): Promise<void> {
+  await expectComplete(play, where);
+  const files = play.files();
+  const further = await startHere(stage.commandOf(play));
+  expect(further.code, `${where}\n${further.stderr}`).toBe(0);
+  expect(further.summary.balance?.copied ?? 0, where).toBe(0);
+  expect(play.files(), where).toEqual(files);
+}
+
+const WAYS: readonly Way[] = [
+  { command: "migrate", from: "imap", to: "imap" },
+  { command: "migrate --move", from: "imap", to: "imap" },
+  { command: "backup", from: "imap", to: "maildir" },
+  { command: "drain", from: "pop3", to: "archive" },
+];
+
+for (const way of WAYS)
+  describe(nameOf(way), () => {
+    it("stopped, its connections reset, and continued: it goes on, or ends with 5 and the next run completes", async () => {
+      const server = way.from === "pop3" ? "pop3" : "imap";
+      const { dovecot } = stage.place();
+      const port = dovecot.ports[server];
+      const counted = await start(stage.commandOf(await scene(stage.place(), way, MAIL)), { count: true });
+      const answers = [...counted.steps.keys()].filter((i) => /^(answer|send|write)/.test(counted.steps[i] ?? ""));
+      for (const share of [0.2, 0.5, 0.8]) {
+        const at = 1 + (answers[Math.floor(answers.length * share)] ?? 0);
+        await using proxy = await startProxy(port);
+        const play = behind(await scene(stage.place(), way, MAIL), port, proxy.port);
+        const run = launch(stage.commandOf(play), { signals: [{ name: "SIGSTOP", at }] });
+        await run.stopped();
+        proxy.reset();
+        run.signal("SIGCONT");
+        const ended = await run.ended;
+        const where = `${nameOf(way)}: asleep before step ${at} (${ended.steps[at - 1]})\n${ended.stderr}`;
+        count("crash points");
+        expect([0, 5], where).toContain(ended.code);
+        if (ended.code === 5) {
+          const next = await startHere(stage.commandOf(play));
+          expect(next.code, `${where}\n${next.stderr}`).toBe(0);
+        }
+        await nothingToDo(play, where);
+      }
+    });
+
+    it("a clock that steps back in the middle of a run changes nothing", async () => {
+      for (const afterLooks of [2, 8, 20]) {
+        const play = await scene(stage.place(), way, MAIL);
+        const ended = await start(stage.commandOf(play), { clock: { jumpSeconds: -HOUR, afterLooks } });
+        const where = `${nameOf(way)}: an hour back after ${afterLooks} looks at the clock`;
+        count("crash points");
+        expect(ended.code, `${where}\n${ended.stderr}`).toBe(0);
+        await nothingToDo(play, where);
+      }
+    });
+
+    it("a clock that was set back between two runs, the first of them killed, changes nothing", async () => {
+      const counted = await start(stage.commandOf(await scene(stage.place(), way, MAIL)), { count: true });
+      for (const seconds of [-HOUR, -YEARS]) {
+        const play = await scene(stage.place(), way, MAIL);
+        const command = stage.commandOf(play);
+        const died = await start(command, { death: { at: counted.steps.length >> 1 } });
+        expect(died.signal).toBe("SIGKILL");
+        const second = await start(command, { clock: { seconds } });
+        const where = `${nameOf(way)}: killed before ${died.steps.at(-1)}, then ${seconds} s`;
+        count("crash points");
+        expect(second.code, `${where}\n${second.stderr}`).toBe(0);
+        await nothingToDo(play, where);
+      }
+    });
+  });

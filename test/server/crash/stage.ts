@@ -1,0 +1,59 @@
+// What every suite on real commands needs: a server, a place, the built program. One of each a test file.
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect } from "vitest";
+import { type Built, build } from "../../kit/build.ts";
+import { countCompared } from "../../kit/counts.ts";
+import type { Command } from "../../kit/crash.ts";
+import { type Dovecot, type DovecotOptions, startDovecot } from "../../kit/dovecot.ts";
+import type { Content, Scene } from "./scenes.ts";
+
+export interface Stage {
+  /** The server and the scratch folder; there once the tests run. */
+  place(): { readonly dovecot: Dovecot; readonly root: string };
+  commandOf(scene: Scene): Command;
+}
+
+/** Made before the tests of the file, and taken down after them. */
+export function useStage(options: DovecotOptions = {}): Stage {
+  let made: { dovecot: Dovecot; root: string; built: Built } | undefined;
+  beforeAll(async () => {
+    const root = await mkdtemp(join(tmpdir(), "mailferry-stage-"));
+    const built = await build();
+    made = { root, built, dovecot: await startDovecot({ ...options, users: [] }) };
+  });
+  afterAll(async () => {
+    await made?.dovecot.stop();
+    made?.built.remove();
+    if (made !== undefined) await rm(made.root, { recursive: true, force: true });
+  });
+  const there = () => {
+    if (made === undefined) throw new Error("the stage is made in beforeAll");
+    return made;
+  };
+  return {
+    place: there,
+    commandOf({ args }) {
+      const { built, dovecot, root } = there();
+      return { main: built.main, args, password: dovecot.password, scratch: root };
+    },
+  };
+}
+
+/** Fails, after counting, when anything is lost, twice or changed at the target, or gone from the source that should not be. */
+export async function expectComplete(play: Scene, where: string): Promise<void> {
+  const held = await play.held();
+  countCompared(linesOf(play.wanted), linesOf(held));
+  expect(held, where).toEqual(play.wanted);
+  expect(await play.left(), where).toEqual(play.keeps);
+  expect(
+    play.files().filter((name) => name.includes(".zip.")),
+    where,
+  ).toEqual([]);
+}
+
+function* linesOf(content: Content): Generator<string> {
+  for (const [folder, held] of content) for (const message of held) yield `${folder} ${JSON.stringify(message)}`;
+}
