@@ -147,6 +147,7 @@ function letGo(current: Pass, state: JobState, entry: Entry, body: Body, release
   spawn(current, release, async () => {
     try {
       const outcome = await copyMessage(context, target, entry, body);
+      if (outcome.as === "copied") context.room.taken();
       if (outcome.as !== "filtered" && outcome.as !== "altered") state.selected?.add(entry.origin.id);
       if (outcome.as !== "already-copied") current.changed = true;
       if (outcome.behind === true) state.behind = true;
@@ -180,6 +181,13 @@ async function setAside(
   if (error.code === "not-found" && body === undefined) {
     resolve(state);
     await settle(context, state, target.ledger, entry, { as: "vanished", losses: [] }, 0);
+    return;
+  }
+  if (error.code === "quota") {
+    resolve(state);
+    await settle(context, state, target.ledger, entry, { as: "failed", losses: [] }, 0, error);
+    const full = context.room.refused(error);
+    if (full !== undefined) fail(current, full);
     return;
   }
   const mayBeThere = error.details.outcome === "unknown";

@@ -21,6 +21,7 @@ import { memoryLedger, openLedger } from "./journal.ts";
 import { type FolderJob, planFolders } from "./plan.ts";
 import { quarantineIn } from "./quarantine.ts";
 import { removeProved } from "./remove.ts";
+import { Room } from "./room.ts";
 import { RunTally, sumOf } from "./tally.ts";
 
 export type { RunOptions } from "./context.ts";
@@ -126,6 +127,7 @@ async function carry(
       tally,
       ledger,
       quarantine: quarantineIn(join(home, "quarantine")),
+      room: new Room(),
       staging: join(home, "staging"),
       bytes: new Budget(BYTES_IN_FLIGHT),
       writes: new Budget(sink.limits.writes),
@@ -141,6 +143,8 @@ async function carry(
     });
     const results = await runLanes(context, groups, isFinished ? compareFinished : runFolder);
     const isOpen = !isDry && !soft.aborted && sink.once === true && (await staysOpen(tally, results, events));
+    const full = context.room.refusal;
+    if (!soft.aborted && full !== undefined) throw full;
     if (!soft.aborted && !isDry && !isOpen) await seal(sink, tally.balance().failed, events, hard);
     if (options.remove !== undefined && !soft.aborted && options.dryRun !== true && !isOpen)
       await removeProved(context, results);
@@ -203,7 +207,7 @@ async function planPatiently(
       if (attempt >= patience.attempts) throw error;
       const delayMs = Math.max(error.details.waitMs ?? 0, delayBefore(attempt, patience));
       await events.emit({ type: "retry-scheduled", what: "the list of folders", attempt, delayMs, error });
-      await pause(delayMs, soft);
+      await pause(delayMs, patience, soft);
     }
   }
 }

@@ -268,7 +268,7 @@ export class Appender {
           break;
         }
       }
-      throw messageRefusal("the server refuses the message", refusal ?? { status: "NO", text: "" });
+      throw asOwn(messageRefusal("the server refuses the message", refusal ?? { status: "NO", text: "" }));
     } catch (error) {
       item.reject(error);
       return false;
@@ -320,6 +320,11 @@ export class Appender {
     }
     await Promise.all(suspects);
   }
+}
+
+/** Where there is no room for one message there may be room for a smaller one. */
+function asOwn(error: MailError): MailError {
+  return error.code === "quota" ? new MailError("quota", error.message, { ...error.details, scope: "message" }) : error;
 }
 
 function gone(name: string, { text }: Tagged): MailError {
