@@ -129,7 +129,7 @@ function clientOptions(
     disableAutoEnable: true,
     disableIMAP4rev2: true,
     connectionTimeout: loginMs ?? CONNECT_MS,
-    greetingTimeout: loginMs ?? GREETING_MS,
+    greetingTimeout: loginMs === undefined ? GREETING_MS : loginMs / 2,
     socketTimeout: loginMs ?? LOGIN_STALL_MS,
     transport: {
       connect: ({ host, port, secure }, onConnect) => {
