@@ -1,9 +1,9 @@
 // Sources that say goodbye anywhere, list oddly, renumber, rename or lose folders while they are read: each message arrives once.
 //
-// mutation: src/protocol/imap/bodies.ts: "missing.push(...item.batch.pending);" -> ""
-// mutation: src/protocol/imap/listing.ts: "} else if (seen.add(uid)) {" -> "} else if (seen.add(uid) || true) {"
-// mutation: src/protocol/imap/read-folder.ts: "if (reopened.uidValidity !== uidValidity) throw madeAnew(name);" -> ""
-// mutation: src/migrate/read.ts: "if (known !== undefined && known.state !== \"failed\" && known.state !== \"removed\") {" -> "if (known === null) {"
+// mutation: src/protocol/imap/bodies.ts: "missing.push(...item.batch.pending);" -> "" (tests: "middle of its bodies")
+// mutation: src/protocol/imap/listing.ts: "} else if (seen.add(uid)) {" -> "} else if (seen.add(uid) || true) {" (tests: "odd rows")
+// mutation: src/protocol/imap/read-folder.ts: "if (reopened.uidValidity !== uidValidity) throw madeAnew(name);" -> "" (tests: "renumbered")
+// mutation: src/migrate/read.ts: "if (known !== undefined && known.state !== \"failed\" && known.state !== \"removed\") {" -> "if (known === null) {" (tests: "middle of its bodies")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";

@@ -1,10 +1,10 @@
 // Targets that keep less than they should, name nothing, rename, renumber or lose folders: N twins stay N, and each loss is told.
 //
-// mutation: src/migrate/candidates.ts: "redated++" -> "redated += 0"
-// mutation: src/migrate/candidates.ts: "if (this.#claim(row)) return this.#found(row, true);" -> "return this.#found(row, true);"
-// mutation: src/migrate/pass.ts: "if (fresh) await ledger.forget();" -> ""
-// mutation: src/protocol/imap/append.ts: "if (isMissing(answer)) throw gone(this.#name, answer);\n        refusal" -> "refusal"
-// mutation: src/protocol/imap/append-check.ts: "losses.push({ kind: \"received\" })" -> "losses.length"
+// mutation: src/migrate/candidates.ts: "redated++" -> "redated += 0" (tests: "without UIDPLUS and MULTIAPPEND says of each")
+// mutation: src/migrate/pass.ts: "candidates ??= certainlyEmpty ? Promise.resolve(NO_CANDIDATES) : look();" -> "candidates ??= Promise.resolve(NO_CANDIDATES);" (tests: "all that is usual is not filled twice")
+// mutation: src/migrate/pass.ts: "if (fresh) await ledger.forget();" -> "" (tests: "numbered anew")
+// mutation: src/protocol/imap/append.ts: "if (isMissing(answer)) throw gone(this.#name, answer);\n        refusal" -> "refusal" (tests: "may lose")
+// mutation: src/protocol/imap/append-check.ts: "losses.push({ kind: \"received\" })" -> "losses.length" (tests: "all that is usual says of each")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Loss } from "../../src/mail/fidelity.ts";

@@ -1,9 +1,8 @@
 // A wire that is half open, loses what it carries, garbles it, or breaks again and again: noticed, and got over by a new one.
 //
-// mutation: src/protocol/imap/connection.ts: "wire.readSocket.on(\"end\", () => lost());" -> "" (tests: "half open")
-// mutation: src/protocol/imap/connection.ts: "this.#stall = setTimeout(() => this.#stalled(), this.#stallMs);" -> "this.#stall = undefined;" (tests: "loses everything")
+// mutation: src/protocol/imap/connection.ts: "else if (this.#stall === undefined) this.#stall = setTimeout(() => this.#stalled(), this.#stallMs);" -> "" (tests: "loses everything")
 // mutation: src/protocol/imap/session.ts: "socketTimeout: loginMs ?? LOGIN_STALL_MS" -> "socketTimeout: 3_600_000" (tests: "loses everything")
-// mutation: src/migrate/pass.ts: "ledger.unclaim();" -> "" (tests: "many times")
+// mutation: src/migrate/pass.ts: "ledger.unclaim();" -> "void 0;" (tests: "many times")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { HowCut } from "../../kit/proxy.ts";
