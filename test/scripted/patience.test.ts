@@ -4,7 +4,7 @@
 // mutation: src/migrate/patiently.ts: "if (attempt >= patience.attempts) throw error;" -> "if (attempt > patience.attempts) throw error;" (tests: "never answered")
 // mutation: src/migrate/folder.ts: "Math.max(waitMs ?? 0, delayBefore(vain, patience))" -> "delayBefore(vain, patience)" (tests: "asks for time")
 // mutation: src/migrate/folder.ts: "settled > settledBefore ? 1 : vain + 1" -> "vain + 1" (tests: "however slowly")
-// mutation: src/migrate/room.ts: "REFUSALS_IN_A_ROW = 20" -> "REFUSALS_IN_A_ROW = 1" (tests: "stores what fits")
+// mutation: src/migrate/read.ts: "if (error.code === \"quota\") {" -> "if (error.code === \"auth\") {" (tests: "stores what fits")
 // mutation: src/migrate/run.ts: "if (!soft.aborted && full !== undefined) throw full;" -> "void full;" (tests: "stores what fits")
 // mutation: src/migrate/read.ts: "if (full !== undefined) fail(current, full);" -> "void full;" (tests: "rest of a large")
 // mutation: src/protocol/imap/session.ts: "if (greeting[0] === STAR) return;" -> "return;" (tests: "POP3")

@@ -224,17 +224,15 @@ export class Appender {
     const account = accountRefusal(answer);
     // Where there is no room for all there may be room for some.
     if (account !== undefined && account.code !== "quota") throw account;
-    const strangers = await this.#looks.strangers(connection, sent).catch((error: unknown) => {
-      throw asUnknown(error);
-    });
-    if (answer.code === "APPENDUID" || strangers > 0)
-      throw new MailError("protocol", `the server may have stored a part of what it refused: ${answer.text}`, {
-        scope: "folder",
-        remedy: "retry",
-        outcome: "unknown",
-      });
+    if (answer.code === "APPENDUID" || (await this.#strangers(connection, sent)) > 0) throw partlyStored(answer);
     const asTheyWere = await Promise.all(items.map((item) => this.#alone(connection, item, undefined)));
     if (asTheyWere.every(Boolean)) this.#grouping.inVain();
+  }
+
+  #strangers(connection: Connection, sent: Sent): Promise<number> {
+    return this.#looks.strangers(connection, sent).catch((error: unknown) => {
+      throw asUnknown(error);
+    });
   }
 
   /**
@@ -262,6 +260,8 @@ export class Appender {
         }
         if (isMissing(answer)) throw gone(this.#name, answer);
         refusal ??= answer;
+        // Where new copies are named, one that nobody named is what was refused and stored all the same.
+        if (connection.has("UIDPLUS") && (await this.#strangers(connection, mine.sent)) > 0) throw partlyStored(answer);
         // Only words that may be meant for the flags: full, too large and not now are not.
         if (messageRefusal("", answer).code !== "malformed") {
           refusal = answer;
@@ -325,6 +325,14 @@ export class Appender {
 /** Where there is no room for one message there may be room for a smaller one. */
 function asOwn(error: MailError): MailError {
   return error.code === "quota" ? new MailError("quota", error.message, { ...error.details, scope: "message" }) : error;
+}
+
+function partlyStored({ text }: Tagged): MailError {
+  return new MailError("protocol", `the server may have stored a part of what it refused: ${text}`, {
+    scope: "folder",
+    remedy: "retry",
+    outcome: "unknown",
+  });
 }
 
 function gone(name: string, { text }: Tagged): MailError {

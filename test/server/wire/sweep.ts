@@ -1,6 +1,7 @@
 // Sweeps a fault over the octets of a job's conversation: many cases at once, seeded, and without end in a soak.
 
 import { expect } from "vitest";
+import { EXIT, type ExitCode } from "../../../src/cli/exit.ts";
 import { count } from "../../kit/counts.ts";
 import { type Cut, type Direction, startProxy } from "../../kit/proxy.ts";
 import { type Random, randomFrom } from "../../kit/random.ts";
@@ -48,7 +49,10 @@ export async function sweep(yard: Yard, options: Sweep): Promise<Swept> {
         const fault = options.fault(random);
         const place = `${fault.how} after ${afterBytes} of ${whole} octets ${direction}`;
         try {
-          const { failure, first } = await carryThrough(yard, job, { direction, afterBytes, ...fault });
+          // A handshake that is garbled looks like one with a server that speaks no TLS.
+          const isHandshake = fault.how === "garbage" && afterBytes <= opening;
+          const exits = isHandshake ? [EXIT.temporary, EXIT.usage] : [EXIT.temporary];
+          const { failure, first } = await carryThrough(yard, job, { direction, afterBytes, ...fault }, exits);
           if (first === undefined || first.outcome !== "complete") swept.again++;
           else swept.itself++;
           if ((first?.balance.adopted ?? 0) > 0) swept.adopted++;
@@ -64,11 +68,12 @@ export async function sweep(yard: Yard, options: Sweep): Promise<Swept> {
   return swept;
 }
 
-async function carryThrough(yard: Yard, job: Job, cut: Cut): ReturnType<Yard["carry"]> {
+async function carryThrough(yard: Yard, job: Job, cut: Cut, exits: readonly ExitCode[]): ReturnType<Yard["carry"]> {
   await using proxy = await startProxy(yard.dovecot.ports[portOf(yard, job)]);
   return await yard.carry(job, proxy.port, {
     fault: () => proxy.configure({ cut }),
     mended: () => proxy.configure({}),
+    exits,
   });
 }
 
