@@ -2,7 +2,6 @@
 //
 // mutation: src/protocol/imap/errors.ts: "const PASSING = new Set([\"UNAVAILABLE\", \"INUSE\", \"SERVERBUG\", \"LIMIT\", \"THROTTLED\"]);" -> "const PASSING = new Set<string>();" (tests: "a target without any extension that says NO [UNAVAILABLE]")
 // mutation: src/protocol/imap/session.ts: "const NOT_THE_PASSWORD = new Set([\"UNAVAILABLE\", \"INUSE\", \"LIMIT\", \"SERVERBUG\"]);" -> "const NOT_THE_PASSWORD = new Set<string>();" (tests: "a target without any extension that says NO [UNAVAILABLE]")
-// mutation: src/migrate/patiently.ts: "if (attempt >= patience.attempts) throw error;" -> "throw error;" (tests: "a target with UIDPLUS and MULTIAPPEND that says BYE to any one command, instead")
 // mutation: src/protocol/imap/append.ts: "(await this.#strangers(connection, sent)) > 0) throw" -> "false) throw" (tests: "a target with UIDPLUS and MULTIAPPEND that says NO to any one command, after")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";

@@ -1,7 +1,6 @@
 // Sources that say goodbye anywhere, list oddly, renumber, rename or lose folders while they are read: each message arrives once.
 //
-// mutation: src/protocol/imap/bodies.ts: "missing.push(...item.batch.pending);" -> "" (tests: "middle of its bodies")
-// mutation: src/protocol/imap/listing.ts: "} else if (seen.add(uid)) {" -> "} else if (seen.add(uid) || true) {" (tests: "odd rows")
+// mutation: src/migrate/read.ts: "if (error.code === \"not-found\" && body === undefined) {" -> "if (body === null) {" (tests: "vanish between")
 // mutation: src/protocol/imap/read-folder.ts: "if (reopened.uidValidity !== uidValidity) throw madeAnew(name);" -> "" (tests: "renumbered")
 // mutation: src/migrate/read.ts: "if (known !== undefined && known.state !== \"failed\" && known.state !== \"removed\") {" -> "if (known === null) {" (tests: "middle of its bodies")
 

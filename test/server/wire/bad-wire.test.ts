@@ -14,13 +14,16 @@ const STALL_MS = 3_000;
 const PATIENT_LANES = 16;
 
 let clear: Yard;
+let impatient: Yard;
 let secured: Yard;
 beforeAll(async () => {
-  clear = await openYard({ stallMs: STALL_MS });
-  secured = await openYard({ security: "tls", stallMs: STALL_MS });
+  clear = await openYard();
+  impatient = await openYard({ stallMs: STALL_MS });
+  secured = await openYard({ security: "tls" });
 });
 afterAll(async () => {
   await clear?.[Symbol.asyncDispose]();
+  await impatient?.[Symbol.asyncDispose]();
   await secured?.[Symbol.asyncDispose]();
 });
 
@@ -28,7 +31,7 @@ const JOBS: readonly JobName[] = ["readImap", "writeImap", "drainPop"];
 
 describe.each<readonly [string, HowCut, () => Yard, number, number, number]>([
   ["half open", "half-open", () => clear, 1, 20, PATIENT_LANES],
-  ["that loses everything and tells nobody", "swallow", () => clear, 1, 16, PATIENT_LANES],
+  ["that loses everything and tells nobody", "swallow", () => impatient, 1, 16, PATIENT_LANES],
   // TLS alone can tell; in the clear a message would change unseen.
   ["that garbles what follows", "garbage", () => secured, 1, 12, 8],
   ["cut many times", "reset", () => clear, 4, 25, 8],

@@ -68,6 +68,8 @@ export interface Yard extends AsyncDisposable {
   /** Runs until complete, at most twice, and once more. Throws where anything is lost, there twice, or changed by the last run. */
   carry(job: Job, port: number, wire: BadWire): Promise<Carried>;
   readonly security: "none" | "tls";
+  /** A server on a busy machine may be silent for so long before anything is done to the wire. */
+  readonly isImpatient: boolean;
 }
 
 /** Called when the ends are ready, and when the first run has ended. */
@@ -235,7 +237,7 @@ export async function openYard(options: YardOptions = {}): Promise<Yard> {
     await dovecot.stop();
     await rm(root, { recursive: true, force: true });
   };
-  return { dovecot, jobs, before, security, carry, [Symbol.asyncDispose]: close };
+  return { dovecot, jobs, before, security, isImpatient: stallMs !== undefined, carry, [Symbol.asyncDispose]: close };
 }
 
 /** One run from login to the end; where it completes, the wire is mended and another one must change nothing. */
