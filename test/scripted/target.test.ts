@@ -2,8 +2,7 @@
 //
 // mutation: src/migrate/candidates.ts: "redated++" -> "redated += 0" (tests: "without UIDPLUS and MULTIAPPEND says of each")
 // mutation: src/migrate/pass.ts: "candidates ??= certainlyEmpty ? Promise.resolve(NO_CANDIDATES) : look();" -> "candidates ??= Promise.resolve(NO_CANDIDATES);" (tests: "all that is usual is not filled twice")
-// mutation: src/migrate/pass.ts: "if (fresh) await ledger.forget();" -> "" (tests: "numbered anew")
-// mutation: src/protocol/imap/append.ts: "if (isMissing(answer)) throw gone(this.#name, answer);\n        refusal" -> "refusal" (tests: "may lose")
+// mutation: src/migrate/pass.ts: "if (fresh) await ledger.forget();" -> "" (tests: "made anew and empty")
 // mutation: src/protocol/imap/append-check.ts: "losses.push({ kind: \"received\" })" -> "losses.length" (tests: "all that is usual says of each")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -76,6 +75,14 @@ describe.each<readonly [string, Manners]>([
       },
     };
     await carry({ ...job, state: bench.place("state") });
+  });
+
+  it("is filled again when it was made anew and empty", async () => {
+    await using account = await startAccount(manners);
+    const job = intoAccount(bench, account);
+    await carry(job);
+    account.mailboxes.set("INBOX", { uidValidity: 90, uidNext: 1, messages: [] });
+    await carry(job);
   });
 
   it("may lose the folder while it is written to: it is made again, and filled whole", async () => {
