@@ -30,7 +30,7 @@ export interface Candidates {
    */
   find(body: Body, traits: Traits, signal: AbortSignal): Promise<Found | undefined>;
   /** The same for a message whose bytes are not at hand. */
-  findKey(key: ContentKey, size: number, traits: Traits, signal: AbortSignal): Promise<Receipt | undefined>;
+  findKey(key: ContentKey, size: number, traits: Traits, signal: AbortSignal): Promise<Found | undefined>;
 }
 
 export const NO_CANDIDATES: Candidates = {
@@ -69,21 +69,26 @@ export async function gatherCandidates(
 
 /**
  * Gives the done records that have no receipt (the server could not name its copies) the copies that are theirs. Without this a
- * twin that was not copied yet could be taken for one that was.
+ * twin that was not copied yet could be taken for one that was. Returns how many of these copies have another received date:
+ * nothing could be asked about them when they were made.
  */
 export async function nameCopies(
   folder: SinkFolder,
   candidates: Candidates,
   ledger: FolderLedger,
   signal: AbortSignal,
-): Promise<void> {
-  if (candidates.size === 0 || ledger.nameless === 0) return;
+): Promise<number> {
+  if (candidates.size === 0 || ledger.nameless === 0) return 0;
+  let redated = 0;
   for await (const record of ledger.records()) {
     if (record.receipt !== undefined) continue;
     const { kept } = narrow(record.traits, folder.fidelity);
-    const receipt = await candidates.findKey(record.key, record.size, kept, signal);
-    if (receipt !== undefined) await ledger.put({ ...record, receipt });
+    const found = await candidates.findKey(record.key, record.size, kept, signal);
+    if (found === undefined) continue;
+    await ledger.put({ ...record, receipt: found.receipt });
+    if (kept.received !== undefined && !found.receivedAt(kept.received.epochSeconds)) redated++;
   }
+  return redated;
 }
 
 class Search {
@@ -110,10 +115,12 @@ class Search {
       for (const id of [messageId, UNKNOWN_ID])
         for (const row of this.#table.of(size, id)) {
           if (!(await this.#hasKey(row, body.key, signal))) continue;
-          if (!this.#table.hasTraits(row, traits)) others.push(row);
+          if (!this.#isLike(row, traits)) others.push(row);
           else if (this.#claim(row)) return this.#found(row, true);
         }
-    for (const row of others) if (this.#claim(row)) return this.#found(row, true);
+    // Flags can be mended afterwards, a date cannot.
+    for (const row of [...others.filter((each) => this.#hasDateOf(each, traits)), ...others])
+      if (this.#claim(row)) return this.#found(row, true);
     const { received } = traits;
     if (!body.shape.hasNul || messageId === NO_ID || received === undefined) return undefined;
     // No server gives a NUL back as it was sent, so bytes can prove nothing: Message-ID and date must do.
@@ -123,17 +130,27 @@ class Search {
     return undefined;
   }
 
-  async findKey(key: ContentKey, size: number, traits: Traits, signal: AbortSignal): Promise<Receipt | undefined> {
+  async findKey(key: ContentKey, size: number, traits: Traits, signal: AbortSignal): Promise<Found | undefined> {
     let other: number | undefined;
     // Line ends change a size by a CR a line; no mail has lines of less than two octets on average.
     for (const row of this.#table.near(size, size / 2 - 4, size * 1.5 + 4)) {
       // Twins have one size in one store.
       if (other !== undefined && this.#table.size(other) !== this.#table.size(row)) break;
       if (this.#ledger.holds(this.#table.receipt(row)) || !(await this.#hasKey(row, key, signal))) continue;
-      if (!this.#table.hasTraits(row, traits)) other ??= row;
-      else if (this.#claim(row)) return this.#table.receipt(row);
+      if (!this.#isLike(row, traits)) {
+        if (other === undefined || (this.#hasDateOf(row, traits) && !this.#hasDateOf(other, traits))) other = row;
+      } else if (this.#claim(row)) return this.#found(row, true);
     }
-    return other !== undefined && this.#claim(other) ? this.#table.receipt(other) : undefined;
+    return other !== undefined && this.#claim(other) ? this.#found(other, true) : undefined;
+  }
+
+  #isLike(row: number, traits: Traits): boolean {
+    return this.#hasDateOf(row, traits) && this.#table.hasTraits(row, traits);
+  }
+
+  /** True as well where either does not tell. */
+  #hasDateOf(row: number, { received }: Traits): boolean {
+    return received === undefined || !this.#table.hasDate(row) || this.#table.isOf(row, received.epochSeconds);
   }
 
   async #hasKey(row: number, key: ContentKey, signal: AbortSignal): Promise<boolean> {
@@ -172,7 +189,7 @@ class Search {
       receipt: table.receipt(row),
       traits: table.traits(row),
       exact,
-      receivedAt: (seconds) => !table.hasDate(row) || table.isOf(row, seconds),
+      receivedAt: (epochSeconds) => !table.hasDate(row) || table.isOf(row, epochSeconds),
     };
   }
 }

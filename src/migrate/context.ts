@@ -9,6 +9,7 @@ import type { EventStream } from "./event-stream.ts";
 import type { Ledger } from "./ledger.ts";
 import type { FolderMap } from "./plan.ts";
 import type { Quarantine } from "./quarantine.ts";
+import type { Room } from "./room.ts";
 import type { RunTally } from "./tally.ts";
 
 /** How many messages one run may delete: a number, or a share of the messages that the source listed in it. */
@@ -54,6 +55,7 @@ export interface RunContext {
   readonly tally: RunTally;
   readonly ledger: Ledger;
   readonly quarantine: Quarantine;
+  readonly room: Room;
   /** Where large bodies are staged. */
   readonly staging: string;
   /** Octets held in memory by messages in flight. */

@@ -50,7 +50,7 @@ export async function runFolder(context: RunContext, jobs: readonly FolderJob[])
       }
       const delayMs = Math.max(waitMs ?? 0, delayBefore(vain, patience));
       await context.events.emit({ type: "retry-scheduled", what: name, attempt: vain, delayMs, error });
-      await pause(delayMs, soft);
+      await pause(delayMs, patience, soft);
     }
   }
   for (const state of states) await finished(context, state);

@@ -41,10 +41,14 @@ export async function pass(
   const since =
     trusted && states.every(({ job }) => ledger.head(job.folder.path) !== undefined) ? ledger.sinkPosition : undefined;
 
+  const name = async (seen: Candidates): Promise<void> => {
+    const redated = await nameCopies(folder, seen, ledger, context.hard);
+    for (let n = 0; n < redated; n++) context.tally.addLosses([{ kind: "received" }]);
+  };
   let candidates: Promise<Candidates> | undefined;
   const look = async (): Promise<Candidates> => {
     const seen = await gatherCandidates(folder, ledger, since, context.hard);
-    if (since === undefined) await nameCopies(folder, seen, ledger, context.hard);
+    if (since === undefined) await name(seen);
     return seen;
   };
   let begun: Promise<void> | undefined;
@@ -90,7 +94,7 @@ export async function pass(
       remedy: "retry",
     });
   if (ledger.nameless > 0 && (begun !== undefined || !trusted))
-    await nameCopies(folder, await gatherCandidates(folder, ledger, since, context.hard), ledger, context.hard);
+    await name(await gatherCandidates(folder, ledger, since, context.hard));
   // Not closed: the next run looks at everything.
   if (current.uncertain) return folder;
   const isWhole = !context.soft.aborted && states.every((state) => leftNothing(context, state));

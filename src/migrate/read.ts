@@ -186,6 +186,7 @@ function sendOff(current: Pass): void {
 
 function arrived(current: Pass, { state, entry, body }: Staged, outcome: Settled): Promise<void> | undefined {
   const { context, target } = current;
+  if (outcome.as === "copied") context.room.taken();
   if (outcome.as !== "filtered" && outcome.as !== "altered") state.selected?.add(entry.origin.id);
   if (outcome.as !== "already-copied") current.changed = true;
   if (outcome.behind === true) state.behind = true;
@@ -215,6 +216,13 @@ async function setAside(
   if (error.code === "not-found" && body === undefined) {
     resolve(state);
     await settle(context, state, target.ledger, entry, { as: "vanished", losses: [] }, 0);
+    return;
+  }
+  if (error.code === "quota") {
+    resolve(state);
+    await settle(context, state, target.ledger, entry, { as: "failed", losses: [] }, 0, error);
+    const full = context.room.refused(error);
+    if (full !== undefined) fail(current, full);
     return;
   }
   const mayBeThere = error.details.outcome === "unknown";

@@ -11,6 +11,7 @@ import type { FolderResult } from "./folder.ts";
 import { IdSet } from "./id-set.ts";
 import type { JobState } from "./job.ts";
 import type { DoneRecord, FolderLedger } from "./ledger.ts";
+import { patiently } from "./patiently.ts";
 import { sumOf } from "./tally.ts";
 import { demandTwoPlaces } from "./two-places.ts";
 
@@ -105,6 +106,7 @@ async function removeFolder(context: RunContext, work: Work): Promise<void> {
   const { state, folder, ledger } = work;
   if (source.remove === undefined || folder === undefined)
     throw new MailError("config", `${source.kind} cannot delete messages`, { scope: "account", remedy: "give-up" });
+  const deleting = source.remove.bind(source);
   let asked = 0;
   let gone = 0;
   let cut = false;
@@ -112,7 +114,8 @@ async function removeFolder(context: RunContext, work: Work): Promise<void> {
   const said = new IdSet();
 
   const stays = async ({ origin }: DoneRecord, why: KeptWhy): Promise<undefined> => {
-    if (why === "not-proved") said.add(origin.id);
+    if (said.has(origin.id)) return;
+    said.add(origin.id);
     await keep(context, state, origin, why);
   };
   const prove = async (record: DoneRecord): Promise<Origin | undefined> => {
@@ -138,14 +141,20 @@ async function removeFolder(context: RunContext, work: Work): Promise<void> {
   // Looking for copies goes on from where it was: what was read back here says nothing of any other.
   const wasClean = ledger.clean;
   const position = ledger.sinkPosition;
-  try {
-    for await (const origin of source.remove(proved(), hard)) {
+  const remove = async (): Promise<void> => {
+    asked = 0;
+    gone = 0;
+    for await (const origin of deleting(proved(), hard)) {
       gone++;
       context.tally.removed++;
       state.tally.removed++;
       await ledger.put({ state: "removed", origin });
       await context.events.emit({ type: "message-removed", origin });
     }
+  };
+  try {
+    const { patience } = context.options;
+    await patiently("deleting at the source", remove, { patience, events: context.events }, context.soft);
   } catch (error) {
     if (!(error instanceof MailError)) throw error;
     if (error.details.remedy === "give-up" && error.details.scope === "account") throw error;

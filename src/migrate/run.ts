@@ -7,7 +7,6 @@ import PQueue from "p-queue";
 import { ensureDirectory } from "../core/files.ts";
 import { acquireLock } from "../core/lock.ts";
 import { Budget } from "../core/pool.ts";
-import { DEFAULT_PATIENCE, delayBefore, pause } from "../core/retry.ts";
 import { configError, isAbort, MailError } from "../mail/errors.ts";
 import type { Folder } from "../mail/model.ts";
 import type { Sink } from "../sinks/sink.ts";
@@ -18,9 +17,11 @@ import type { MigrationEvent, RunSummary } from "./events.ts";
 import { compareFinished } from "./finished.ts";
 import { type FolderResult, runFolder } from "./folder.ts";
 import { memoryLedger, openLedger } from "./journal.ts";
+import { patiently } from "./patiently.ts";
 import { type FolderJob, planFolders } from "./plan.ts";
 import { quarantineIn } from "./quarantine.ts";
 import { removeProved } from "./remove.ts";
+import { Room } from "./room.ts";
 import { RunTally, sumOf } from "./tally.ts";
 
 export type { RunOptions } from "./context.ts";
@@ -126,6 +127,7 @@ async function carry(
       tally,
       ledger,
       quarantine: quarantineIn(join(home, "quarantine")),
+      room: new Room(),
       staging: join(home, "staging"),
       bytes: new Budget(BYTES_IN_FLIGHT),
       writes: new Budget(sink.limits.writes),
@@ -141,7 +143,9 @@ async function carry(
     });
     const results = await runLanes(context, groups, isFinished ? compareFinished : runFolder);
     const isOpen = !isDry && !soft.aborted && sink.once === true && (await staysOpen(tally, results, events));
-    if (!soft.aborted && !isDry && !isOpen) await seal(sink, tally.balance().failed, events, hard);
+    const full = context.room.refusal;
+    if (!soft.aborted && full !== undefined) throw full;
+    if (!soft.aborted && !isDry && !isOpen) await seal(context, tally.balance().failed);
     if (options.remove !== undefined && !soft.aborted && options.dryRun !== true && !isOpen)
       await removeProved(context, results);
     if (soft.aborted) return await end("stopped");
@@ -155,8 +159,9 @@ async function carry(
   }
 }
 
-async function seal(sink: Sink, failed: number, events: EventStream, signal: AbortSignal): Promise<void> {
-  await sink.seal(signal, failed);
+async function seal({ sink, options, events, hard }: RunContext, failed: number): Promise<void> {
+  const what = "the end of the target";
+  await patiently(what, () => sink.seal(hard, failed), { patience: options.patience, events }, hard);
   if (sink.once !== true || failed === 0) return;
   const text = `the target is finished without ${failed} messages that failed again; carry those to another target`;
   await events.emit({ type: "notice", text });
@@ -187,25 +192,17 @@ async function planPatiently(
   events: EventStream,
   soft: AbortSignal,
 ): Promise<readonly (readonly FolderJob[])[]> {
-  const patience = options.patience ?? DEFAULT_PATIENCE;
-  for (let attempt = 1; ; attempt++) {
+  const work = async (): Promise<readonly (readonly FolderJob[])[]> => {
     const refused: { folder: Folder; error: MailError }[] = [];
-    try {
-      if (options.remove !== undefined) {
-        const text = await source.checkRemove?.(soft);
-        if (text !== undefined) await events.emit({ type: "notice", text });
-      }
-      const groups = await planFolders(source, sink, options, (folder, error) => refused.push({ folder, error }), soft);
-      for (const { folder, error } of refused) tally.refuse(folder.path, error);
-      return groups;
-    } catch (error) {
-      if (soft.aborted || !(error instanceof MailError) || error.details.remedy === "give-up") throw error;
-      if (attempt >= patience.attempts) throw error;
-      const delayMs = Math.max(error.details.waitMs ?? 0, delayBefore(attempt, patience));
-      await events.emit({ type: "retry-scheduled", what: "the list of folders", attempt, delayMs, error });
-      await pause(delayMs, soft);
+    if (options.remove !== undefined) {
+      const text = await source.checkRemove?.(soft);
+      if (text !== undefined) await events.emit({ type: "notice", text });
     }
-  }
+    const groups = await planFolders(source, sink, options, (folder, error) => refused.push({ folder, error }), soft);
+    for (const { folder, error } of refused) tally.refuse(folder.path, error);
+    return groups;
+  };
+  return await patiently("the list of folders", work, { patience: options.patience, events }, soft);
 }
 
 /** Each group of folders with one target in a lane; the first error that concerns the whole account stops all lanes. */

@@ -48,6 +48,8 @@ export function matchesFingerprint(certificate: PeerCertificate, fingerprint: st
 
 const CERTIFICATE_ERRORS = /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/;
 const OLD_TLS = /PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/;
+/** Octets that were changed on their way: no word about what the two sides speak. */
+const DAMAGED = /BAD_RECORD_MAC|DECRYPTION_FAILED/;
 const TLS_ERRORS = /EPROTO|ERR_SSL|ERR_TLS/;
 
 /** An error met while connecting or talking, as a MailError that names the server and the way out. */
@@ -69,6 +71,7 @@ export function networkError(server: ServerOptions, error: unknown, outcome?: "n
       remedy: "retry",
       hint: "Check the port, and that the server runs.",
     });
+  if (DAMAGED.test(code)) return brokenWire(server, error, outcome);
   if (CERTIFICATE_ERRORS.test(code)) {
     const what = code.includes("ALTNAME") ? "is for another host" : "is not trusted";
     return new MailError("config", `the certificate of ${place} ${what}: ${text}`, {
@@ -90,6 +93,18 @@ export function networkError(server: ServerOptions, error: unknown, outcome?: "n
       hint: "Check the port; where it is the one for STARTTLS or STLS write imap:// or pop3://.",
     });
   return new MailError("connection", `the connection to ${place} failed: ${text}`, { ...details, remedy: "retry" });
+}
+
+/** The same on a connection that was made: whatever happens to it now, TLS garbled on its way too, a new one may do better. */
+export function brokenWire(server: ServerOptions, error: unknown, outcome?: "none" | "unknown"): MailError {
+  if (error instanceof MailError) return error;
+  const text = error instanceof Error ? error.message : String(error);
+  return new MailError("connection", `the connection to ${server.host}:${server.port} failed: ${openSslReason(text)}`, {
+    scope: "account",
+    remedy: "retry",
+    cause: error,
+    ...(outcome === undefined ? {} : { outcome }),
+  });
 }
 
 function wayPast(code: string): string {

@@ -85,6 +85,32 @@ describe("the proxy", () => {
     expect(error).toBeUndefined();
   });
 
+  it("can end one half of a connection, lose what follows, or change every octet of it", async () => {
+    const cut = { direction: "down", afterBytes: 10 } as const;
+    const sent = noise(100);
+    const half = (await echoBehind({ cut: { ...cut, how: "half-open" } })).dial();
+    half.write(sent);
+    const ended = once(half, "end");
+    half.resume();
+    await ended;
+    expect(half.writable).toBe(false);
+
+    const swallowing = await echoBehind({ cut: { ...cut, how: "swallow" } });
+    const mute = swallowing.dial();
+    mute.write(sent);
+    expect((await once(mute, "data"))[0]).toHaveLength(10);
+    await expect.poll(() => swallowing.proxy.bytes).toEqual({ up: 100, down: 10 });
+    expect(swallowing.proxy.open).toBe(1);
+    mute.destroy();
+
+    const garbled = (await echoBehind({ cut: { ...cut, how: "garbage" } })).dial();
+    garbled.end(sent);
+    const { bytes } = await drain(garbled);
+    expect(bytes).toHaveLength(100);
+    expect(bytes.subarray(0, 10)).toEqual(sent.subarray(0, 10));
+    expect(bytes.subarray(10).every((octet, at) => octet !== sent[10 + at])).toBe(true);
+  });
+
   it("stalls, resumes, resets and refuses on command", async () => {
     const { proxy, dial } = await echoBehind();
     const socket = dial();

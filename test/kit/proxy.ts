@@ -1,4 +1,4 @@
-// A loopback TCP proxy that delays, cuts, stalls, resets and splits what passes through it, as a test commands.
+// A loopback TCP proxy that delays, cuts, loses, garbles, stalls, resets and splits what passes through it, as a test commands.
 
 import { connect, createServer, type Socket } from "node:net";
 
@@ -14,12 +14,19 @@ export interface ProxyOptions {
   readonly cut?: Cut;
 }
 
+/**
+ * "reset": RST to both sides. "end": FIN to both sides. "half-open": FIN to the receiver alone; the sender goes on, and what it
+ * sends is lost. "swallow": what follows in this direction is lost, and nobody is told. "garbage": every octet that follows is
+ * another one.
+ */
+export type HowCut = "reset" | "end" | "half-open" | "swallow" | "garbage";
+
 export interface Cut {
   readonly direction: Direction;
   readonly afterBytes: number;
-  /** "reset" sends RST, "end" FIN to both sides. Default "reset". */
-  readonly how?: "reset" | "end";
-  /** How many connections meet this end; later ones go through. Default: every one. */
+  /** Default "reset". */
+  readonly how?: HowCut;
+  /** How many connections meet this fault; later ones go through. Default: every one. */
   readonly connections?: number;
 }
 
@@ -69,6 +76,7 @@ export async function startProxy(targetPort: number, initial: ProxyOptions = {})
         else socket.destroySoon();
       }
     };
+    const how = cut?.how ?? "reset";
     const settings = { rttMs: options.rttMs ?? 0, chunkBytes: options.chunkBytes ?? Number.POSITIVE_INFINITY };
     for (const direction of ["up", "down"] as const) {
       const [from, to] = direction === "up" ? [client, upstream] : [upstream, client];
@@ -81,7 +89,11 @@ export async function startProxy(targetPort: number, initial: ProxyOptions = {})
         passed: (octets) => {
           bytes[direction] += octets;
         },
-        spent: () => end(cut?.how ?? "reset"),
+        beyond: how === "garbage" ? "noise" : how === "swallow" || how === "half-open" ? "lost" : "held",
+        spent: () => {
+          if (how === "reset" || how === "end") end(how);
+          else if (how === "half-open") to.end();
+        },
       });
       lines.add(line);
       from.setNoDelay(true);
@@ -138,6 +150,8 @@ interface LineOptions {
   readonly rttMs: number;
   readonly chunkBytes: number;
   readonly allowance: number;
+  /** What becomes of the octets beyond the allowance. */
+  readonly beyond: "held" | "lost" | "noise";
   stalled(): boolean;
   passed(octets: number): void;
   spent(): void;
@@ -148,6 +162,8 @@ interface Line {
   finish(): void;
 }
 
+/** Makes every octet another one. */
+const NOISE = 0x5a;
 /** So much may wait in one direction before its sender is paused: a delay does not limit the rate, a stall does not fill the memory. */
 const HELD_BYTES = 16 << 20;
 
@@ -170,17 +186,21 @@ function pipeLine(from: Socket, to: Socket, options: LineOptions): Line {
         timer = setTimeout(flush, wait);
         return;
       }
-      const chunk = next.chunk.subarray(0, Math.min(options.chunkBytes, left));
+      const isBeyond = left <= 0;
+      const chunk = next.chunk.subarray(0, Math.min(options.chunkBytes, isBeyond ? next.chunk.length : left));
       if (chunk.length === next.chunk.length) queue.shift();
       else queue[0] = { due: next.due, chunk: next.chunk.subarray(chunk.length) };
       held -= chunk.length;
-      left -= chunk.length;
+      if (isBeyond && options.beyond === "lost") continue;
       options.passed(chunk.length);
-      blocked = !to.write(chunk);
+      blocked = !to.write(isBeyond ? chunk.map((octet) => octet ^ NOISE) : chunk);
+      if (isBeyond) continue;
+      left -= chunk.length;
       if (left <= 0) {
-        queue.length = 0;
         // Once the last octets were handed to the system: a reset before that would take them back.
         to.write("", () => options.spent());
+        if (options.beyond !== "held") continue;
+        queue.length = 0;
         from.pause();
         return;
       }

@@ -224,17 +224,15 @@ export class Appender {
     const account = accountRefusal(answer);
     // Where there is no room for all there may be room for some.
     if (account !== undefined && account.code !== "quota") throw account;
-    const strangers = await this.#looks.strangers(connection, sent).catch((error: unknown) => {
-      throw asUnknown(error);
-    });
-    if (answer.code === "APPENDUID" || strangers > 0)
-      throw new MailError("protocol", `the server may have stored a part of what it refused: ${answer.text}`, {
-        scope: "folder",
-        remedy: "retry",
-        outcome: "unknown",
-      });
+    if (answer.code === "APPENDUID" || (await this.#strangers(connection, sent)) > 0) throw partlyStored(answer);
     const asTheyWere = await Promise.all(items.map((item) => this.#alone(connection, item, undefined)));
     if (asTheyWere.every(Boolean)) this.#grouping.inVain();
+  }
+
+  #strangers(connection: Connection, sent: Sent): Promise<number> {
+    return this.#looks.strangers(connection, sent).catch((error: unknown) => {
+      throw asUnknown(error);
+    });
   }
 
   /**
@@ -262,13 +260,15 @@ export class Appender {
         }
         if (isMissing(answer)) throw gone(this.#name, answer);
         refusal ??= answer;
+        // Where new copies are named, one that nobody named is what was refused and stored all the same.
+        if (connection.has("UIDPLUS") && (await this.#strangers(connection, mine.sent)) > 0) throw partlyStored(answer);
         // Only words that may be meant for the flags: full, too large and not now are not.
         if (messageRefusal("", answer).code !== "malformed") {
           refusal = answer;
           break;
         }
       }
-      throw messageRefusal("the server refuses the message", refusal ?? { status: "NO", text: "" });
+      throw asOwn(messageRefusal("the server refuses the message", refusal ?? { status: "NO", text: "" }));
     } catch (error) {
       item.reject(error);
       return false;
@@ -320,6 +320,19 @@ export class Appender {
     }
     await Promise.all(suspects);
   }
+}
+
+/** Where there is no room for one message there may be room for a smaller one. */
+function asOwn(error: MailError): MailError {
+  return error.code === "quota" ? new MailError("quota", error.message, { ...error.details, scope: "message" }) : error;
+}
+
+function partlyStored({ text }: Tagged): MailError {
+  return new MailError("protocol", `the server may have stored a part of what it refused: ${text}`, {
+    scope: "folder",
+    remedy: "retry",
+    outcome: "unknown",
+  });
 }
 
 function gone(name: string, { text }: Tagged): MailError {

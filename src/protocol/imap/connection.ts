@@ -3,7 +3,7 @@
 import type { Duplex, Readable, Writable } from "node:stream";
 import { MailError } from "../../mail/errors.ts";
 import { scrub } from "../credentials.ts";
-import { networkError, type ServerOptions } from "../server.ts";
+import { brokenWire, type ServerOptions } from "../server.ts";
 import { CommandWriter, type Writing } from "./command-writer.ts";
 import { accountRefusal, protocolError } from "./errors.ts";
 import { type DataResponse, parseResponse, type Response, type Status, type Tagged } from "./parse.ts";
@@ -180,7 +180,7 @@ export class Connection {
   /** Ends it for everybody: nothing more is read or written. The first reason counts. */
   fail(error: unknown): void {
     if (this.#failure !== undefined) return;
-    this.#failure = networkError(this.server, error);
+    this.#failure = brokenWire(this.server, error);
     clearTimeout(this.#stall);
     this.#wire.readSocket.pause();
     this.#writer.stop(this.#failure);

@@ -37,10 +37,11 @@ export function accountRefusal(answer: Status): MailError | undefined {
       outcome: "none",
       hint: "Check the password (or the token's scope), and that IMAP is switched on for this account.",
     });
+  // Nothing that passes while we wait: mail has to go, or a day.
   if (answer.code === "OVERQUOTA" || /quota exceeded|over quota/i.test(answer.text))
     return new MailError("quota", `the account is full: ${words}`, {
       scope: "account",
-      remedy: "wait",
+      remedy: "give-up",
       outcome: "none",
       hint: "Make room in the target account and run the same command again.",
     });

@@ -1,6 +1,6 @@
 // From server options to an authenticated connection: imapflow connects, secures and logs in, then hands its socket over.
 
-import { connect as connectTcp, isIP } from "node:net";
+import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import type { ImapFlow, ImapFlowOptions } from "imapflow";
 import { configError, errno, MailError } from "../../mail/errors.ts";
@@ -14,11 +14,15 @@ const CONNECT_MS = 60_000;
 const GREETING_MS = 30_000;
 /** Silence during login; some servers are slow to refuse a password on purpose. */
 const LOGIN_STALL_MS = 60_000;
+/** RFC 9051 7.1: whatever greets in IMAP begins with a star. */
+const STAR = 0x2a;
 
 /** Waits, for tests and slow lines. */
 export interface Timing {
   /** See STALL_MS. */
   readonly stallMs?: number;
+  /** Each of the waits up to the end of the login. */
+  readonly loginMs?: number;
 }
 
 export interface ConnectOptions extends Timing {
@@ -129,7 +133,7 @@ function handOver(
 function clientOptions(
   server: ServerOptions,
   pass: string,
-  { name }: ConnectOptions,
+  { name, loginMs }: ConnectOptions,
   refusal: { error?: MailError },
 ): ImapFlowOptions {
   return {
@@ -145,13 +149,22 @@ function clientOptions(
     disableAutoIdle: true,
     disableAutoEnable: true,
     disableIMAP4rev2: true,
-    connectionTimeout: CONNECT_MS,
-    greetingTimeout: GREETING_MS,
-    socketTimeout: LOGIN_STALL_MS,
+    connectionTimeout: loginMs ?? CONNECT_MS,
+    greetingTimeout: loginMs === undefined ? GREETING_MS : loginMs / 2,
+    socketTimeout: loginMs ?? LOGIN_STALL_MS,
     transport: {
       connect: ({ host, port, secure }, onConnect) => {
-        if (secure) return secured(server, refusal, onConnect, { host, port });
-        const socket = connectTcp({ host, port, noDelay: true }, onConnect);
+        const onReady = (): void => {
+          onConnect();
+          socket.once("data", (greeting: Buffer) => {
+            if (greeting[0] === STAR) return;
+            refusal.error = noImap(server, greeting);
+            socket.destroy(refusal.error);
+          });
+        };
+        const socket: Socket = secure
+          ? secured(server, refusal, onReady, { host, port })
+          : connectTcp({ host, port, noDelay: true }, onReady);
         return socket;
       },
       upgrade: (socket, _options, onSecure) => secured(server, refusal, onSecure, { socket }),
@@ -198,6 +211,15 @@ function secured(
   return socket;
 }
 
+/** Another service's greeting: the wrong port, and no reason to wait for a better one. */
+function noImap(server: ServerOptions, greeting: Buffer): MailError {
+  const [line = ""] = greeting.toString("latin1").split(/\r?\n/, 1);
+  return configError(
+    `${server.host}:${server.port} speaks no IMAP; it says: ${line.replace(/[^\x20-\x7e]/g, "?").slice(0, 80)}`,
+    "Check the port: IMAP is usually at 993 (imaps://) or 143 (imap://), POP3 at 995 and 110.",
+  );
+}
+
 interface ClientError {
   readonly message: string;
   readonly authenticationFailed?: boolean | undefined;
@@ -241,6 +263,14 @@ function loginError(server: ServerOptions, error: unknown): MailError {
       remedy: "give-up",
       outcome: "none",
       hint: "Somebody may be changing this connection; use imaps:// or another network.",
+      cause: error,
+    });
+  if (errno(error) === "GREETING_TIMEOUT")
+    return new MailError("connection", `${server.host}:${server.port} accepts the connection and says nothing`, {
+      scope: "account",
+      remedy: "retry",
+      outcome: "none",
+      hint: "Check the port: where the server waits for TLS (usually 993) write imaps://.",
       cause: error,
     });
   if (details.tlsFailed === true && errno(error) === undefined)

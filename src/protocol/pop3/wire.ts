@@ -3,7 +3,7 @@
 import type { Socket } from "node:net";
 import { MailError } from "../../mail/errors.ts";
 import { scrub } from "../credentials.ts";
-import { networkError, type ServerOptions } from "../server.ts";
+import { brokenWire, type ServerOptions } from "../server.ts";
 import type { DotUnstuffer } from "./dots.ts";
 import { INACTIVITY_TIMEOUT_MS, REPLY_LINE_LIMIT } from "./limits.ts";
 import { parseReply, type Reply, words } from "./replies.ts";
@@ -158,7 +158,7 @@ export class Wire {
         return;
       }
       // A FIN where an answer is due: whatever came before it is not the whole.
-      if (this.#ended) throw this.fail(networkError(this.server, new Error("the server closed it"), this.outcome));
+      if (this.#ended) throw this.fail(brokenWire(this.server, new Error("the server closed it"), this.outcome));
       await this.#wait();
     }
   }
@@ -170,7 +170,7 @@ export class Wire {
       this.#wake = resolve;
       timer = setTimeout(() => {
         const silence = new Error(`no answer for ${this.patienceMs / 1_000} s`);
-        this.fail(networkError(this.server, silence, this.outcome));
+        this.fail(brokenWire(this.server, silence, this.outcome));
       }, this.patienceMs);
     });
     clearTimeout(timer);
@@ -183,7 +183,7 @@ export class Wire {
     this.#wake?.();
   };
   readonly #onError = (error: Error) => {
-    this.fail(networkError(this.server, error, this.outcome));
+    this.fail(brokenWire(this.server, error, this.outcome));
   };
 
   #attach(socket: Socket): void {

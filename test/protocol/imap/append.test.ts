@@ -189,7 +189,7 @@ it("one message that is refused fails by itself, with the server's words", async
 });
 
 it.each([
-  ["NO [OVERQUOTA] mailbox full", { code: "quota", details: { scope: "account", remedy: "wait" } }],
+  ["NO [OVERQUOTA] mailbox full", { code: "quota", details: { scope: "message", remedy: "give-up" } }],
   ["NO [TOOBIG] too big", { code: "too-large", details: { scope: "message", remedy: "give-up" } }],
   ["NO [TRYCREATE] gone", { code: "not-found", details: { scope: "folder", remedy: "retry" } }],
   ["NO [UNAVAILABLE] later", { details: { scope: "message", remedy: "retry" } }],

@@ -12,6 +12,7 @@ import { openMaildirSink } from "../../../src/sinks/maildir.ts";
 import { openImapSource } from "../../../src/sources/imap.ts";
 import { openMaildirSource } from "../../../src/sources/maildir.ts";
 import { contentOf, keysOf } from "../../kit/content.ts";
+import { count } from "../../kit/counts.ts";
 import { type Conversation, startScripted } from "../../kit/scripted.ts";
 import { command, options } from "./wire.ts";
 
@@ -20,7 +21,7 @@ const UIDS = [1, 2, 4, 9, 10];
 const bodyOf = (uid: number): string => `Subject: ${uid}\r\n\r\n${"z".repeat(uid * 7)}\r\n`;
 
 let root: string;
-let count = 0;
+let places = 0;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "mailferry-poor-"));
 });
@@ -68,8 +69,9 @@ interface Carried {
 
 /** Runs until complete, at most twice. */
 async function carry(faults: Faults): Promise<Carried> {
+  count("scripted cases");
   await using server = await startScripted((talk) => play(talk, faults));
-  const path = join(root, `maildir${count++}`);
+  const path = join(root, `maildir${places++}`);
   const once = async (): Promise<RunSummary> => {
     await using source = await openImapSource({ ...options(server.port), connections: 1 }, signal);
     await using sink = await openMaildirSink({ path }, signal);

@@ -15,6 +15,7 @@ import { openMaildirSource } from "../../../src/sources/maildir.ts";
 import { openPop3Source } from "../../../src/sources/pop3.ts";
 import type { Source } from "../../../src/sources/source.ts";
 import { contentOf, keysOf } from "../../kit/content.ts";
+import { count } from "../../kit/counts.ts";
 import { type Dovecot, startDovecot } from "../../kit/dovecot.ts";
 import type { Seed } from "../../kit/imap-client.ts";
 import { startProxy } from "../../kit/proxy.ts";
@@ -27,7 +28,7 @@ const MESSAGES = 12;
 
 let dovecot: Dovecot;
 let root: string;
-let count = 0;
+let places = 0;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "mailferry-wire-"));
   dovecot = await startDovecot({ fsync: false, users: ["from"] });
@@ -55,7 +56,7 @@ function server(kind: "imap" | "pop3", user: string, port: number = dovecot.port
 }
 
 async function fresh(): Promise<string> {
-  const user = `user${count++}`;
+  const user = `user${places++}`;
   await dovecot.addUser(user);
   return user;
 }
@@ -75,8 +76,9 @@ async function arrived(content: Promise<Map<string, string[]>>): Promise<Map<str
 }
 
 async function ferry(source: Source, sink: Sink, heard: (event: MigrationEvent) => void): Promise<RunSummary> {
+  count("wire faults");
   const options = {
-    stateDirectory: join(root, `state${count++}`),
+    stateDirectory: join(root, `state${places++}`),
     patience: { attempts: 5, firstDelayMs: 1 },
     // A folder that must be made is known to be empty: nothing is asked between opening it and the appends.
     into: ["Box"],
@@ -107,7 +109,7 @@ it.each(["up", "down", "both"] as const)(
 it.each(["imap", "pop3"] as const)(
   "a source that falls silent (%s) is noticed, and the job goes on over a new connection",
   async (kind) => {
-    const path = join(root, `maildir${count++}`);
+    const path = join(root, `maildir${places++}`);
     await using proxy = await startProxy(dovecot.ports[kind]);
     const place = server(kind, "from", proxy.port);
     await using source =
@@ -161,11 +163,11 @@ it("octet by octet in both directions, everything arrives as it is", async () =>
   await using down = await startProxy(dovecot.ports.imap, { chunkBytes: 1 });
   await using pop = await startProxy(dovecot.ports.pop3, { chunkBytes: 1 });
   const small = { select: { include: ["INBOX"], exclude: [] }, maxSize: 10_000 };
-  const options = () => ({ stateDirectory: join(root, `state${count++}`), ...small });
+  const options = () => ({ stateDirectory: join(root, `state${places++}`), ...small });
   await using source = await openImapSource(server("imap", "from", up.port), signal);
   await using sink = await openImapSink(server("imap", to, down.port), signal);
   expect((await run(source, sink, options(), signal).finished).balance).toMatchObject({ copied: MESSAGES - 1 });
-  const path = join(root, `maildir${count++}`);
+  const path = join(root, `maildir${places++}`);
   await using drop = await openPop3Source(server("pop3", "from", pop.port), signal);
   await using disk = await openMaildirSink({ path }, signal);
   expect((await run(drop, disk, options(), signal).finished).balance).toMatchObject({ copied: MESSAGES - 1 });

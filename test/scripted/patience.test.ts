@@ -1,0 +1,211 @@
+// How long a run waits for a server that is away, busy or full, and what it says when it gives up: by a clock that costs no time.
+//
+// mutation: src/migrate/folder.ts: "vain >= patience.attempts" -> "vain > patience.attempts" (tests: "never answered")
+// mutation: src/migrate/patiently.ts: "if (attempt >= patience.attempts) throw error;" -> "if (attempt > patience.attempts) throw error;" (tests: "never answered")
+// mutation: src/migrate/folder.ts: "Math.max(waitMs ?? 0, delayBefore(vain, patience))" -> "delayBefore(vain, patience)" (tests: "asks for time")
+// mutation: src/migrate/folder.ts: "settled > settledBefore ? 1 : vain + 1" -> "vain + 1" (tests: "however slowly")
+// mutation: src/migrate/read.ts: "if (error.code === \"quota\") {" -> "if (error.code === \"auth\") {" (tests: "stores what fits")
+// mutation: src/migrate/run.ts: "if (!soft.aborted && full !== undefined) throw full;" -> "void full;" (tests: "stores what fits")
+// mutation: src/migrate/read.ts: "if (full !== undefined) fail(current, full);" -> "void full;" (tests: "rest of a large")
+// mutation: src/protocol/imap/session.ts: "if (greeting[0] === STAR) return;" -> "return;" (tests: "POP3")
+
+import { createServer } from "node:net";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { EXIT, exitCodeOf } from "../../src/cli/exit.ts";
+import { DEFAULT_PATIENCE } from "../../src/core/retry.ts";
+import { REFUSALS_IN_A_ROW } from "../../src/migrate/room.ts";
+import { openImapSource } from "../../src/sources/imap.ts";
+import { count } from "../kit/counts.ts";
+import { startScripted } from "../kit/scripted.ts";
+import { options } from "../protocol/imap/wire.ts";
+import { type Manners, startAccount } from "./imap-account.ts";
+import { type Bench, carry, impatient, intoAccount, intoMaildir, MAIL, once, openBench, signal } from "./jobs.ts";
+
+let bench: Bench;
+beforeAll(async () => {
+  bench = await openBench();
+});
+afterAll(() => bench?.[Symbol.asyncDispose]());
+
+const { attempts } = DEFAULT_PATIENCE;
+/** Without jitter, from a second on. */
+const DELAYS = [1000, 2000, 4000, 8000, 16_000, 32_000, 60_000];
+const THROTTLE = "BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds";
+
+describe("a command that is never answered", () => {
+  it.each([
+    ["a target's APPEND", "APPEND", false],
+    ["a target's CREATE or SELECT", "SELECT", false],
+    ["a source's FETCH", "UID FETCH", true],
+    ["a source's LIST", "LIST", true],
+  ] as const)("%s: tried as often as declared, with growing waits, then exit 5", async (_, verb, isSource) => {
+    count("scripted cases");
+    await using account = await startAccount();
+    for (const text of isSource ? MAIL : []) account.add("INBOX", text);
+    const hang: Manners["before"] = ({ text }, talk) => {
+      if (!text.startsWith(verb)) return undefined;
+      talk.end();
+      return "done";
+    };
+    const job = isSource ? intoMaildir(bench, account) : intoAccount(bench, account);
+    const { patience, waits } = impatient(attempts);
+    // Opened while all is well; the inbox is looked at then.
+    const opening = { source: await job.source(), sink: await job.sink() };
+    account.manners = { before: hang };
+    const { failure } = await once(
+      { ...job, source: async () => opening.source, sink: async () => opening.sink },
+      { patience },
+    );
+    expect(waits).toEqual(DELAYS);
+    expect(failure).toMatchObject({ code: "connection" });
+    expect(exitCodeOf(failure)).toBe(EXIT.temporary);
+    account.manners = {};
+    if (isSource) await carry(job);
+  });
+});
+
+it("whoever gets on with it, however slowly, is never given up", async () => {
+  count("scripted cases");
+  await using account = await startAccount({ capabilities: ["IMAP4rev1"] });
+  let left = 0;
+  account.manners = {
+    capabilities: ["IMAP4rev1", "UIDPLUS"],
+    before({ text }, talk) {
+      if (!text.startsWith("APPEND") || left-- > 0) return undefined;
+      // One message a connection.
+      left = 1;
+      talk.end();
+      return "done";
+    },
+  };
+  const mail = Array.from({ length: 7 }, (_, n) => `Message-ID: <${n}@x>\r\n\r\n${n}\r\n`);
+  const { patience, waits } = impatient(3);
+  const { failure } = await once(intoAccount(bench, account, mail), { patience });
+  expect(failure).toBeUndefined();
+  expect(waits.length).toBeGreaterThan(4);
+  expect((await account.keys()).get("INBOX")).toHaveLength(7);
+});
+
+describe("a server that asks for time gets it", () => {
+  it.each([
+    ["an APPEND", "APPEND", false],
+    ["a SELECT", "SELECT", false],
+    ["a FETCH", "UID FETCH", true],
+    ["the list of folders", "LIST", true],
+  ] as const)("at %s", async (_, verb, isSource) => {
+    await using account = await startAccount();
+    for (const text of isSource ? MAIL : []) account.add("INBOX", text);
+    const job = isSource ? intoMaildir(bench, account) : intoAccount(bench, account);
+    const { patience, waits } = impatient();
+    const [source, sink] = [await job.source(), await job.sink()];
+    let asked = 0;
+    account.manners = {
+      before({ text }, talk) {
+        if (!text.startsWith(verb) || asked++ > 0) return undefined;
+        // Exchange's own manner: the words, and then it hangs up.
+        talk.send("* BYE Request is throttled. Suggested Backoff Time: 299961 milliseconds\r\n");
+        if (asked === 1) return THROTTLE;
+        return "done";
+      },
+    };
+    const { failure, events } = await once(
+      { ...job, source: async () => source, sink: async () => sink },
+      { patience },
+    );
+    expect(failure).toBeUndefined();
+    expect(Math.max(...waits)).toBe(299_961);
+    expect(events.find(({ type }) => type === "retry-scheduled")).toMatchObject({ delayMs: 299_961 });
+    account.manners = {};
+    await carry(job);
+  });
+});
+
+describe("a target without room", () => {
+  const sized = (n: number, octets: number): string => `Message-ID: <${n}@x>\r\n\r\n${"x".repeat(octets)}\r\n`;
+
+  it.each([
+    ["in groups", ["IMAP4rev1", "UIDPLUS", "MULTIAPPEND", "LITERAL+"]],
+    ["one by one", ["IMAP4rev1"]],
+  ])("stores what fits, names what does not, waits for nothing, exit 5 (%s)", async (_, capabilities) => {
+    await using account = await startAccount({ capabilities });
+    let room = 9000;
+    account.manners = {
+      capabilities,
+      before({ text, literals }) {
+        const octets = literals.reduce((sum, { length }) => sum + length, 0);
+        if (!text.startsWith("APPEND") || octets === 0) return undefined;
+        if (octets > room) return "NO [OVERQUOTA] the mailbox is full";
+        room -= octets;
+        return undefined;
+      },
+    };
+    const mail = [sized(0, 20_000), ...Array.from({ length: 6 }, (_, n) => sized(n + 1, 1000)), sized(9, 30_000)];
+    const job = intoAccount(bench, account, mail);
+    const { patience, waits } = impatient();
+    const { failure, summary } = await once(job, { patience });
+    expect(waits).toEqual([]);
+    expect(failure).toMatchObject({ code: "quota", details: { remedy: "give-up" } });
+    expect(failure?.details.hint).toContain("Make room");
+    expect(exitCodeOf(failure)).toBe(EXIT.temporary);
+    expect(summary?.balance).toMatchObject({ copied: 6, failed: 2 });
+    expect(summary?.closes).toBe(true);
+    room = 1_000_000;
+    await carry(job);
+  });
+
+  it("is not offered the rest of a large mailbox", async () => {
+    count("scripted cases");
+    await using account = await startAccount({ capabilities: ["IMAP4rev1"] });
+    let refused = 0;
+    account.manners = {
+      capabilities: ["IMAP4rev1"],
+      before({ text, literals }) {
+        if (!text.startsWith("APPEND") || literals.length === 0) return undefined;
+        refused++;
+        return "NO [OVERQUOTA] full";
+      },
+    };
+    const mail = Array.from({ length: 2000 }, (_, n) => sized(n, 4000));
+    const { failure } = await once(intoAccount(bench, account, mail), impatient());
+    expect(exitCodeOf(failure)).toBe(EXIT.temporary);
+    expect(refused).toBeGreaterThanOrEqual(REFUSALS_IN_A_ROW);
+    // What was on its way already, and no more.
+    expect(refused).toBeLessThan(1500);
+  });
+});
+
+describe("a port that is no IMAP server's", () => {
+  it.each([
+    ["POP3", "+OK ready\r\n"],
+    ["SSH", "SSH-2.0-OpenSSH_9.2\r\n"],
+    ["SMTP", "220 mx.example.org ESMTP\r\n"],
+    ["HTTP", "HTTP/1.1 400 Bad Request\r\n\r\n"],
+    ["TLS", Buffer.from([0x15, 3, 3, 0, 2, 2, 40])],
+  ])("%s: is told at once, with what it said", async (_, greeting) => {
+    count("scripted cases");
+    await using server = await startScripted(async (talk) => {
+      talk.send(greeting);
+      await talk.line();
+    });
+    await expect(openImapSource(options(server.port), signal)).rejects.toMatchObject({
+      code: "config",
+      message: expect.stringContaining("speaks no IMAP"),
+      details: { hint: expect.stringContaining("Check the port") },
+    });
+    expect(server.heard).toEqual([]);
+  });
+
+  it("silence: is given up in bounded time, with a hint", async () => {
+    count("scripted cases");
+    const server = createServer((socket) => socket.on("error", () => undefined).resume());
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = server.address();
+    const port = typeof address === "object" ? (address?.port ?? 0) : 0;
+    await expect(openImapSource(options(port), signal, { loginMs: 50 })).rejects.toMatchObject({
+      code: "connection",
+      message: expect.stringContaining("says nothing"),
+      details: { hint: expect.stringContaining("imaps://") },
+    });
+    server.close();
+  });
+});

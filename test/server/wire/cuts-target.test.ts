@@ -1,0 +1,55 @@
+// A target whose wire is cut after any octet, in either direction, between a server's commit and its answer too: nothing lost,
+// nothing twice, and the run goes on by itself.
+//
+// mutation: src/migrate/run.ts: "await patiently(what, () => sink.seal(hard, failed), { patience: options.patience, events }, hard);" -> "await sink.seal(hard, failed);" (tests: "messages in groups")
+// mutation: src/migrate/pass.ts: "candidates ??= certainlyEmpty ? Promise.resolve(NO_CANDIDATES) : look();" -> "candidates ??= Promise.resolve(NO_CANDIDATES);" (tests: "messages in groups")
+// mutation: src/migrate/pass.ts: "const certainlyEmpty = number === 1 && folder.created" -> "const certainlyEmpty = folder.created" (tests: "one message a command")
+// mutation: src/migrate/candidates.ts: "const isOurs = this.#ledger.claim(this.#table.receipt(row));" -> "const isOurs = true;" (tests: "both ends")
+
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type JobName, openYard, type Yard } from "./jobs.ts";
+import { sweep } from "./sweep.ts";
+
+const LIMIT_MS = 600_000;
+
+let yard: Yard;
+let single: Yard;
+beforeAll(async () => {
+  yard = await openYard();
+  // Dovecot tells what it is told to tell, so each message goes in a command of its own, with synchronising literals.
+  single = await openYard({ extraConfig: "imap_capability = IMAP4rev1 LITERAL- UIDPLUS NAMESPACE\n" });
+});
+afterAll(async () => {
+  await yard?.[Symbol.asyncDispose]();
+  await single?.[Symbol.asyncDispose]();
+});
+
+const ONCE = 1;
+/** Each reconnection but the last few meets the same fate. */
+const OFTEN = 3;
+
+describe.each<readonly [string, () => Yard, JobName, number, number, number]>([
+  ["messages in groups", () => yard, "writeImap", ONCE, 150, 220],
+  ["one message a command", () => single, "writeImap", ONCE, 70, 100],
+  ["both ends, three times", () => yard, "bothImap", OFTEN, 50, 70],
+])("%s", (_, of, name, connections, up, down) => {
+  it.each([
+    ["up", up],
+    ["down", down],
+  ] as const)(
+    "cut after any octet that goes %s, everything arrives once",
+    async (direction, cases) => {
+      const { itself, adopted } = await sweep(of(), {
+        job: of().jobs[name],
+        direction,
+        cases,
+        counted: "cuts",
+        fault: (random) => ({ how: random.chance(1 / 3) ? "end" : "reset", connections }),
+      });
+      if (connections === ONCE) expect(itself).toBeGreaterThan(10);
+      // What was stored and never confirmed was found, and not stored again.
+      if (direction === "down") expect(adopted).toBeGreaterThan(0);
+    },
+    LIMIT_MS,
+  );
+});

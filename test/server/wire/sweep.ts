@@ -1,0 +1,112 @@
+// Sweeps a fault over the octets of a job's conversation: many cases at once, seeded, and without end in a soak.
+
+import { expect } from "vitest";
+import { EXIT, type ExitCode } from "../../../src/cli/exit.ts";
+import { count } from "../../kit/counts.ts";
+import { type Cut, type Direction, startProxy } from "../../kit/proxy.ts";
+import { type Random, randomFrom } from "../../kit/random.ts";
+import type { Job, Yard } from "./jobs.ts";
+
+/** Jobs at once: most of each is waiting for the other side. */
+const LANES = 8;
+/** How long a soak goes on with places drawn anew, each suite for itself; 0: the bounded sweep alone. */
+const SOAK_MS = Number(process.env.MAILFERRY_SOAK_SECONDS ?? 0) * 1000;
+/** A failure names the place; with the seed the same ones are met again. */
+const SEED = Number(process.env.MAILFERRY_SEED ?? 1);
+
+/** What is done to the wire, beside where. */
+export type Fault = Pick<Cut, "how" | "connections">;
+
+export interface Sweep {
+  readonly job: Job;
+  readonly direction: Direction;
+  /** Places; all of them where the conversation has no more octets. */
+  readonly cases: number;
+  readonly counted: "cuts" | "wire faults";
+  fault(random: Random): Fault;
+  readonly lanes?: number;
+}
+
+export interface Swept {
+  /** Runs that went on by themselves, and those that had to be started again. */
+  readonly itself: number;
+  readonly again: number;
+  /** Runs that found copies which the server had stored and never confirmed. */
+  readonly adopted: number;
+}
+
+/** In each case the target ends up with what the source holds, once; a fault behind the login ends no run. */
+export async function sweep(yard: Yard, options: Sweep): Promise<Swept> {
+  const { job, direction, counted } = options;
+  const { opening, whole } = await lengths(yard, job, direction);
+  const random = randomFrom(SEED);
+  const swept = { itself: 0, again: 0, adopted: 0 };
+  const until = performance.now() + SOAK_MS;
+  do {
+    const rest = places(whole, options.cases, random).entries();
+    const lane = async (): Promise<void> => {
+      for (const [, afterBytes] of rest) {
+        const fault = options.fault(random);
+        const place = `${fault.how} after ${afterBytes} of ${whole} octets ${direction}`;
+        try {
+          // A handshake that is garbled looks like one with a server that speaks no TLS.
+          const isHandshake = fault.how === "garbage" && afterBytes <= opening;
+          const exits = isHandshake ? [EXIT.temporary, EXIT.usage] : [EXIT.temporary];
+          const { failure, first } = await carryThrough(yard, job, { direction, afterBytes, ...fault }, exits);
+          if (first === undefined || first.outcome !== "complete") swept.again++;
+          else swept.itself++;
+          if ((first?.balance.adopted ?? 0) > 0) swept.adopted++;
+          if (afterBytes > opening && fault.connections === 1 && !yard.isImpatient)
+            expect(failure, place).toBeUndefined();
+        } catch (error) {
+          throw new Error(`${job.name}: ${place} (MAILFERRY_SEED=${SEED})`, { cause: error });
+        }
+        count(counted);
+      }
+    };
+    await Promise.all(Array.from({ length: options.lanes ?? LANES }, lane));
+  } while (performance.now() < until);
+  return swept;
+}
+
+async function carryThrough(yard: Yard, job: Job, cut: Cut, exits: readonly ExitCode[]): ReturnType<Yard["carry"]> {
+  await using proxy = await startProxy(yard.dovecot.ports[portOf(yard, job)]);
+  return await yard.carry(job, proxy.port, {
+    fault: () => proxy.configure({ cut }),
+    mended: () => proxy.configure({}),
+    exits,
+  });
+}
+
+function portOf({ security }: Yard, { kind }: Job): "imap" | "imaps" | "pop3" | "pop3s" {
+  return security === "tls" ? `${kind}s` : kind;
+}
+
+/** The octets of one undisturbed job in this direction: up to the end of the login, and in all. */
+async function lengths(
+  yard: Yard,
+  job: Job,
+  direction: Direction,
+): Promise<{ readonly opening: number; readonly whole: number }> {
+  const target = yard.dovecot.ports[portOf(yard, job)];
+  await using login = await startProxy(target);
+  await using _open = await job.open(login.port);
+  const opening = login.bytes[direction];
+  await using proxy = await startProxy(target);
+  let whole = 0;
+  const mended = (): void => {
+    whole = proxy.bytes[direction];
+  };
+  const { failure } = await yard.carry(job, proxy.port, { fault: () => undefined, mended });
+  expect(failure).toBeUndefined();
+  return { opening, whole };
+}
+
+/** Every place, or one drawn from each of as many equal stretches. */
+function places(total: number, cases: number, random: Random): number[] {
+  if (cases >= total) return Array.from({ length: total }, (_, n) => n + 1);
+  return Array.from({ length: cases }, (_, n) => {
+    const [from, to] = [n, n + 1].map((at) => Math.floor((at * total) / cases));
+    return 1 + (from ?? 0) + random.upTo(Math.max(1, (to ?? 0) - (from ?? 0)));
+  });
+}
