@@ -1,9 +1,9 @@
 // Control commands that we give ourselves, names byte for byte: LIST with STATUS, SELECT and EXAMINE, CREATE, SUBSCRIBE.
 
 import { MailError } from "../../mail/errors.ts";
-import type { SpecialUse } from "../../mail/model.ts";
+import { MAX_FOLDERS, type SpecialUse } from "../../mail/model.ts";
 import type { Connection, Selected } from "./connection.ts";
-import { folderRefusal } from "./errors.ts";
+import { folderRefusal, protocolError } from "./errors.ts";
 import { type DataResponse, type Status, type Value, valueNumber, valueText } from "./parse.ts";
 import { type CommandPart, stringPart } from "./syntax.ts";
 
@@ -53,6 +53,11 @@ export function isSelectable({ attributes }: Listed): boolean {
   return !attributes.has("\\noselect") && !attributes.has("\\nonexistent");
 }
 
+/** Octets of one folder's name: file systems take 255 a level, and no server nests more than some twenty. */
+export const MAX_FOLDER_NAME = 8192;
+/** Octets of the names of all folders. */
+export const MAX_FOLDER_NAMES = 16 * 1024 * 1024;
+
 /** Questions that may be on their way at once where the server has no LIST-STATUS. */
 const STATUS_WINDOW = 64;
 
@@ -71,15 +76,22 @@ export async function listMailboxes(connection: Connection, status: boolean): Pr
     ...(connection.has("SPECIAL-USE") ? ["SPECIAL-USE"] : []),
     ...(withStatus ? [`STATUS (${items})`] : []),
   ];
+  let names = 0;
   const data = (response: DataResponse): boolean => {
-    if (response.name === "STATUS") addStatus(statuses, response);
-    else if (response.name === "LIST" || response.name === "LSUB") {
+    if (response.name === "STATUS") {
+      addStatus(statuses, response);
+      if (statuses.size > MAX_FOLDERS) throw tooMany();
+    } else if (response.name === "LIST" || response.name === "LSUB") {
       const listed = parseListed(response);
       if (listed === undefined) return false;
       const known = byName.get(keyOf(listed.name));
       if (response.name === "LSUB") {
         if (known !== undefined) known.subscribed = true;
-      } else if (known === undefined) byName.set(keyOf(listed.name), listed);
+      } else if (known === undefined) {
+        byName.set(keyOf(listed.name), listed);
+        names += listed.name.length;
+        if (byName.size > MAX_FOLDERS || names > MAX_FOLDER_NAMES) throw tooMany();
+      }
     } else return false;
     return true;
   };
@@ -106,6 +118,12 @@ export async function listMailboxes(connection: Connection, status: boolean): Pr
   return all;
 }
 
+function tooMany(): MailError {
+  return protocolError(
+    `the server lists more than ${MAX_FOLDERS} folders, or names of more than ${MAX_FOLDER_NAMES} octets`,
+  );
+}
+
 function keyOf(name: string): string {
   return isInbox(name) ? "INBOX" : name;
 }
@@ -121,6 +139,7 @@ function parseListed({ values: [attributes, delimiter, name, extended] }: DataRe
   // A mailbox may be called NIL; an empty name is the answer to a question about the delimiter.
   const raw = name === null ? "NIL" : valueText(name);
   if (raw === null || raw === "") return undefined;
+  if (raw.length > MAX_FOLDER_NAME) throw protocolError(`a folder's name is longer than ${MAX_FOLDER_NAME} octets`);
   const flags = new Set<string>();
   for (const item of Array.isArray(attributes) ? attributes : []) flags.add((valueText(item) ?? "").toLowerCase());
   void extended;
@@ -136,6 +155,7 @@ function parseListed({ values: [attributes, delimiter, name, extended] }: DataRe
 function addStatus(statuses: Map<string, MailboxStatus>, { values: [name, list] }: DataResponse): void {
   const raw = name === null ? "NIL" : valueText(name);
   if (raw === null) return;
+  if (raw.length > MAX_FOLDER_NAME) throw protocolError(`a folder's name is longer than ${MAX_FOLDER_NAME} octets`);
   const status: MailboxStatus = {};
   forPairs(list, (item, value) => {
     const number = valueNumber(value);
