@@ -66,7 +66,7 @@ export function oddPath(random: Random): readonly string[] {
 /** The input in pieces, cut anywhere; some of them are empty or a single octet. */
 export function cutUp(random: Random, bytes: Buffer): Buffer[] {
   const pieces: Buffer[] = [];
-  const step = random.pick([1, 2, 7, 64, 1000, 100_000]);
+  const step = random.pick(bytes.length > 5_000 ? [64, 1000, 100_000] : [1, 2, 7, 64, 1000]);
   for (let at = 0; at < bytes.length; ) {
     const next = Math.min(bytes.length, at + random.upTo(step + 1));
     // A copy: who is given a piece may write over it.

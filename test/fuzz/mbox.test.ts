@@ -5,7 +5,7 @@
 // mutation: src/formats/mbox/quote.ts: "return before === -1 ? -1 : before + at;" -> "return at;"
 // mutation: src/formats/mbox/split.ts: "found = next;" -> "found = next?.offset === 0 ? undefined : await window.run(fromLineAt(window, next?.offset ?? 0, start));"
 // mutation: src/formats/mbox/split.ts: "const rest = end - content - head.length;" -> "const rest = Math.max(0, end - content - head.length - 1);"
-// mutation: src/formats/mbox/window.ts: "filled += count" -> "filled += count - 1"
+// mutation: src/formats/mbox/window.ts: "done += read;" -> "done += Math.max(1, read - 1);"
 
 import { expect } from "vitest";
 import { fromLine, quoteFrom, statusLines } from "../../src/formats/mbox/quote.ts";
@@ -94,7 +94,9 @@ fuzz({
           yield* cutUp(random, message);
         }
         const whole = message.length === 0 || message.at(-1) === 10;
-        parts.push(bytes(from), await join(quoteFrom(pieces())), bytes(whole ? "\n" : "\n\n"));
+        const quoted = await join(quoteFrom(pieces()));
+        expect(quoted.toString("latin1")).toBe(message.toString("latin1").replace(/(^|\n)(>*From )/g, "$1>$2"));
+        parts.push(bytes(from), quoted, bytes(whole ? "\n" : "\n\n"));
       }
       const file = Buffer.concat(parts);
       const read: Buffer[] = [];

@@ -62,15 +62,16 @@ export const MAX_FOLDER_NAMES = 16 * 1024 * 1024;
 const STATUS_WINDOW = 64;
 
 /**
- * Every mailbox, each name once, with subscription; with `status` also counts: in one round trip where the server offers
- * LIST-STATUS (RFC 5819), else by pipelined STATUS. A mailbox whose STATUS is refused is listed without it.
+ * Every mailbox, each name once, with subscription. "counts": with its state, in one round trip where the server offers
+ * LIST-STATUS (RFC 5819), else by pipelined STATUS; a mailbox whose STATUS is refused is listed without it. "generation": with
+ * its UIDVALIDITY where that costs no round trip.
  */
-export async function listMailboxes(connection: Connection, status: boolean): Promise<Listed[]> {
+export async function listMailboxes(connection: Connection, wanted: "generation" | "counts"): Promise<Listed[]> {
   const byName = new Map<string, Listed>();
   const statuses = new Map<string, MailboxStatus>();
   const extended = connection.has("LIST-EXTENDED");
-  const items = statusItems(connection);
-  const withStatus = status && extended && connection.has("LIST-STATUS");
+  const items = wanted === "counts" ? statusItems(connection) : "UIDVALIDITY";
+  const withStatus = extended && connection.has("LIST-STATUS");
   const returns = [
     "SUBSCRIBED",
     ...(connection.has("SPECIAL-USE") ? ["SPECIAL-USE"] : []),
@@ -102,7 +103,7 @@ export async function listMailboxes(connection: Connection, status: boolean): Pr
   const [list] = answers;
   if (list !== undefined && list.status !== "OK") throw folderRefusal("the folders cannot be listed", list);
   const all = [...byName.values()];
-  if (status) {
+  if (wanted === "counts") {
     const missing = all.filter((one) => isSelectable(one) && !statuses.has(keyOf(one.name)));
     for (let at = 0; at < missing.length; at += STATUS_WINDOW)
       await Promise.all(
@@ -110,10 +111,10 @@ export async function listMailboxes(connection: Connection, status: boolean): Pr
           .slice(at, at + STATUS_WINDOW)
           .map(({ name }) => connection.run(["STATUS ", stringPart(name), ` (${items})`], { data })),
       );
-    for (const one of all) {
-      const found = statuses.get(keyOf(one.name));
-      if (found !== undefined) one.status = found;
-    }
+  }
+  for (const one of all) {
+    const found = statuses.get(keyOf(one.name));
+    if (found !== undefined) one.status = found;
   }
   return all;
 }
