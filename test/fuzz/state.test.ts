@@ -10,7 +10,6 @@
 // mutation: src/formats/maildir/folder-map.ts: "|| d === \"..\") return undefined;" -> ") return undefined;"
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { afterAll, expect } from "vitest";
@@ -28,11 +27,12 @@ import { SYSTEM_FLAGS, type Traits } from "../../src/mail/model.ts";
 import { openLedger } from "../../src/migrate/journal.ts";
 import { headsOf } from "../../src/migrate/ledger-codec.ts";
 import type { Random } from "../kit/random.ts";
+import { quickDisk } from "../kit/scratch.ts";
 import { all, done, INBOX, journalIn, origin, PAIR } from "../migrate/journal-kit.ts";
 import { cutUp, mutate, oddPath, oddText, textOf, times } from "./generate.ts";
 import { fuzz, target } from "./kit.ts";
 
-const root = mkdtempSync(join(tmpdir(), "mailferry-fuzz-"));
+const root = mkdtempSync(join(quickDisk(), "mailferry-fuzz-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const WORDS = [

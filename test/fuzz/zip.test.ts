@@ -9,7 +9,6 @@
 // mutation: src/formats/mboxzip/content.ts: "if (at < place.head && next >= place.head && !isHead(Buffer.concat(head))) throw noMessage(place);" -> ""
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { crc32, deflateRawSync } from "node:zlib";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -18,10 +17,11 @@ import { openZip } from "../../src/formats/zip/read.ts";
 import { MailError } from "../../src/mail/errors.ts";
 import { openMboxZipSource } from "../../src/sources/mbox-zip.ts";
 import { gather, NEVER, ODD, writeRun } from "../formats/mboxzip/kit.ts";
+import { quickDisk } from "../kit/scratch.ts";
 import { mutate } from "./generate.ts";
 import { fuzz, target } from "./kit.ts";
 
-const root = mkdtempSync(join(tmpdir(), "mailferry-fuzz-zip-"));
+const root = mkdtempSync(join(quickDisk(), "mailferry-fuzz-zip-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const WORDS = [
