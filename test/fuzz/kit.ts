@@ -21,7 +21,7 @@ export interface Target<Input> {
   show?(input: Input): Uint8Array;
 }
 
-const SECONDS_HERE = 5;
+const SECONDS_HERE = 6;
 /** Of the processor: other programs may be busy. No input is larger than some hundred KB, nor takes more than milliseconds. */
 const INPUT_LIMIT_MS = 3_000;
 const HANG_MS = 30_000;

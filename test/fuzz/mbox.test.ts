@@ -5,7 +5,7 @@
 // mutation: src/formats/mbox/quote.ts: "return before === -1 ? -1 : before + at;" -> "return at;"
 // mutation: src/formats/mbox/split.ts: "found = next;" -> "found = next?.offset === 0 ? undefined : await window.run(fromLineAt(window, next?.offset ?? 0, start));"
 // mutation: src/formats/mbox/split.ts: "const rest = end - content - head.length;" -> "const rest = Math.max(0, end - content - head.length - 1);"
-// mutation: src/formats/mbox/window.ts: "done += read;" -> "done += Math.max(1, read - 1);"
+// mutation: src/formats/mbox/window.ts: "await file.read(target.subarray(done), position + done);" -> "await file.read(target.subarray(done), position);"
 
 import { expect } from "vitest";
 import { fromLine, quoteFrom, statusLines } from "../../src/formats/mbox/quote.ts";

@@ -237,7 +237,8 @@ fuzz({
     make(random) {
       const record = JSON.parse(encodeRecord(anyRecord(random, random.chance(0.2)))) as Record<string, unknown>;
       delete record.crc;
-      for (const key of Object.keys(record)) if (random.chance(0.15)) record[key] = anyJson(random);
+      for (const key of Object.keys(record))
+        if (random.chance(0.15)) record[key] = random.chance(0.2) ? [] : anyJson(random);
       return record;
     },
     check(fields) {
@@ -252,6 +253,7 @@ fuzz({
         return;
       }
       expect(decodeRecord(Buffer.from(encodeRecord(record).slice(0, -1)))).toEqual(record);
+      if ("folder" in record) expect(record.folder.length).toBeGreaterThan(0);
     },
   }),
   "a line without end is not gathered": target({

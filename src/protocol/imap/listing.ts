@@ -14,8 +14,8 @@ export interface ListedRow extends FetchRow {
 
 /** Messages of one folder: four octets each are kept while it is listed. */
 export const MAX_MESSAGES = 16_000_000;
-/** Messages that are listed out of their order, which none of the servers do that are known. */
-export const MAX_UNORDERED = 1_000_000;
+/** Messages that are listed out of their order, which a server has no reason for: UIDs ascend (RFC 9051 2.3.1.1). */
+export const MAX_UNORDERED = 100_000;
 
 /** Rows without a size that may wait for their better halves; a server that sends more of them is listing so. */
 const MAX_INCOMPLETE = 10_000;
