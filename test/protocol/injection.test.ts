@@ -10,15 +10,14 @@ import { expect, it } from "vitest";
 import { NO_TRAITS } from "../../src/mail/model.ts";
 import { connectImap } from "../../src/protocol/imap/session.ts";
 import { openPop3SessionAs } from "../../src/protocol/pop3/session.ts";
-import type { ServerOptions } from "../../src/protocol/server.ts";
 import { openImapSink } from "../../src/sinks/imap.ts";
 import { openImapSource } from "../../src/sources/imap.ts";
 import { oddText } from "../fuzz/generate.ts";
 import { count } from "../kit/counts.ts";
 import { randomFrom } from "../kit/random.ts";
-import { type Conversation, type ScriptedServer, startScripted } from "../kit/scripted.ts";
 import { folderOf, messageOf, readAll, signal } from "../server/imap/helpers.ts";
-import { command, type Heard } from "./imap/wire.ts";
+import { type Account, account, options } from "./imap/account.ts";
+import type { Heard } from "./imap/wire.ts";
 import { scriptedServer } from "./pop3/scripted-server.ts";
 
 /** What would be a command of its own, if it got the chance. */
@@ -51,43 +50,6 @@ const EVIL: readonly string[] = [
   "INBOX",
 ];
 const CASES = [...new Set([...EVIL, ...Array.from({ length: 30 }, (_, seed) => oddText(randomFrom(seed + 1)) || "x")])];
-
-const options = (port: number, user = "ali", pass = "open sesame"): ServerOptions => ({
-  host: "127.0.0.1",
-  port,
-  security: "none",
-  user,
-  password: async () => pass,
-});
-
-/** What a folder of the scripted account is called, octet for octet. */
-interface Account {
-  readonly server: ScriptedServer;
-  readonly heard: Heard[];
-}
-
-/** A small IMAP server that answers all commands well, and keeps each with its literals. */
-async function account(capabilities: string, listed: readonly string[] = []): Promise<Account> {
-  const heard: Heard[] = [];
-  const server = await startScripted(async (talk: Conversation) => {
-    talk.send(`* OK [CAPABILITY ${capabilities}] hello\r\n`);
-    for (let next = await command(talk); next !== undefined; next = await command(talk)) {
-      heard.push(next);
-      const { tag, text } = next;
-      if (text === "CAPABILITY") talk.send(`* CAPABILITY ${capabilities}\r\n`);
-      if (text.startsWith("LIST"))
-        for (const name of listed) talk.send(`* LIST () "/" {${name.length}}\r\n${name}\r\n`);
-      if (text === "AUTHENTICATE PLAIN") {
-        talk.send("+ \r\n");
-        await talk.line();
-      }
-      if (/^(?:SELECT|EXAMINE)/.test(text))
-        talk.send("* 0 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 1] x\r\n* OK [PERMANENTFLAGS (\\*)] x\r\n");
-      talk.send(`${tag} OK done\r\n`);
-    }
-  });
-  return { server, heard };
-}
 
 /** The strings of a command, quoted or literal, as the server understands them. */
 function stringsOf({ text, literals }: Heard): string[] {
@@ -194,7 +156,7 @@ it("IMAP: names that a server lists with anything in them are given back to it o
     (name) => !/^inbox$/i.test(name) && name !== "",
   );
   const unique = [...new Set(listed)];
-  const made = await account("IMAP4rev1 LITERAL+", unique);
+  const made = await account("IMAP4rev1 LITERAL+", { listed: unique });
   await using _ = made.server;
   await using source = await openImapSource(options(made.server.port), signal);
   const folders: string[][] = [];

@@ -13,7 +13,7 @@ import {
   personalNamespace,
   specialUse,
 } from "./mailbox.ts";
-import { type Naming, nameFor, pathsOf } from "./names.ts";
+import { type Naming, nameFor, pathsOf, shortNameFor } from "./names.ts";
 import type { Status } from "./parse.ts";
 
 export interface Resolved {
@@ -87,14 +87,13 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     // The server may fold cases, or refuse characters: another name is better than no copy, and the path tells of it.
     const folded = [...listed.keys()].some((name) => name.toLowerCase() === plan.name.toLowerCase());
     const other = folded ? claim(folder.path, 4, false) : claim(folder.path, 0, true);
-    if (other.resolved.name !== plan.name) {
-      const there = listed.get(keyOf(other.resolved.name));
-      const again =
-        there !== undefined && isSelectable(there) ? undefined : await create(on, other.resolved.name, folder);
-      if (again === undefined) {
-        plans.set(pathKey(folder.path), other.resolved);
-        return { ...other.resolved, created: there === undefined };
-      }
+    for (const { name, path } of [other.resolved, shortNameFor(folder.path, naming)]) {
+      if (name === plan.name) continue;
+      const there = listed.get(keyOf(name));
+      const again = there !== undefined && isSelectable(there) ? undefined : await create(on, name, folder);
+      if (again !== undefined) continue;
+      plans.set(pathKey(folder.path), { name, path });
+      return { name, path, created: there === undefined };
     }
     const error = folderRefusal(`the folder ${plan.name} cannot be made`, refusal);
     // Only SELECT can say that there is no such folder; here it means that one above it is missing.
