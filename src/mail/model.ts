@@ -7,6 +7,9 @@ export type SystemFlag = "seen" | "answered" | "flagged" | "deleted" | "draft";
 
 export const SYSTEM_FLAGS: readonly SystemFlag[] = ["seen", "answered", "flagged", "deleted", "draft"];
 
+/** Folders of one account or archive: each is held in memory, and nobody has more than some ten thousand. */
+export const MAX_FOLDERS = 100_000;
+
 export interface Folder {
   readonly path: FolderPath;
   /** False for a folder that only holds folders (\Noselect). */

@@ -7,7 +7,7 @@ import type { Sink } from "../sinks/sink.ts";
 import type { Source } from "../sources/source.ts";
 import type { EventStream } from "./event-stream.ts";
 import type { Ledger } from "./ledger.ts";
-import type { FolderMap } from "./plan.ts";
+import type { FolderJob, FolderMap } from "./plan.ts";
 import type { Quarantine } from "./quarantine.ts";
 import type { Room } from "./room.ts";
 import type { RunTally } from "./tally.ts";
@@ -80,6 +80,15 @@ export function isFiltered(
   if (received === undefined) return false;
   if (options.since !== undefined && received.epochSeconds < options.since) return true;
   return options.before !== undefined && received.epochSeconds >= options.before;
+}
+
+/** Whether the target folder, which is not open, is known to be another one than it was; see Sink.isGone. */
+export async function isGone(
+  { sink, hard }: RunContext,
+  { job }: { readonly job: FolderJob },
+  generation: string | undefined,
+): Promise<boolean> {
+  return (await sink.isGone?.(job.target, generation, hard)) === true;
 }
 
 /** True when some messages of a folder may stay behind by choice: then "nothing moved" says nothing about what was copied. */

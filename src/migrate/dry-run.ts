@@ -2,7 +2,7 @@
 
 import { narrow } from "../mail/fidelity.ts";
 import type { Entry } from "../mail/model.ts";
-import { isFiltered, type RunContext } from "./context.ts";
+import { isFiltered, isGone, type RunContext } from "./context.ts";
 import type { Disposition } from "./events.ts";
 import { announce, type JobState, settle } from "./job.ts";
 import type { FolderLedger } from "./ledger.ts";
@@ -13,12 +13,14 @@ export async function planMessages(
   ledger: FolderLedger,
 ): Promise<void> {
   for (const state of states) {
-    await announce(context, state, false);
+    // The records of a folder that is not there any more are forgotten when it is opened.
+    const isForgotten = context.options.recheck === true || (await isGone(context, state, ledger.sinkGeneration));
+    await announce(context, state);
     for await (const slice of context.source.slices(state.job.folder, context.soft)) {
       const want = async (entry: Entry): Promise<boolean> => {
         const known = ledger.find(entry.origin);
         const filtered = isFiltered(entry, context.options, entry.traits.received, entry.size);
-        const isKnown = known !== undefined && known.state !== "failed" && context.options.recheck !== true;
+        const isKnown = known !== undefined && known.state !== "failed" && !isForgotten;
         const as: Disposition = filtered ? "filtered" : isKnown ? "already-copied" : "planned";
         const losses = as === "planned" ? narrow(entry.traits, state.job.plan.fidelity).losses : [];
         await settle(context, state, ledger, entry, { as, losses }, entry.size ?? 0);

@@ -27,7 +27,7 @@ export async function compareFinished(context: RunContext, jobs: readonly Folder
     hint: "Carry it to another target.",
   });
   for (const state of states) {
-    await announce(context, state, false);
+    await announce(context, state);
     const want = async (entry: Entry): Promise<boolean> => {
       state.generation = entry.origin.generation;
       const isHere = ledger.find(entry.origin) !== undefined;

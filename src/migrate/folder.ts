@@ -5,7 +5,7 @@ import { DEFAULT_PATIENCE, delayBefore, pause } from "../core/retry.ts";
 import { isAbort, MailError } from "../mail/errors.ts";
 import type { Entry } from "../mail/model.ts";
 import type { SinkFolder } from "../sinks/sink.ts";
-import { filtersMessages, isFiltered, type RunContext } from "./context.ts";
+import { filtersMessages, isFiltered, isGone, type RunContext } from "./context.ts";
 import type { Settled } from "./copy.ts";
 import { type JobState, settle, startJob } from "./job.ts";
 import type { FolderLedger } from "./ledger.ts";
@@ -94,8 +94,8 @@ async function finished(context: RunContext, { job, tally }: JobState): Promise<
 }
 
 /**
- * Folders whose state is the one that their last clean run saw hold nothing new. Of those that share a target none is skipped
- * alone: the others may find that the target was made anew.
+ * Folders whose state is the one that their last clean run saw hold nothing new, if their target is still the one that was filled
+ * then. Of those that share a target none is skipped alone.
  */
 async function skipUnchanged(context: RunContext, states: readonly JobState[], name: string): Promise<boolean> {
   const { options, ledger, events } = context;
@@ -106,7 +106,9 @@ async function skipUnchanged(context: RunContext, states: readonly JobState[], n
     const head = glance?.head(job.folder.path);
     return head?.sourceState === job.folder.state ? head : undefined;
   });
-  if (heads.includes(undefined)) return false;
+  const [first] = states;
+  if (heads.includes(undefined) || first === undefined) return false;
+  if (await isGone(context, first, glance?.sinkGeneration)) return false;
   for (const [i, state] of states.entries()) {
     const head = heads[i];
     if (head === undefined) continue;

@@ -3,6 +3,7 @@
 import type { MailError } from "../mail/errors.ts";
 import type { Loss } from "../mail/fidelity.ts";
 import { type Entry, samePath } from "../mail/model.ts";
+import type { SinkFolder } from "../sinks/sink.ts";
 import type { RunContext } from "./context.ts";
 import type { Settled } from "./copy.ts";
 import { IdSet } from "./id-set.ts";
@@ -45,16 +46,18 @@ export function startJob(context: RunContext, job: FolderJob): JobState {
   };
 }
 
-/** Says once a run what this folder is called in the target, and whether its name could be kept. */
-export async function announce(context: RunContext, state: JobState, created: boolean): Promise<void> {
+/**
+ * Says once a run what this folder is called in the target, and whether its name could be kept. `opened`: where it was opened,
+ * as a store may refuse the name that was planned.
+ */
+export async function announce(context: RunContext, state: JobState, opened?: SinkFolder): Promise<void> {
   if (state.announced) return;
   state.announced = true;
-  const { folder, target, plan: planned } = state.job;
-  const losses: Loss[] = samePath(planned.path, target.path)
-    ? []
-    : [{ kind: "folder-name", from: target.path, to: planned.name }];
+  const { folder, target, plan } = state.job;
+  const { name, path } = opened ?? plan;
+  const losses: Loss[] = samePath(path, target.path) ? [] : [{ kind: "folder-name", from: target.path, to: name }];
   context.tally.addLosses(losses);
-  await context.events.emit({ type: "folder-opened", folder, name: planned.name, losses, created });
+  await context.events.emit({ type: "folder-opened", folder, name, losses, created: opened?.created === true });
 }
 
 /** Counts an origin once a run, and says so. */

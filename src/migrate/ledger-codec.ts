@@ -165,39 +165,84 @@ export function headsOf(line: CloseLine): { source: FolderPath; head: Head }[] {
 
 /** A line read back; undefined when it is none of ours (then it counts as damage, whatever its checksum says). */
 export function decode(text: string): JournalLine | undefined {
-  let line: Partial<Record<string, unknown>>;
+  let line: unknown;
   try {
-    const parsed: unknown = JSON.parse(text);
-    if (typeof parsed !== "object" || parsed === null) return undefined;
-    line = parsed as Partial<Record<string, unknown>>;
+    line = JSON.parse(text);
   } catch {
     return undefined;
   }
-  return isLine(line) ? (line as unknown as JournalLine) : undefined;
+  return isObject(line) && isLine(line) ? (line as unknown as JournalLine) : undefined;
 }
 
-function isLine(line: Partial<Record<string, unknown>>): boolean {
+type Fields = Partial<Record<string, unknown>>;
+
+/** Every field, whatever the checksum says: a state file may come with an archive from anywhere. */
+function isLine(line: Fields): boolean {
   switch (line.s) {
     case "done":
     case "altered":
-      return isNamed(line) && typeof line.k === "string" && typeof line.c === "number";
+      return isNamed(line) && isKey(line.k) && isWhole(line.n) && isWhole(line.c) && hasTraits(line) && isFrom(line.o);
     case "removed":
       return isNamed(line);
     case "failed":
-      return isNamed(line) && typeof line.e === "string";
+      return isNamed(line) && isText(line.e);
     case "seen":
-      return isNamed(line) && typeof line.c === "number";
+      return isNamed(line) && isWhole(line.c);
     case "forget":
       return true;
     case "open":
-      return typeof line.n === "number";
+      return isWhole(line.n) && maybe(line.g, isText);
     case "close":
-      return typeof line.n === "number" && Array.isArray(line.h);
+      return isWhole(line.n) && maybe(line.g, isText) && maybe(line.p, isText) && isListOf(line.h, isHead);
     default:
       return false;
   }
 }
 
-function isNamed(line: Partial<Record<string, unknown>>): boolean {
-  return Array.isArray(line.f) && typeof line.g === "string" && typeof line.i === "string";
+function hasTraits({ r, t, w, l, d, z }: Fields): boolean {
+  const texts = (value: unknown): boolean => isListOf(value, isText);
+  return (
+    maybe(r, isText) &&
+    maybe(t, isText) &&
+    maybe(w, texts) &&
+    maybe(l, texts) &&
+    maybe(d, Number.isSafeInteger) &&
+    maybe(z, Number.isSafeInteger)
+  );
+}
+
+function isFrom(origin: unknown): boolean {
+  return maybe(origin, (value) => isObject(value) && isNamed(value));
+}
+
+function maybe(value: unknown, isRight: (value: unknown) => boolean): boolean {
+  return value === undefined || isRight(value);
+}
+
+function isHead(head: unknown): boolean {
+  return isObject(head) && isListOf(head.f, isText) && isText(head.g) && isWhole(head.n) && maybe(head.s, isText);
+}
+
+function isNamed({ f, g, i }: Fields): boolean {
+  return isListOf(f, isText) && isText(g) && isText(i);
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === "object" && value !== null;
+}
+
+function isKey(value: unknown): boolean {
+  return typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
+}
+
+function isWhole(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isListOf(value: unknown, isOne: (item: unknown) => boolean): boolean {
+  return Array.isArray(value) && value.every(isOne);
 }

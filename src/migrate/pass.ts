@@ -79,7 +79,7 @@ export async function pass(
   // A copy must have its name before its flags can follow those of the source.
   if (ledger.nameless > 0 && !trusted) await current.target.candidates();
   for (const state of states) {
-    await announce(context, state, folder.created);
+    await announce(context, state, folder);
     await readFolder(current, state);
     if (current.error !== undefined || context.soft.aborted) break;
   }

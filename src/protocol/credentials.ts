@@ -5,20 +5,27 @@ import { configError } from "../mail/errors.ts";
 /** Shorter secrets are in every other line; hiding them would hide the conversation. */
 const LEAST_HIDDEN = 4;
 
-/** Throws MailError config when a line end or NUL is in what would go into a command. Call it before anything is sent. */
+/** Each would end the command and begin another one; NUL is the separator of SASL PLAIN (RFC 4616 2). */
+const LINE_END_OR_NUL = /[\r\n\0]/;
+/** Beside them the separator of XOAUTH2 (0x01), and others that no name and no token can hold. */
+const CONTROLS = /[\x00-\x1f\x7f]/;
+
+/** Throws MailError config when what would go into a command could become a part of it. Call it before anything is sent. */
 export function checkCredentials(user: string, kind: "password" | "token", secret: string): void {
-  for (const [name, value] of [
-    ["user name", user],
-    [kind, secret],
-  ] as const) {
-    // Each would end the command and begin another one; NUL is the separator of SASL PLAIN (RFC 4616 2).
-    if (/[\r\n\0]/.test(value))
-      throw configError(
-        `the ${name} holds a line end or a NUL: nothing was sent`,
-        `Check where the ${name} comes from.`,
-      );
-    if (value === "") throw configError(`the ${name} is empty: nothing was sent`);
+  check("user name", user);
+  check(kind, secret);
+}
+
+function check(name: "user name" | "password" | "token", value: string): void {
+  const hint = `Check where the ${name} comes from.`;
+  if (LINE_END_OR_NUL.test(value)) throw configError(`the ${name} holds a line end or a NUL: nothing was sent`, hint);
+  // A password may hold what a keyboard gives.
+  if (name === "password") {
+    if (value === "") throw configError("the password is empty: nothing was sent");
+    return;
   }
+  if (CONTROLS.test(value)) throw configError(`the ${name} holds a control character: nothing was sent`, hint);
+  if (value === "") throw configError(`the ${name} is empty: nothing was sent`);
 }
 
 /** Puts stars where one of the secrets stands. Not for texts that are parsed: "1234" may be a password. */

@@ -108,6 +108,7 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
     identity: serverIdentity("imap", server),
     limits: { writes: WRITES, folders },
     describe,
+    isGone: async ({ path }, generation) => tree.isGone(tree.resolve(path).name, generation),
     open,
     mark: (abort) =>
       makeMark(tree, async (work) => {

@@ -8,7 +8,7 @@ import type { GroupCommit } from "../core/group.ts";
 import { ARCHIVE_HOME, openArchive, readArchiveId } from "../formats/archive.ts";
 import { messageContent } from "../formats/maildir/content.ts";
 import { type Delivery, delivery } from "../formats/maildir/delivery.ts";
-import { type MailFolder, makeFolder, openMailFolder, sweepTmp } from "../formats/maildir/folder.ts";
+import { folderId, type MailFolder, makeFolder, openMailFolder, sweepTmp } from "../formats/maildir/folder.ts";
 import { addFolderNote, FOLDER_MAP, type FolderNote, readFolderMap } from "../formats/maildir/folder-map.ts";
 import { folderNames, needsPath } from "../formats/maildir/folder-names.ts";
 import { entriesOf, isMaildir } from "../formats/maildir/layout.ts";
@@ -128,6 +128,10 @@ export async function openMaildirSink(options: { readonly path: string }, signal
     describe: async (folder) => {
       const { name, path, fidelity } = await planOf(folder);
       return { name, path, fidelity };
+    },
+    async isGone({ path }, generation) {
+      const id = folderId(toBytes(join(root, await names.directoryFor(path))));
+      return id === undefined || (generation !== undefined && id !== generation);
     },
     open(folder, stop) {
       const mine = turn.then(() => openNow(folder, stop));

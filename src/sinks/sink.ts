@@ -105,6 +105,11 @@ export interface Sink extends AsyncDisposable {
   readonly once?: boolean;
   /** Name and fidelity as they would be; changes nothing. */
   describe(folder: Folder, signal: AbortSignal): Promise<FolderPlan>;
+  /**
+   * True when the folder is known to be there no more as it was: deleted, or (where a generation is given) made anew. For
+   * folders that are not opened, so it must cost next to nothing; where it would not, it answers false or is left out.
+   */
+  isGone?(folder: Folder, generation: string | undefined, signal: AbortSignal): Promise<boolean>;
   /** Creates what is missing; harmless when called again. */
   open(folder: Folder, signal: AbortSignal): Promise<SinkFolder>;
   /** Only where one place can have two identities: makes a folder that no other place has. MailError of scope folder when that is refused. */

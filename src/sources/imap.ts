@@ -46,7 +46,10 @@ export async function openImapSource(server: ServerOptions, signal: AbortSignal,
     using lease = await pool.lease(undefined, abort);
     const { connection } = lease;
     return await connection.abortable(abort, async () => {
-      const [namespace, listed] = await Promise.all([personalNamespace(connection), listMailboxes(connection, true)]);
+      const [namespace, listed] = await Promise.all([
+        personalNamespace(connection),
+        listMailboxes(connection, "counts"),
+      ]);
       naming = namespace;
       const paths = pathsOf(listed, namespace.prefix);
       const withState = connection.has("CONDSTORE") || connection.has("QRESYNC");

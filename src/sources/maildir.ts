@@ -64,7 +64,7 @@ export async function openMaildirSource(options: { readonly path: string }, sign
     throw new MailError("not-found", `${root} has no folder ${path.join("/")}`, { scope: "folder", remedy: "give-up" });
   };
   const open = async (directory: BytePath): Promise<{ generation: string; folder: MailFolder }> => {
-    const generation = await folderId(directory);
+    const generation = folderId(directory);
     const traits = generation === undefined ? undefined : toBytes(traitsFile(home, generation));
     return { generation: generation ?? FOREIGN_GENERATION, folder: await openMailFolder(directory, traits) };
   };
@@ -267,7 +267,7 @@ async function* removeFiles(
 
 /** Deletes durably and gives back what is certainly gone. */
 async function remover(directory: BytePath): Promise<(batch: readonly Origin[]) => Promise<readonly Origin[]>> {
-  const generation = (await folderId(directory)) ?? FOREIGN_GENERATION;
+  const generation = folderId(directory) ?? FOREIGN_GENERATION;
   const listing = await listFolder(directory);
   const locator = locatorOf(directory);
   const drop = async (file: string): Promise<true> => {

@@ -36,7 +36,7 @@ export async function checkMaildirFiles(root: string, onProblem: (text: string) 
     });
   }
   for await (const { directory, name } of findFolders(toBytes(root))) {
-    const id = await folderId(directory);
+    const id = folderId(directory);
     await checkKeywords(directory, given.get(id ?? "") ?? new Map(), onProblem);
     if (notes === 0 && id !== undefined && SUBSTITUTE.test(name))
       onProblem(`${showBytes(name)} stands for a longer name, and ${FOLDER_MAP}, which says it, is missing or empty`);

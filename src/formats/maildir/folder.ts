@@ -1,7 +1,8 @@
 // One Maildir folder on disk: made durably, told from a later one of the same name, and opened with all that describes its mail.
 
 import { randomUUID } from "node:crypto";
-import { lstat, mkdir, open, readdir, readFile, unlink } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { lstat, mkdir, open, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { PRIVATE_DIRECTORY, PRIVATE_FILE, replaceFile, syncDirectory } from "../../core/files.ts";
 import { mapOrdered } from "../../core/pool.ts";
@@ -11,7 +12,7 @@ import { type Keywords, keywordsOf } from "./keywords.ts";
 import { messageFiles } from "./listing.ts";
 import { type Locator, locatorOf } from "./locate.ts";
 import { announcedSize, ownHost, parseFileName, parseOwn } from "./names.ts";
-import { type BytePath, fsPath, showBytes } from "./paths.ts";
+import { type BytePath, fsPath, showBytes, toBytes } from "./paths.ts";
 import { openSidecar, type Sidecar } from "./sidecar.ts";
 import { traitsOfFile } from "./traits.ts";
 
@@ -21,14 +22,18 @@ const ID = /^[0-9a-f-]{36}$/;
 /** File statuses asked for at once: the thread pool has four, a few more keep it busy. */
 const STATS_AT_ONCE = 32;
 
-/** The folder's id; undefined where it has none (another program made it). */
-export async function folderId(directory: BytePath): Promise<string | undefined> {
+/**
+ * The folder's id; undefined where it has none (another program made it), or is not there. At once: over thousands of folders a
+ * turn through the thread pool for each costs more than the reading.
+ */
+export function folderId(directory: BytePath): string | undefined {
+  const file = `${directory}/${ID_FILE}`;
   try {
-    const id = (await readFile(fsPath(`${directory}/${ID_FILE}`), "utf8")).trim();
+    const id = readFileSync(fsPath(file), "latin1").trim();
     return ID.test(id) ? id : undefined;
   } catch (error) {
-    if (errno(error) === "ENOENT") return undefined;
-    throw ioError(`cannot read ${showBytes(directory)}/${ID_FILE}`, error);
+    if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") return undefined;
+    throw ioError(`cannot read ${showBytes(file)}`, error);
   }
 }
 
@@ -40,7 +45,7 @@ export async function makeFolder(path: string, isRoot: boolean): Promise<{ id: s
   try {
     const made = await Promise.all(["tmp", "new", "cur"].map((name) => makeDirectory(join(path, name))));
     if (!isRoot) await touch(join(path, "maildirfolder"));
-    const known = await folderId(Buffer.from(path).toString("latin1"));
+    const known = folderId(toBytes(path));
     const id = known ?? randomUUID();
     if (known === undefined) await replaceFile(join(path, ID_FILE), `${id}\n`);
     else if (made.includes(true)) await syncDirectory(path);

@@ -75,7 +75,8 @@ export function isEntryName(name: string): boolean {
     .split("/")
     .every((part) => {
       const bare = part.replace(/%[0-9A-F]{2}/g, "_");
-      if (bare === "%") return true;
+      // An empty name, with the mark of `claim` where another path has its name.
+      if (/^%(?:~[0-9a-f]{8})?$/.test(bare)) return true;
       const unsafe = [UNSAFE, DOTS_AT_START, DOTS_AND_SPACES_AT_END, RESERVED].some((what) => bare.search(what) !== -1);
       return bare !== "" && !unsafe;
     });

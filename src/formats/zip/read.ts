@@ -10,6 +10,15 @@ export const MAX_ENTRIES = 100_000;
 /** Octets of all names together. */
 export const MAX_NAME_BYTES = 64 * 1024 * 1024;
 
+/** Deflate cannot do better (RFC 1951: a bit for 129 octets); small entries are let be. */
+export const MAX_RATIO = 1032;
+const SMALL_ENTRY = 64 * 1024;
+
+/** The fixed part of a local header (APPNOTE 4.3.7). */
+const LOCAL_HEADER = 30;
+const FILE_TYPE = 0o170000;
+const REGULAR_FILE = 0o100000;
+
 export interface ZipEntry {
   readonly name: string;
   readonly size: number;
@@ -30,7 +39,7 @@ export interface Zip extends AsyncDisposable {
 
 /**
  * Opens a zip and reads its directory. Throws MailError not-found, config or io when the file cannot be read, malformed when it
- * is no zip, is cut off, has unsafe or equal names, or exceeds the limits.
+ * is no zip, is cut off, has unsafe or equal names, links, entries that overlap, or exceeds the limits.
  */
 export async function openZip(path: string): Promise<Zip> {
   let file: ZipFile;
@@ -63,6 +72,8 @@ async function readDirectory(path: string, file: ZipFile) {
   const entries = new Map<string, ZipEntry>();
   const raw = new Map<string, YauzlEntry>();
   let nameBytes = 0;
+  // Where the directory begins, until it is read; its type says otherwise by mistake.
+  const beforeDirectory = Number(file.readEntryCursor);
   for await (const entry of file.eachEntry()) {
     const name = entry.fileName;
     nameBytes += entry.fileNameLength;
@@ -73,6 +84,9 @@ async function readDirectory(path: string, file: ZipFile) {
     if (entries.has(name)) throw damagedZip(path, `two entries have the name ${JSON.stringify(name)}`);
     if (!entry.canDecodeFileData())
       throw damagedZip(path, `the entry ${JSON.stringify(name)} is packed in an unknown way`);
+    if (isLink(entry)) throw damagedZip(path, `the entry ${JSON.stringify(name)} is a link or a device, and no file`);
+    if (entry.uncompressedSize > SMALL_ENTRY && entry.uncompressedSize > entry.compressedSize * MAX_RATIO)
+      throw damagedZip(path, `the entry ${JSON.stringify(name)} claims to unpack to more than it can hold`);
     raw.set(name, entry);
     entries.set(name, {
       name,
@@ -82,7 +96,25 @@ async function readDirectory(path: string, file: ZipFile) {
       crc: entry.crc32,
     });
   }
+  demandApart(path, [...raw.values()], beforeDirectory);
   return { entries, raw };
+}
+
+/** Whether the entry's Unix mode, where it has one, is that of anything but a file. */
+function isLink({ externalFileAttributes }: YauzlEntry): boolean {
+  const type = (externalFileAttributes >>> 16) & FILE_TYPE;
+  return type !== 0 && type !== REGULAR_FILE;
+}
+
+/** No two entries share octets: a small file with millions of such entries would unpack without end. */
+function demandApart(path: string, entries: readonly YauzlEntry[], limit: number): void {
+  let end = 0;
+  for (const entry of [...entries].sort((a, b) => a.relativeOffsetOfLocalHeader - b.relativeOffsetOfLocalHeader)) {
+    const start = entry.relativeOffsetOfLocalHeader;
+    if (start < end) throw damagedZip(path, `the entry ${JSON.stringify(entry.fileName)} lies inside another one`);
+    end = start + LOCAL_HEADER + entry.fileNameLength + entry.compressedSize;
+  }
+  if (end > limit) throw damagedZip(path, "its last entry lies inside its directory");
 }
 
 async function* readEntry(

@@ -4,6 +4,7 @@ import type { Duplex, Readable, Writable } from "node:stream";
 import { MailError } from "../../mail/errors.ts";
 import { scrub } from "../credentials.ts";
 import { brokenWire, type ServerOptions } from "../server.ts";
+import { words } from "../words.ts";
 import { CommandWriter, type Writing } from "./command-writer.ts";
 import { accountRefusal, protocolError } from "./errors.ts";
 import { type DataResponse, parseResponse, type Response, type Status, type Tagged } from "./parse.ts";
@@ -242,7 +243,7 @@ export class Connection {
       const refusal = accountRefusal({ status: "BYE", text: this.#bye });
       this.fail(
         refusal ??
-          new MailError("connection", `the server ended the connection: ${this.#bye}`, {
+          new MailError("connection", `the server ended the connection: ${words(this.#bye)}`, {
             scope: "account",
             remedy: "retry",
             cause: error,
@@ -280,7 +281,7 @@ export class Connection {
         const at = this.#pending.findIndex(({ tag }) => tag === response.tag);
         const [command] = at === -1 ? [] : this.#pending.splice(at, 1);
         if (command === undefined)
-          throw protocolError(`the server answers a command that nobody gave: ${response.tag}`);
+          throw protocolError(`the server answers a command that nobody gave: ${words(response.tag)}`);
         this.#writer.answered(command);
         this.#alive();
         command.listener.answered?.(response);

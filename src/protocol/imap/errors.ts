@@ -1,6 +1,7 @@
 // What an IMAP server says when it refuses, as MailErrors: whose fault, how far it reaches, and whether to try again.
 
 import { MailError } from "../../mail/errors.ts";
+import { words } from "../words.ts";
 import type { Status } from "./parse.ts";
 
 /** The server speaks no IMAP that we know: a new connection may do better. */
@@ -18,12 +19,16 @@ const MAX_WAIT_MS = 24 * 60 * 60 * 1000;
 /** RFC 5530 and others: the trouble is the server's own and passes. */
 const PASSING = new Set(["UNAVAILABLE", "INUSE", "SERVERBUG", "LIMIT", "THROTTLED"]);
 
+/** The server's own words. */
+function said({ status, text }: Status): string {
+  return words(text) || status;
+}
+
 /** Undefined unless this refusal says "not now" or "no room", for the whole account, whatever was asked. */
 export function accountRefusal(answer: Status): MailError | undefined {
-  const words = answer.text === "" ? answer.status : answer.text;
   const backoff = BACKOFF.exec(answer.text)?.[1];
   if (backoff !== undefined || answer.code === "THROTTLED" || (answer.code !== "TOOBIG" && THROTTLED.test(answer.text)))
-    return new MailError("connection", `the server asks to slow down: ${words}`, {
+    return new MailError("connection", `the server asks to slow down: ${said(answer)}`, {
       scope: "account",
       remedy: "wait",
       outcome: "none",
@@ -39,7 +44,7 @@ export function accountRefusal(answer: Status): MailError | undefined {
     });
   // Nothing that passes while we wait: mail has to go, or a day.
   if (answer.code === "OVERQUOTA" || /quota exceeded|over quota/i.test(answer.text))
-    return new MailError("quota", `the account is full: ${words}`, {
+    return new MailError("quota", `the account is full: ${said(answer)}`, {
       scope: "account",
       remedy: "give-up",
       outcome: "none",
@@ -52,26 +57,44 @@ export function accountRefusal(answer: Status): MailError | undefined {
 export function folderRefusal(what: string, answer: Status): MailError {
   const account = accountRefusal(answer);
   if (account !== undefined) return account;
-  const words = answer.text === "" ? answer.status : answer.text;
   const { code = "" } = answer;
   if (code === "NONEXISTENT" || code === "TRYCREATE")
-    return new MailError("not-found", `${what}: ${words}`, { scope: "folder", remedy: "give-up", outcome: "none" });
-  return new MailError(code === "INUSE" ? "locked" : code === "NOPERM" ? "config" : "protocol", `${what}: ${words}`, {
-    scope: "folder",
-    remedy: PASSING.has(code) ? "retry" : "give-up",
-    outcome: "none",
-  });
+    return new MailError("not-found", `${what}: ${said(answer)}`, {
+      scope: "folder",
+      remedy: "give-up",
+      outcome: "none",
+    });
+  return new MailError(
+    code === "INUSE" ? "locked" : code === "NOPERM" ? "config" : "protocol",
+    `${what}: ${said(answer)}`,
+    {
+      scope: "folder",
+      remedy: PASSING.has(code) ? "retry" : "give-up",
+      outcome: "none",
+    },
+  );
 }
 
 /** A NO or BAD to one message. */
 export function messageRefusal(what: string, answer: Status): MailError {
   const account = accountRefusal(answer);
   if (account !== undefined) return account;
-  const words = answer.text === "" ? answer.status : answer.text;
   const { code = "" } = answer;
   if (code === "TOOBIG" || (code === "" && /too (?:large|big)|size limit|exceeds.*size/i.test(answer.text)))
-    return new MailError("too-large", `${what}: ${words}`, { scope: "message", remedy: "give-up", outcome: "none" });
+    return new MailError("too-large", `${what}: ${said(answer)}`, {
+      scope: "message",
+      remedy: "give-up",
+      outcome: "none",
+    });
   if (PASSING.has(code))
-    return new MailError("protocol", `${what}: ${words}`, { scope: "message", remedy: "retry", outcome: "none" });
-  return new MailError("malformed", `${what}: ${words}`, { scope: "message", remedy: "give-up", outcome: "none" });
+    return new MailError("protocol", `${what}: ${said(answer)}`, {
+      scope: "message",
+      remedy: "retry",
+      outcome: "none",
+    });
+  return new MailError("malformed", `${what}: ${said(answer)}`, {
+    scope: "message",
+    remedy: "give-up",
+    outcome: "none",
+  });
 }

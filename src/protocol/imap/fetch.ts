@@ -61,8 +61,14 @@ export function hasStreamedBody(response: DataResponse): boolean {
   return Array.isArray(list) && list.some((value) => value instanceof Streamed);
 }
 
-/** About what a row without a body takes in memory. */
+/** About what a row without a body and keywords takes in memory. */
 const ROW_WEIGHT = 300;
+
+function weightOf({ header, keywords }: FetchRow): number {
+  let weight = ROW_WEIGHT + (header?.length ?? 0);
+  for (const keyword of keywords ?? []) weight += 50 + keyword.length;
+  return weight;
+}
 
 /**
  * The rows of one UID FETCH (or FETCH) without bodies, in batches as they come; at the end the tagged answer, which may be a
@@ -81,7 +87,7 @@ export async function* fetchRows(
     if (!isOpen()) return false;
     if (response.name === "EXPUNGE" || response.name === "VANISHED") expunged++;
     const row = parseRow(response);
-    if (row !== undefined) channel.push(row, ROW_WEIGHT + (row.header?.length ?? 0));
+    if (row !== undefined) channel.push(row, weightOf(row));
     return row !== undefined;
   };
   const answer = connection.run(command, { data });
@@ -127,7 +133,7 @@ export function bodyListener(
     data(response) {
       const row = parseRow(response);
       if (row === undefined || row.body === undefined || hasStreamedBody(response)) return false;
-      return found(row, ROW_WEIGHT + (Buffer.isBuffer(row.body) ? row.body.length : 0));
+      return found(row, weightOf(row) + (Buffer.isBuffer(row.body) ? row.body.length : 0));
     },
     literal(soFar) {
       const row = parseRow(soFar);
@@ -137,7 +143,7 @@ export function bodyListener(
       if (answer === "discard") return { write: () => undefined, end: () => undefined, fail: () => undefined };
       const stream = literalStream(connection);
       row.body = stream;
-      found(row, ROW_WEIGHT);
+      found(row, weightOf(row));
       return stream.sink;
     },
   };

@@ -2,7 +2,7 @@
 
 import { MailError } from "../../mail/errors.ts";
 import type { Connection } from "./connection.ts";
-import { folderRefusal } from "./errors.ts";
+import { folderRefusal, protocolError } from "./errors.ts";
 import { type FetchRow, fetchAll, fetchRows, ROW_ITEMS } from "./fetch.ts";
 import type { Selecting } from "./mailbox.ts";
 import { valueNumber } from "./parse.ts";
@@ -11,6 +11,11 @@ import { GrowingUint32 } from "./uids.ts";
 export interface ListedRow extends FetchRow {
   uid: number;
 }
+
+/** Messages of one folder: four octets each are kept while it is listed. */
+export const MAX_MESSAGES = 16_000_000;
+/** Messages that are listed out of their order, which a server has no reason for: UIDs ascend (RFC 9051 2.3.1.1). */
+export const MAX_UNORDERED = 100_000;
 
 /** Rows without a size that may wait for their better halves; a server that sends more of them is listing so. */
 const MAX_INCOMPLETE = 10_000;
@@ -119,12 +124,16 @@ class UidTrail {
   /** False when it came before. */
   add(uid: number): boolean {
     if (uid > this.#last && !this.#others.has(uid)) {
+      if (this.#ordered.length >= MAX_MESSAGES)
+        throw protocolError(`the server lists more than ${MAX_MESSAGES} messages in one folder`);
       this.#ordered.push(uid);
       this.#last = uid;
       return true;
     }
     if (this.has(uid)) return false;
     this.#others.add(uid);
+    if (this.#others.size > MAX_UNORDERED)
+      throw protocolError(`the server lists more than ${MAX_UNORDERED} messages out of their order`);
     return true;
   }
 }

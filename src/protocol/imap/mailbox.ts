@@ -1,9 +1,9 @@
 // Control commands that we give ourselves, names byte for byte: LIST with STATUS, SELECT and EXAMINE, CREATE, SUBSCRIBE.
 
 import { MailError } from "../../mail/errors.ts";
-import type { SpecialUse } from "../../mail/model.ts";
+import { MAX_FOLDERS, type SpecialUse } from "../../mail/model.ts";
 import type { Connection, Selected } from "./connection.ts";
-import { folderRefusal } from "./errors.ts";
+import { folderRefusal, protocolError } from "./errors.ts";
 import { type DataResponse, type Status, type Value, valueNumber, valueText } from "./parse.ts";
 import { type CommandPart, stringPart } from "./syntax.ts";
 
@@ -53,33 +53,46 @@ export function isSelectable({ attributes }: Listed): boolean {
   return !attributes.has("\\noselect") && !attributes.has("\\nonexistent");
 }
 
+/** Octets of one folder's name: file systems take 255 a level, and no server nests more than some twenty. */
+export const MAX_FOLDER_NAME = 8192;
+/** Octets of the names of all folders. */
+export const MAX_FOLDER_NAMES = 16 * 1024 * 1024;
+
 /** Questions that may be on their way at once where the server has no LIST-STATUS. */
 const STATUS_WINDOW = 64;
 
 /**
- * Every mailbox, each name once, with subscription; with `status` also counts: in one round trip where the server offers
- * LIST-STATUS (RFC 5819), else by pipelined STATUS. A mailbox whose STATUS is refused is listed without it.
+ * Every mailbox, each name once, with subscription. "counts": with its state, in one round trip where the server offers
+ * LIST-STATUS (RFC 5819), else by pipelined STATUS; a mailbox whose STATUS is refused is listed without it. "generation": with
+ * its UIDVALIDITY where that costs no round trip.
  */
-export async function listMailboxes(connection: Connection, status: boolean): Promise<Listed[]> {
+export async function listMailboxes(connection: Connection, wanted: "generation" | "counts"): Promise<Listed[]> {
   const byName = new Map<string, Listed>();
   const statuses = new Map<string, MailboxStatus>();
   const extended = connection.has("LIST-EXTENDED");
-  const items = statusItems(connection);
-  const withStatus = status && extended && connection.has("LIST-STATUS");
+  const items = wanted === "counts" ? statusItems(connection) : "UIDVALIDITY";
+  const withStatus = extended && connection.has("LIST-STATUS");
   const returns = [
     "SUBSCRIBED",
     ...(connection.has("SPECIAL-USE") ? ["SPECIAL-USE"] : []),
     ...(withStatus ? [`STATUS (${items})`] : []),
   ];
+  let names = 0;
   const data = (response: DataResponse): boolean => {
-    if (response.name === "STATUS") addStatus(statuses, response);
-    else if (response.name === "LIST" || response.name === "LSUB") {
+    if (response.name === "STATUS") {
+      addStatus(statuses, response);
+      if (statuses.size > MAX_FOLDERS) throw tooMany();
+    } else if (response.name === "LIST" || response.name === "LSUB") {
       const listed = parseListed(response);
       if (listed === undefined) return false;
       const known = byName.get(keyOf(listed.name));
       if (response.name === "LSUB") {
         if (known !== undefined) known.subscribed = true;
-      } else if (known === undefined) byName.set(keyOf(listed.name), listed);
+      } else if (known === undefined) {
+        byName.set(keyOf(listed.name), listed);
+        names += listed.name.length;
+        if (byName.size > MAX_FOLDERS || names > MAX_FOLDER_NAMES) throw tooMany();
+      }
     } else return false;
     return true;
   };
@@ -90,7 +103,7 @@ export async function listMailboxes(connection: Connection, status: boolean): Pr
   const [list] = answers;
   if (list !== undefined && list.status !== "OK") throw folderRefusal("the folders cannot be listed", list);
   const all = [...byName.values()];
-  if (status) {
+  if (wanted === "counts") {
     const missing = all.filter((one) => isSelectable(one) && !statuses.has(keyOf(one.name)));
     for (let at = 0; at < missing.length; at += STATUS_WINDOW)
       await Promise.all(
@@ -98,12 +111,18 @@ export async function listMailboxes(connection: Connection, status: boolean): Pr
           .slice(at, at + STATUS_WINDOW)
           .map(({ name }) => connection.run(["STATUS ", stringPart(name), ` (${items})`], { data })),
       );
-    for (const one of all) {
-      const found = statuses.get(keyOf(one.name));
-      if (found !== undefined) one.status = found;
-    }
+  }
+  for (const one of all) {
+    const found = statuses.get(keyOf(one.name));
+    if (found !== undefined) one.status = found;
   }
   return all;
+}
+
+function tooMany(): MailError {
+  return protocolError(
+    `the server lists more than ${MAX_FOLDERS} folders, or names of more than ${MAX_FOLDER_NAMES} octets`,
+  );
 }
 
 function keyOf(name: string): string {
@@ -121,6 +140,7 @@ function parseListed({ values: [attributes, delimiter, name, extended] }: DataRe
   // A mailbox may be called NIL; an empty name is the answer to a question about the delimiter.
   const raw = name === null ? "NIL" : valueText(name);
   if (raw === null || raw === "") return undefined;
+  if (raw.length > MAX_FOLDER_NAME) throw protocolError(`a folder's name is longer than ${MAX_FOLDER_NAME} octets`);
   const flags = new Set<string>();
   for (const item of Array.isArray(attributes) ? attributes : []) flags.add((valueText(item) ?? "").toLowerCase());
   void extended;
@@ -136,6 +156,7 @@ function parseListed({ values: [attributes, delimiter, name, extended] }: DataRe
 function addStatus(statuses: Map<string, MailboxStatus>, { values: [name, list] }: DataResponse): void {
   const raw = name === null ? "NIL" : valueText(name);
   if (raw === null) return;
+  if (raw.length > MAX_FOLDER_NAME) throw protocolError(`a folder's name is longer than ${MAX_FOLDER_NAME} octets`);
   const status: MailboxStatus = {};
   forPairs(list, (item, value) => {
     const number = valueNumber(value);

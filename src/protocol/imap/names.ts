@@ -1,5 +1,6 @@
 // Between raw mailbox names and folder paths: modified UTF-7, the delimiter, INBOX and the personal namespace's prefix.
 
+import { createHash } from "node:crypto";
 import type { FolderPath } from "../../mail/model.ts";
 import { decodeMutf7, encodeMutf7 } from "../../mail/mutf7.ts";
 import { isInbox } from "./mailbox.ts";
@@ -89,6 +90,20 @@ export function nameFor(
   const names = kept.length === 0 ? [substitute] : kept;
   const joined = delimiter === null ? [names.join(substitute)] : names;
   const raw = prefix + joined.map(encodeMutf7).join(delimiter ?? "");
+  return { name: raw, path: pathOf(raw, delimiter, prefix) };
+}
+
+/** Characters that a shortened name keeps of the true one. */
+const KEPT = 40;
+
+/**
+ * A raw name at the top for a path that the server finds too long or too deep under any other: what can be read of its last
+ * part, and a hash of all.
+ */
+export function shortNameFor(path: FolderPath, { prefix, delimiter }: Naming): { name: string; path: FolderPath } {
+  const readable = [...(path.at(-1) ?? "").replace(/[^\p{L}\p{N} _]/gu, "_")].slice(0, KEPT).join("").trim();
+  const hash = createHash("sha256").update(JSON.stringify(path)).digest("hex").slice(0, 16);
+  const raw = prefix + encodeMutf7(`${readable === "" ? "folder" : readable}_${hash}`);
   return { name: raw, path: pathOf(raw, delimiter, prefix) };
 }
 

@@ -36,7 +36,13 @@ export type Response =
   | { readonly kind: "continuation"; readonly text: string };
 
 /** Lists inside lists; a BODYSTRUCTURE of a deep forward has a few dozen. */
-const MAX_DEPTH = 200;
+export const MAX_DEPTH = 200;
+/** Lists in one response; each costs more than the two octets that it may be written in. */
+export const MAX_LISTS = 100_000;
+/** Values in one response: a SEARCH answer over a folder of several million messages. */
+export const MAX_VALUES = 4_000_000;
+/** Octets of the text for people behind a status; what is longer is cut, as nothing is told by it alone. */
+export const MAX_TEXT = 4096;
 
 const STATUS = /^(OK|NO|BAD|BYE|PREAUTH)(?: (.*))?$/is;
 
@@ -45,7 +51,7 @@ const STATUS = /^(OK|NO|BAD|BYE|PREAUTH)(?: (.*))?$/is;
  * most of what a run parses, and most of that before the code is compiled.
  */
 const ROW =
-  /^\* (\d{1,10}) FETCH \(UID (\d{1,10}) FLAGS \(([^()"{}]*)\) INTERNALDATE "([^"\\]*)" RFC822\.SIZE (\d{1,15})(?:\)| (BODY\[\]) )$/;
+  /^\* (\d{1,10}) FETCH \(UID (\d{1,10}) FLAGS \(([^()"{}]{0,4096})\) INTERNALDATE "([^"\\]*)" RFC822\.SIZE (\d{1,15})(?:\)| (BODY\[\]) )$/;
 
 function parseUsualRow(pieces: readonly Piece[]): DataResponse | undefined {
   const [first, body, last] = pieces;
@@ -91,13 +97,12 @@ export function parseResponse(pieces: readonly Piece[], open = false): Response 
 
 function parseStatus(word: string, rest: string): Status {
   const status = word.toUpperCase() as Status["status"];
-  if (!rest.startsWith("[")) return { status, text: rest };
-  const end = closingBracket(rest);
-  if (end === -1) return { status, text: rest };
+  const end = rest.startsWith("[") ? closingBracket(rest) : -1;
+  if (end === -1) return { status, text: rest.slice(0, MAX_TEXT) };
   const inside = rest.slice(1, end);
   const space = inside.indexOf(" ");
   const code = (space === -1 ? inside : inside.slice(0, space)).toUpperCase();
-  const text = rest.slice(end + 1).trimStart();
+  const text = rest.slice(end + 1, end + 1 + MAX_TEXT).trimStart();
   return space === -1 ? { status, code, text } : { status, code, argument: inside.slice(space + 1), text };
 }
 
@@ -157,6 +162,8 @@ class Cursor {
   #index = 0;
   #text: string;
   #at = 0;
+  #lists = 0;
+  #count = 0;
 
   constructor(pieces: readonly Piece[], open: boolean) {
     this.#pieces = pieces;
@@ -172,8 +179,11 @@ class Cursor {
   /** The values up to the closing parenthesis (which is taken), or up to the end at depth 0. */
   list(depth: number): Value[] {
     if (depth > MAX_DEPTH) throw protocolError("a response of the server is nested too deeply");
+    if (++this.#lists > MAX_LISTS) throw protocolError(`a response of the server has more than ${MAX_LISTS} lists`);
     const values: Value[] = [];
     for (;;) {
+      if (this.#count + values.length > MAX_VALUES)
+        throw protocolError(`a response of the server has more than ${MAX_VALUES} values`);
       if (this.#at >= this.#text.length) {
         const literal = this.#nextLiteral();
         if (literal === undefined) {
@@ -187,7 +197,9 @@ class Cursor {
       if (char === SPACE) this.#at++;
       else if (char === OPEN) {
         this.#at++;
-        values.push(this.list(depth + 1));
+        const inner = this.list(depth + 1);
+        this.#count += inner.length;
+        values.push(inner);
       } else if (char === CLOSE) {
         this.#at++;
         if (depth > 0) return values;

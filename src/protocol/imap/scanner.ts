@@ -1,6 +1,7 @@
 // Cuts the octets of a server into whole responses at any chunk boundary; large literals pass through without being gathered.
 
 import { protocolError } from "./errors.ts";
+import { Gathering } from "./gathering.ts";
 
 /** A SEARCH answer over a million messages has about 8 MB in one line; beyond this a server is broken or hostile. */
 export const MAX_LINE = 32 * 1024 * 1024;
@@ -48,11 +49,10 @@ export class Scanner {
   readonly #events: ScannerEvents;
   #chunks: Buffer[] = [];
   #offset = 0;
-  #partial: Buffer[] = [];
-  #partialLength = 0;
+  readonly #partial = new Gathering();
   #pieces: Piece[] = [];
   #gathered = 0;
-  #literal: { size: number; left: number; parts: Buffer[]; sink: LiteralSink | undefined } | undefined;
+  #literal: { size: number; left: number; parts: Gathering; sink: LiteralSink | undefined } | undefined;
   #running = false;
   paused = false;
 
@@ -62,7 +62,7 @@ export class Scanner {
 
   /** True in the middle of a response. */
   get midResponse(): boolean {
-    return this.#pieces.length > 0 || this.#partialLength > 0 || this.#literal !== undefined;
+    return this.#pieces.length > 0 || this.#partial.length > 0 || this.#literal !== undefined;
   }
 
   push(chunk: Buffer): void {
@@ -98,21 +98,18 @@ export class Scanner {
     if (end === -1) {
       const rest = chunk.subarray(this.#offset);
       this.#partial.push(rest);
-      this.#partialLength += rest.length;
-      this.#limit(this.#partialLength);
+      this.#limit(this.#partial.length);
       this.#advance(chunk.length);
       return this.#chunks.length > 0;
     }
     let line: string;
-    if (this.#partialLength === 0) {
+    if (this.#partial.length === 0) {
       const stop = end > this.#offset && chunk[end - 1] === CR ? end - 1 : end;
       line = chunk.toString("latin1", this.#offset, stop);
     } else {
       this.#partial.push(chunk.subarray(this.#offset, end));
-      line = Buffer.concat(this.#partial).toString("latin1");
+      line = this.#partial.take().toString("latin1");
       if (line.endsWith("\r")) line = line.slice(0, -1);
-      this.#partial = [];
-      this.#partialLength = 0;
     }
     this.#limit(line.length);
     this.#advance(end + 1);
@@ -156,7 +153,7 @@ export class Scanner {
     this.#gathered += text + (sink === undefined ? size : 0);
     if (this.#gathered > MAX_RESPONSE)
       throw protocolError(`a response of the server is larger than ${MAX_RESPONSE} octets`);
-    this.#literal = { size, left: size, parts: [], sink };
+    this.#literal = { size, left: size, parts: new Gathering(), sink };
   }
 
   #readLiteral(): boolean {
@@ -174,10 +171,8 @@ export class Scanner {
       // The sink may just have paused us; the end is told all the same, since it needs no room.
     }
     this.#literal = undefined;
-    if (literal.sink === undefined) {
-      const [only] = literal.parts;
-      this.#pieces.push(literal.parts.length === 1 && only !== undefined ? only : Buffer.concat(literal.parts));
-    } else {
+    if (literal.sink === undefined) this.#pieces.push(literal.parts.take());
+    else {
       this.#pieces.push(new Streamed(literal.size));
       literal.sink.end();
     }

@@ -6,6 +6,7 @@ import type { ImapFlow, ImapFlowOptions } from "imapflow";
 import { configError, errno, MailError } from "../../mail/errors.ts";
 import { checkCredentials, scrub, spellings } from "../credentials.ts";
 import { matchesFingerprint, networkError, type ServerOptions, tlsOptions } from "../server.ts";
+import { words } from "../words.ts";
 import { Connection } from "./connection.ts";
 import { accountRefusal } from "./errors.ts";
 
@@ -237,18 +238,18 @@ function loginError(server: ServerOptions, error: unknown): MailError {
   const details: ClientError = error;
   if (details.authenticationFailed === true) {
     const said = typeof details.response === "string" ? details.response : (details.responseText ?? error.message);
-    const words = said.replace(/^\S+ (?:NO|BAD) (?:\[[^\]]*\] *)?/i, "");
+    const text = said.replace(/^\S+ (?:NO|BAD) (?:\[[^\]]*\] *)?/i, "");
     const code = details.serverResponseCode ?? "";
-    const busy = accountRefusal({ status: "NO", code, text: words });
+    const busy = accountRefusal({ status: "NO", code, text });
     if (busy !== undefined) return busy;
     if (NOT_THE_PASSWORD.has(code))
-      return new MailError("connection", `${server.host} does not let anybody in just now: ${words}`, {
+      return new MailError("connection", `${server.host} does not let anybody in just now: ${words(text)}`, {
         scope: "account",
         remedy: "retry",
         outcome: "none",
         cause: error,
       });
-    return new MailError("auth", `${server.host} refuses the login of ${server.user}: ${words}`, {
+    return new MailError("auth", `${server.host} refuses the login of ${server.user}: ${words(text)}`, {
       scope: "account",
       remedy: "give-up",
       outcome: "none",

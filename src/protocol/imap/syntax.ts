@@ -2,6 +2,7 @@
 
 import { parseZone } from "../../mail/headers.ts";
 import type { Received, SystemFlag, TraitChange, Traits } from "../../mail/model.ts";
+import { protocolError } from "./errors.ts";
 import { type Value, valueText } from "./parse.ts";
 
 /** Octets that go as a literal; `chunks` must give exactly `size` of them. */
@@ -64,11 +65,16 @@ export function flagNames(traits: Pick<Traits, "flags" | "keywords">): { names: 
   return { names, refused };
 }
 
+/** Flags and keywords of one message or folder; servers with a limit have some hundred a folder. */
+export const MAX_FLAGS = 4096;
+
 /** A server's flag list as flags and keywords; \Recent and unknown system flags are no one's to copy. */
 export function parseFlags(value: Value | undefined): { flags: Set<SystemFlag>; keywords: Set<string> } {
   const flags = new Set<SystemFlag>();
   const keywords = new Set<string>();
-  for (const item of Array.isArray(value) ? value : []) {
+  const items = Array.isArray(value) ? value : [];
+  if (items.length > MAX_FLAGS) throw protocolError(`the server gives a message more than ${MAX_FLAGS} flags`);
+  for (const item of items) {
     // A keyword called NIL is legal and looks like nothing.
     const name = item === null ? "NIL" : valueText(item);
     if (name === null || name === "") continue;

@@ -13,7 +13,7 @@ import {
   personalNamespace,
   specialUse,
 } from "./mailbox.ts";
-import { type Naming, nameFor, pathsOf } from "./names.ts";
+import { type Naming, nameFor, pathsOf, shortNameFor } from "./names.ts";
 import type { Status } from "./parse.ts";
 
 export interface Resolved {
@@ -28,6 +28,8 @@ export interface MailboxTree {
   /** Makes the folder where it is missing. Throws MailError of scope folder. */
   ensure(connection: Connection, folder: Folder): Promise<Resolved & { created: boolean }>;
   isSubscribed(name: string): boolean;
+  /** As the listing told it when the tree was loaded: the folder is not there, or has another UIDVALIDITY. */
+  isGone(name: string, uidValidity: string | undefined): boolean;
 }
 
 const keyOf = (name: string): string => (isInbox(name) ? "INBOX" : name);
@@ -36,7 +38,7 @@ const pathKey = (path: FolderPath): string => JSON.stringify(path);
 const CREATABLE_USES = new Set(["sent", "drafts", "trash", "junk", "archive"]);
 
 export async function loadTree(connection: Connection): Promise<MailboxTree> {
-  const [naming, first] = await Promise.all([personalNamespace(connection), listMailboxes(connection, false)]);
+  const [naming, first] = await Promise.all([personalNamespace(connection), listMailboxes(connection, "generation")]);
   const listed = new Map<string, Listed>();
   const byPath = new Map<string, string>();
   const adopt = (all: readonly Listed[]): void => {
@@ -79,20 +81,19 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
       return { ...plan, created: false };
     const refusal = await create(on, plan.name, folder);
     if (refusal === undefined) return { ...plan, created: true };
-    adopt(await listMailboxes(on, false));
+    adopt(await listMailboxes(on, "generation"));
     const now = listed.get(keyOf(plan.name));
     if (now !== undefined && isSelectable(now)) return { ...plan, created: false };
     // The server may fold cases, or refuse characters: another name is better than no copy, and the path tells of it.
     const folded = [...listed.keys()].some((name) => name.toLowerCase() === plan.name.toLowerCase());
     const other = folded ? claim(folder.path, 4, false) : claim(folder.path, 0, true);
-    if (other.resolved.name !== plan.name) {
-      const there = listed.get(keyOf(other.resolved.name));
-      const again =
-        there !== undefined && isSelectable(there) ? undefined : await create(on, other.resolved.name, folder);
-      if (again === undefined) {
-        plans.set(pathKey(folder.path), other.resolved);
-        return { ...other.resolved, created: there === undefined };
-      }
+    for (const { name, path } of [other.resolved, shortNameFor(folder.path, naming)]) {
+      if (name === plan.name) continue;
+      const there = listed.get(keyOf(name));
+      const again = there !== undefined && isSelectable(there) ? undefined : await create(on, name, folder);
+      if (again !== undefined) continue;
+      plans.set(pathKey(folder.path), { name, path });
+      return { name, path, created: there === undefined };
     }
     const error = folderRefusal(`the folder ${plan.name} cannot be made`, refusal);
     // Only SELECT can say that there is no such folder; here it means that one above it is missing.
@@ -127,7 +128,14 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     return made;
   }
 
-  return { resolve, ensure, isSubscribed: (name) => listed.get(keyOf(name))?.subscribed === true };
+  function isGone(name: string, uidValidity: string | undefined): boolean {
+    const known = listed.get(keyOf(name));
+    if (known === undefined || !isSelectable(known)) return keyOf(name) !== "INBOX";
+    const now = known.status?.uidValidity;
+    return uidValidity !== undefined && now !== undefined && now !== uidValidity;
+  }
+
+  return { resolve, ensure, isSubscribed: (name) => listed.get(keyOf(name))?.subscribed === true, isGone };
 }
 
 function parentsOf(name: string, { prefix, delimiter }: Naming): string[] {

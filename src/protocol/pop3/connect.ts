@@ -4,8 +4,9 @@ import { connect as connectSocket, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { configError, errno, MailError } from "../../mail/errors.ts";
 import { matchesFingerprint, networkError, type ServerOptions, tlsOptions } from "../server.ts";
+import { words } from "../words.ts";
 import { CONNECT_TIMEOUT_MS, INACTIVITY_TIMEOUT_MS, type Timing } from "./limits.ts";
-import { replyError, words } from "./replies.ts";
+import { replyError } from "./replies.ts";
 import { Wire } from "./wire.ts";
 
 /**

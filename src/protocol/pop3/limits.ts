@@ -34,9 +34,6 @@ export const WHOLE_OCTETS = 256 * 1024;
 /** What a RETR counts for when LIST did not tell its size. */
 export const UNKNOWN_SIZE = 64 * 1024;
 
-/** Server words shown to people are cut here. */
-export const WORDS_LIMIT = 300;
-
 /** Waits, for tests and slow lines; the defaults are above. */
 export interface Timing {
   readonly connectMs?: number;

@@ -179,7 +179,7 @@ export class Listing {
   #meet(number: number): boolean {
     if (!Number.isSafeInteger(number) || number < 1 || number > MESSAGE_LIMIT) return false;
     if (number >= this.#flags.length) {
-      const room = 2 * number;
+      const room = Math.min(2 * number, MESSAGE_LIMIT + 1);
       this.#flags = grown(this.#flags, new Uint8Array(room));
       this.#sizes = grown(this.#sizes, new Float64Array(room));
       this.#idOf = grown(this.#idOf, new Uint32Array(room));

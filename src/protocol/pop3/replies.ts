@@ -2,7 +2,7 @@
 
 import { MailError, type MailErrorDetails } from "../../mail/errors.ts";
 import type { ServerOptions } from "../server.ts";
-import { WORDS_LIMIT } from "./limits.ts";
+import { words } from "../words.ts";
 
 /** "+" is a challenge of AUTH (RFC 5034 4). */
 export type Status = "+OK" | "-ERR" | "+";
@@ -26,14 +26,6 @@ export function parseReply(line: string): Reply | undefined {
   const coded = status === "-ERR" ? /^\[([^\]\s]{1,64})[^\]]*\][ \t]*(.*)$/.exec(rest) : null;
   if (coded === null) return { status, text: rest };
   return { status, code: (coded[1] ?? "").toUpperCase(), text: coded[2] ?? "" };
-}
-
-/** A server's words, fit for a terminal: no control characters, UTF-8 where it is, not too long. */
-export function words(text: string): string {
-  const decoded = Buffer.from(text, "latin1").toString("utf8");
-  // C0, DEL, C1, and the marks that turn the direction of text.
-  const clean = decoded.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]+/g, " ").trim();
-  return clean.length <= WORDS_LIMIT ? clean : `${clean.slice(0, WORDS_LIMIT)}…`;
 }
 
 /** What the server was doing when it said -ERR: it decides what a bare -ERR means. */

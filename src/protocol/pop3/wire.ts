@@ -4,9 +4,10 @@ import type { Socket } from "node:net";
 import { MailError } from "../../mail/errors.ts";
 import { scrub } from "../credentials.ts";
 import { brokenWire, type ServerOptions } from "../server.ts";
+import { words } from "../words.ts";
 import type { DotUnstuffer } from "./dots.ts";
 import { INACTIVITY_TIMEOUT_MS, REPLY_LINE_LIMIT } from "./limits.ts";
-import { parseReply, type Reply, words } from "./replies.ts";
+import { parseReply, type Reply } from "./replies.ts";
 
 const LF = 10;
 const NOTHING = Buffer.alloc(0);

@@ -8,19 +8,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MailError } from "../../../src/mail/errors.ts";
 import type { RunSummary } from "../../../src/migrate/events.ts";
 import { run } from "../../../src/migrate/run.ts";
-import { openImapSink } from "../../../src/sinks/imap.ts";
-import { openMaildirSink } from "../../../src/sinks/maildir.ts";
-import { openMboxZipSink } from "../../../src/sinks/mbox-zip.ts";
-import type { Sink } from "../../../src/sinks/sink.ts";
-import { openImapSource } from "../../../src/sources/imap.ts";
 import { openMaildirSource } from "../../../src/sources/maildir.ts";
-import { openMboxZipSource } from "../../../src/sources/mbox-zip.ts";
 import type { Source } from "../../../src/sources/source.ts";
-import { contentOf, type Held } from "../../kit/content.ts";
 import { type DiskFault, type Errno, faultyDisk } from "../../kit/disk-faults.ts";
 import { type Dovecot, startDovecot } from "../../kit/dovecot.ts";
 import type { Seed } from "../../kit/imap-client.ts";
 import { seedMaildir } from "../../kit/seed-maildir.ts";
+import { type Content, held, PLACES, type Place } from "../places.ts";
 
 const signal = new AbortController().signal;
 const PATIENCE = { attempts: 2, firstDelayMs: 1 };
@@ -29,7 +23,7 @@ const TIME_LIMIT_MS = 900_000;
 let dovecot: Dovecot;
 let root: string;
 let count = 0;
-let wanted: Map<string, Held[]>;
+let wanted: Content;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "mailferry-disk-"));
   dovecot = await startDovecot({ fsync: false, users: ["from"] });
@@ -62,37 +56,11 @@ function* mail(): Generator<Seed> {
 /** On the same disk, but only read. */
 const source = (): Promise<Source> => openMaildirSource({ path: dovecot.maildir("from") }, signal);
 
-async function held(source: Promise<Source>): Promise<Map<string, Held[]>> {
-  await using open = await source;
-  const content = await contentOf(open);
-  for (const [path, messages] of content) if (messages.length === 0) content.delete(path);
-  return content;
-}
-
-interface Place {
-  sink(): Promise<Sink>;
-  content(): Promise<Map<string, Held[]>>;
-}
-
 const TARGETS: Readonly<Record<string, (path: string) => Promise<Place>>> = {
-  "a Maildir": async (path) => ({
-    sink: () => openMaildirSink({ path }, signal),
-    content: () => held(openMaildirSource({ path }, signal)),
-  }),
-  "an archive of zips": async (path) => ({
-    sink: () => openMboxZipSink({ path, job: "the same" }, signal),
-    content: () => held(openMboxZipSource({ path }, signal)),
-  }),
-  "a FILE.zip": async (path) => ({
-    sink: () => openMboxZipSink({ path: `${path}.zip`, job: "the same" }, signal),
-    content: () => held(openMboxZipSource({ path: `${path}.zip` }, signal)),
-  }),
-  "an account, its ledger on the disk": async () => {
-    const user = `to${count++}`;
-    await dovecot.addUser(user);
-    const server = dovecot.serverOptions("imap", user);
-    return { sink: () => openImapSink(server, signal), content: () => held(openImapSource(server, signal)) };
-  },
+  "a Maildir": (path) => PLACES["a Maildir"](dovecot, path),
+  "an archive of zips": (path) => PLACES["an archive of zips"](dovecot, path),
+  "a FILE.zip": (path) => PLACES["a FILE.zip"](dovecot, path),
+  "an account, its ledger on the disk": () => PLACES["an account"](dovecot),
 };
 
 async function once(place: Place, state: string): Promise<RunSummary | MailError> {

@@ -1,0 +1,108 @@
+// The ledger was cut at any byte, or any of its bits changed: the next run ends with each message once, twins among them, also
+// those that came meanwhile.
+//
+// mutation: src/migrate/pass.ts: "number === 1 && !fresh && ledger.clean && ledger" -> "number === 1 && !fresh && ledger"
+// mutation: src/migrate/ledger-folder.ts: "if (line === undefined) state.closedRun = undefined;" -> ""
+
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { run } from "../../src/migrate/run.ts";
+import { count, countCompared } from "../kit/counts.ts";
+import {
+  keysIn,
+  type MemoryFolder,
+  type MemoryStore,
+  mail,
+  memorySink,
+  memorySource,
+  newStore,
+} from "../kit/memory.ts";
+import { quickDisk } from "../kit/scratch.ts";
+
+/** Of the bytes of a journal every so many-th is tried; all of them in a soak. */
+const STRIDE = Number(process.env.MAILFERRY_SOAK_SECONDS ?? 0) > 0 ? 1 : 11;
+const PATIENCE = { attempts: 2, firstDelayMs: 1 };
+
+const root = mkdtempSync(join(quickDisk(), "mailferry-damaged-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const twin = (id: string) => mail(id, "Message-ID: <twin@x>\r\n\r\ntwin\r\n");
+const source: MemoryFolder[] = [
+  { path: ["INBOX"], generation: "7", mail: [mail("1"), twin("2"), twin("3"), mail("4")] },
+  { path: ["Work"], generation: "7", mail: [twin("1"), mail("5"), mail("6")] },
+];
+let store: MemoryStore;
+const good = join(root, "good");
+const older = join(root, "older");
+
+async function go(into: MemoryStore, stateDirectory: string) {
+  const going = run(
+    memorySource(source),
+    memorySink(into),
+    { stateDirectory, patience: PATIENCE },
+    new AbortController().signal,
+  );
+  return await going.finished;
+}
+
+/** Two runs, and mail that comes after them: a third twin, and one that another program put into the target. */
+beforeAll(async () => {
+  store = newStore();
+  await go(store, good);
+  cpSync(good, older, { recursive: true });
+  source[0]?.mail.push(mail("7"));
+  await go(store, good);
+  source[0]?.mail.push(twin("8"));
+  source[1]?.mail.push(mail("9"));
+  store.folders.get("Work")?.push({ ref: String(store.next++), bytes: mail("9").bytes, traits: mail("9").traits });
+});
+
+const journals = (): string[] =>
+  readdirSync(good, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".jsonl"));
+
+async function tried(name: string, bytes: Buffer, what: string): Promise<void> {
+  count("states");
+  const state = join(root, "state");
+  rmSync(state, { recursive: true, force: true });
+  cpSync(good, state, { recursive: true });
+  writeFileSync(join(state, name), bytes);
+  const copy: MemoryStore = { ...store, folders: new Map([...store.folders].map(([path, held]) => [path, [...held]])) };
+  const summary = await go(copy, state);
+  expect(summary.outcome, what).toBe("complete");
+  for (const { path, mail: messages } of source) {
+    const [wanted, held] = [await keysIn(messages), await keysIn(copy.folders.get(path.join("/")) ?? [])];
+    countCompared(wanted, held);
+    expect(held, what).toEqual(wanted);
+  }
+  const again = await go(copy, state);
+  expect(again.balance.copied + again.balance.adopted, what).toBe(0);
+}
+
+it("undamaged, the two that came are copied and found", async () => {
+  for (const name of journals()) await tried(name, readFileSync(join(good, name)), "nothing");
+  expect(journals().length).toBe(2);
+});
+
+it("cut at any byte", async () => {
+  for (const name of journals()) {
+    const whole = readFileSync(join(good, name));
+    for (let length = 0; length < whole.length; length += STRIDE)
+      await tried(name, whole.subarray(0, length), `${name} cut at ${length}`);
+  }
+}, 3_600_000);
+
+it("with any of its bits changed", async () => {
+  for (const name of journals()) {
+    const whole = readFileSync(join(good, name));
+    for (let at = 0; at < whole.length; at += STRIDE) {
+      const bad = Buffer.from(whole);
+      bad[at] = (bad[at] ?? 0) ^ (1 << (at % 8));
+      await tried(name, bad, `${name}, byte ${at}`);
+    }
+  }
+}, 3_600_000);
+
+it("of an earlier day, from a backup: what was copied since is found", async () => {
+  for (const name of journals()) await tried(name, readFileSync(join(older, name)), "older");
+});
