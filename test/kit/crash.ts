@@ -25,8 +25,9 @@ export interface Ended {
 }
 
 export interface Death {
-  /** From 1. */
-  readonly at: number;
+  /** The kind of step, and which of them, from 1. */
+  readonly kind: string;
+  readonly nth: number;
   /** Half of the step is carried out, where it writes to a file or a server. */
   readonly torn?: boolean;
 }
@@ -42,7 +43,7 @@ export interface Command {
 
 export interface Watch {
   readonly death?: Death;
-  /** Other signals, each before a step. */
+  /** Other signals, each before a step, counted from 1. */
   readonly signals?: readonly { readonly name: NodeJS.Signals; readonly at: number }[];
   /** Names its steps though it gets no signal. */
   readonly count?: boolean;
@@ -63,8 +64,10 @@ let runs = 0;
 
 export function launch(command: Command, { death, signals = [], count = false, clock }: Watch = {}): Running {
   const log = join(command.scratch, `steps${runs++}`);
-  const all = death === undefined ? signals : [{ name: "SIGKILL", at: death.at }];
-  const isWatched = all.length > 0 || count;
+  const all = Object.fromEntries<NodeJS.Signals>(
+    death === undefined ? signals.map(({ name, at }) => [at, name]) : [[`${death.kind}/${death.nth}`, "SIGKILL"]],
+  );
+  const isWatched = death !== undefined || signals.length > 0 || count;
   const preloads = [...(isWatched ? [steps] : []), ...(clock === undefined ? [] : [wrongClock])];
   const child = spawn(
     process.execPath,
@@ -78,7 +81,7 @@ export function launch(command: Command, { death, signals = [], count = false, c
         MAILFERRY_SOURCE_PASSWORD: command.password,
         MAILFERRY_TARGET_PASSWORD: command.password,
         ...(isWatched ? { MAILFERRY_STEPS_LOG: log } : {}),
-        MAILFERRY_SIGNALS: all.map(({ name, at }) => `${name}:${at}`).join(" "),
+        MAILFERRY_SIGNALS: JSON.stringify(all),
         ...(death?.torn === true ? { MAILFERRY_TORN: "1" } : {}),
         MAILFERRY_CLOCK: [clock?.seconds ?? 0, clock?.jumpSeconds ?? 0, clock?.afterLooks ?? 0].join(" "),
       },

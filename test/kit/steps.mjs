@@ -3,7 +3,8 @@
 //
 // It wraps Node's own functions, so that no step of the program can be forgotten, and the program holds nothing of it.
 // MAILFERRY_STEPS_LOG: a file that gets the kind of every step, one a line, when the process ends.
-// MAILFERRY_SIGNALS: what it gets before which step, from 1: "SIGKILL:12", or "SIGINT:5 SIGINT:9".
+// MAILFERRY_SIGNALS: what it gets before which step, as JSON: { "12": "SIGINT" } before the twelfth, { "fsync journal/2":
+// "SIGKILL" } before the second of its kind, which is the same one however the work of two folders is interleaved.
 // MAILFERRY_TORN: "1" carries out half of the step that it dies at, where that is a write to a file or to a server.
 
 import fs from "node:fs";
@@ -13,15 +14,15 @@ import net from "node:net";
 import { isMainThread } from "node:worker_threads";
 import { completes, placeOf, traceOf, writeTo } from "./step-kinds.mjs";
 
-/** By the number of the step. */
-const signals = new Map(
-  (process.env.MAILFERRY_SIGNALS ?? "").split(" ").map((each) => [Number(each.split(":")[1]), each.split(":")[0]]),
-);
+/** By the number of the step, or by its kind and which of them it is. */
+const signals = JSON.parse(process.env.MAILFERRY_SIGNALS || "{}");
 const torn = process.env.MAILFERRY_TORN === "1";
 const log = process.env.MAILFERRY_STEPS_LOG;
 const { writeSync, writeFileSync, openSync, closeSync } = fs;
 
 const kinds = [];
+/** How many there were of each kind. */
+const many = new Map();
 /** Logging in leaves no trace; the first step is the first that might. */
 let begun = false;
 
@@ -29,7 +30,9 @@ let begun = false;
 function step(kind, half) {
   if (!begun) return;
   kinds.push(kind);
-  const signal = signals.get(kinds.length);
+  const nth = (many.get(kind) ?? 0) + 1;
+  many.set(kind, nth);
+  const signal = signals[kinds.length] ?? signals[`${kind}/${nth}`];
   if (signal === undefined) return;
   if (signal === "SIGKILL" && torn) half?.();
   if (log !== undefined) writeFileSync(log, kinds.join("\n"));

@@ -43,7 +43,7 @@ export function crashMatrix(matrix: readonly Options[]): void {
   async function dieAndGoOn(way: Way, death: Death, again: (play: Scene) => Promise<Ended>): Promise<boolean> {
     const play = await scene(stage.place(), way);
     const died = await start(commandOf(play), { death });
-    const where = `${nameOf(way)}, seed ${FIRST_SEED}: killed at step ${death.at}${death.torn ? ", torn" : ""}: ${died.steps.at(-1)}`;
+    const where = `${nameOf(way)}, seed ${FIRST_SEED}: killed before ${death.kind}/${death.nth}${death.torn ? ", torn" : ""}`;
     const isKilled = died.signal === "SIGKILL";
     if (!isKilled) expect(died.code, `${where}\n${died.stderr}`).toBe(0);
     const second = await again(play);

@@ -2,7 +2,6 @@
 // each message is there once.
 //
 // mutation: src/migrate/remove.ts: "const { olderThanSeconds } = options.remove ?? {};" -> "const olderThanSeconds = options.remove?.olderThanSeconds ?? 0;" (tests: "drain, pop3 to archive a clock that steps back")
-// mutation: src/migrate/folder.ts: "vain >= patience.attempts" -> "vain >= 1" (tests: "backup, imap to maildir stopped")
 
 import { describe, expect, it } from "vitest";
 import { count } from "../../kit/counts.ts";
@@ -44,9 +43,9 @@ for (const way of WAYS)
       const { dovecot } = stage.place();
       const port = dovecot.ports[server];
       const counted = await start(stage.commandOf(await scene(stage.place(), way, MAIL)), { count: true });
-      const answers = [...counted.steps.keys()].filter((i) => /^(answer|send|write)/.test(counted.steps[i] ?? ""));
+      const talks = [...counted.steps.keys()].filter((i) => /^(answer|send)/.test(counted.steps[i] ?? ""));
       for (const share of [0.2, 0.5, 0.8]) {
-        const at = 1 + (answers[Math.floor(answers.length * share)] ?? 0);
+        const at = 1 + (talks[Math.floor(talks.length * share)] ?? 0);
         await using proxy = await startProxy(port);
         const play = behind(await scene(stage.place(), way, MAIL), port, proxy.port);
         const run = launch(stage.commandOf(play), { signals: [{ name: "SIGSTOP", at }] });
@@ -81,7 +80,7 @@ for (const way of WAYS)
       for (const seconds of [-HOUR, -YEARS]) {
         const play = await scene(stage.place(), way, MAIL);
         const command = stage.commandOf(play);
-        const died = await start(command, { death: { at: counted.steps.length >> 1 } });
+        const died = await start(command, { signals: [{ name: "SIGKILL", at: counted.steps.length >> 1 }] });
         expect(died.signal).toBe("SIGKILL");
         const second = await start(command, { clock: { seconds } });
         const where = `${nameOf(way)}: killed before ${died.steps.at(-1)}, then ${seconds} s`;
