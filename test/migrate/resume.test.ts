@@ -269,7 +269,7 @@ describe("a finished FILE.zip", () => {
     let left = 2;
     return {
       step: (what: string) => {
-        if (what === "remove" && left-- === 0)
+        if (what === "remove" && left-- <= 0)
           throw new MailError("connection", "cut", { scope: "account", remedy: "retry" });
       },
     };
