@@ -30,6 +30,11 @@ export async function held(source: Promise<Source>): Promise<Content> {
   return content;
 }
 
+/** A key a message, with its folder. */
+export function keys(content: Content): string[] {
+  return [...content].flatMap(([folder, messages]) => messages.map(({ key }) => `${folder} ${key}`));
+}
+
 let users = 0;
 
 /** Each makes a target of its own; files lie at `path`. */

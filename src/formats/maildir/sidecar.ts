@@ -139,6 +139,7 @@ async function load(path: BytePath, index: CompactIndex): Promise<{ end: number;
   }
   try {
     let rest = Buffer.alloc(0);
+    let overlong = false;
     let end = 0;
     for (;;) {
       const bytes = Buffer.allocUnsafe(CHUNK);
@@ -149,11 +150,15 @@ async function load(path: BytePath, index: CompactIndex): Promise<{ end: number;
       const start = end - text.length;
       let from = 0;
       for (let stop = text.indexOf(LF); stop !== -1; stop = text.indexOf(LF, from)) {
-        const record = parse(text.toString("utf8", from, stop));
+        const record = overlong ? undefined : parse(text.toString("utf8", from, stop));
+        overlong = false;
         if (record !== undefined) index.add(record.base, start + from);
         from = stop + 1;
       }
       rest = text.subarray(from);
+      // Damage: passed over, and not kept in memory. Its end is still looked for.
+      overlong ||= rest.length > LONGEST;
+      if (overlong) rest = rest.subarray(rest.length - 1);
     }
   } catch (error) {
     throw ioError(`cannot read ${showBytes(path)}`, error);

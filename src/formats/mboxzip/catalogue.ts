@@ -1,8 +1,9 @@
 // What an archive holds, a folder at a time: manifests read once into a spill, later changes folded in on the way out.
 
-import type { FolderPath, Traits } from "../../mail/model.ts";
+import { type FolderPath, MAX_FOLDERS, type Traits } from "../../mail/model.ts";
 import { decodeRecord, type FolderRecord, type ManifestLine, type MessageRecord } from "../manifest.ts";
 import { collectChanges } from "./changes.ts";
+import { tooManyFolders } from "./layout.ts";
 import { openSpill } from "./spill.ts";
 
 export interface CatalogueFolder {
@@ -62,6 +63,7 @@ export async function openCatalogue(directory: string): Promise<Catalogue> {
     if (known === undefined) {
       known = { record: { type: "folder", path, selectable: true, entry: "" }, messages: 0, bytes: 0, updates: 0 };
       folders.set(key, known);
+      if (folders.size > MAX_FOLDERS) throw tooManyFolders("the archive");
     }
     return known;
   };

@@ -3,6 +3,7 @@
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { configError, errno, ioError, MailError } from "../../mail/errors.ts";
+import { MAX_FOLDERS } from "../../mail/model.ts";
 import { zipNumber } from "./ref.ts";
 
 export interface ZipFileName {
@@ -51,6 +52,15 @@ export async function listZips(directory: string): Promise<ZipFileName[]> {
         },
       );
   return zips;
+}
+
+/** The error for an archive with more folders than anybody has: each costs memory. */
+export function tooManyFolders(what: string): MailError {
+  return new MailError("malformed", `${what} has more than ${MAX_FOLDERS} folders`, {
+    scope: "account",
+    remedy: "give-up",
+    hint: "The archive is damaged, or was made to do harm.",
+  });
 }
 
 /** The numbers up to the last zip that are not there (the first hundred). A single file has the number 0 and misses none. */

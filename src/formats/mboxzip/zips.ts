@@ -1,11 +1,12 @@
 // The zips of one archive as readers use them: opened when needed, few at a time, each checked to be of this archive.
 
 import { MailError } from "../../mail/errors.ts";
+import { MAX_FOLDERS } from "../../mail/model.ts";
 import { type HeaderRecord, MANIFEST_NAME, type ManifestLine, readManifest } from "../manifest.ts";
 import { type RangeReader, rangeReader } from "../zip/ranges.ts";
 import { openZip, type Zip } from "../zip/read.ts";
 import { damagedZip } from "../zip/seal.ts";
-import type { ZipFileName } from "./layout.ts";
+import { tooManyFolders, type ZipFileName } from "./layout.ts";
 import type { Place } from "./ref.ts";
 
 /** Readers that stay open: each holds the state of an inflater. */
@@ -36,8 +37,8 @@ export async function manifestHead(zip: Zip): Promise<{ header: HeaderRecord; fo
   const folders: ManifestLine[] = [];
   for await (const line of manifestOf(zip)) {
     if (line.record.type === "header") header = line.record;
-    else if (line.record.type === "folder") folders.push(line);
-    else break;
+    else if (line.record.type !== "folder") break;
+    else if (folders.push(line) > MAX_FOLDERS) throw tooManyFolders(zip.path);
   }
   if (header === undefined) throw damagedZip(zip.path, `${MANIFEST_NAME} has no header`);
   return { header, folders };

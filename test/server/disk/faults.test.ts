@@ -2,7 +2,6 @@
 // well again, ends with each message once.
 
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { MailError } from "../../../src/mail/errors.ts";
@@ -10,11 +9,13 @@ import type { RunSummary } from "../../../src/migrate/events.ts";
 import { run } from "../../../src/migrate/run.ts";
 import { openMaildirSource } from "../../../src/sources/maildir.ts";
 import type { Source } from "../../../src/sources/source.ts";
+import { count, countCompared } from "../../kit/counts.ts";
 import { type DiskFault, type Errno, faultyDisk } from "../../kit/disk-faults.ts";
 import { type Dovecot, startDovecot } from "../../kit/dovecot.ts";
 import type { Seed } from "../../kit/imap-client.ts";
+import { quickDisk } from "../../kit/scratch.ts";
 import { seedMaildir } from "../../kit/seed-maildir.ts";
-import { type Content, held, PLACES, type Place } from "../places.ts";
+import { type Content, held, keys, PLACES, type Place } from "../places.ts";
 
 const signal = new AbortController().signal;
 const PATIENCE = { attempts: 2, firstDelayMs: 1 };
@@ -22,10 +23,10 @@ const TIME_LIMIT_MS = 900_000;
 
 let dovecot: Dovecot;
 let root: string;
-let count = 0;
+let cases = 0;
 let wanted: Content;
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), "mailferry-disk-"));
+  root = await mkdtemp(join(quickDisk(), "mailferry-disk-"));
   dovecot = await startDovecot({ fsync: false, users: ["from"] });
   seedMaildir(dovecot, "from", mail());
   wanted = await held(source());
@@ -76,7 +77,7 @@ async function once(place: Place, state: string): Promise<RunSummary | MailError
 }
 
 async function carry(target: string, fault: DiskFault): Promise<readonly string[]> {
-  const directory = join(root, `case${count++}`);
+  const directory = join(root, `case${cases++}`);
   const place = await (TARGETS[target] ?? expect.fail())(join(directory, "target"));
   const state = join(directory, "state");
   await mkdir(directory);
@@ -88,6 +89,7 @@ async function carry(target: string, fault: DiskFault): Promise<readonly string[
     steps = disk.steps;
     if (disk.failed > 0 && fault.lasting) expect(isWhole(first), "a lasting fault ends no run as complete").toBe(false);
   }
+  if (fault.at > 0) count("disk faults");
   const second = await once(place, state);
   if (second instanceof Error) throw second;
   expect(second.outcome).toBe("complete");
@@ -95,7 +97,9 @@ async function carry(target: string, fault: DiskFault): Promise<readonly string[
   // What the first run called copied is there: the second has not copied it again.
   if (!(first instanceof Error) && !first.balance.failed)
     expect(balance.copied).toBeLessThanOrEqual(total() - first.balance.copied);
-  expect(await place.content()).toEqual(wanted);
+  const there = await place.content();
+  countCompared(keys(wanted), keys(there));
+  expect(there).toEqual(wanted);
   await rm(directory, { recursive: true, force: true });
   return steps;
 }

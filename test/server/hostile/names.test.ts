@@ -26,8 +26,7 @@ import { type Dovecot, startDovecot } from "../../kit/dovecot.ts";
 import { mail, memorySource } from "../../kit/memory.ts";
 import { randomFrom } from "../../kit/random.ts";
 import { quickDisk } from "../../kit/scratch.ts";
-import { type Content, held, PLACES, type Place } from "../places.ts";
-import { keys } from "../state/kit.ts";
+import { type Content, held, keys, PLACES, type Place } from "../places.ts";
 
 const { signal } = new AbortController();
 

@@ -13,7 +13,7 @@ import { type Dovecot, startDovecot } from "../../kit/dovecot.ts";
 import { connectImap, type ImapClient, type Seed } from "../../kit/imap-client.ts";
 import { quickDisk } from "../../kit/scratch.ts";
 import { seedMaildir } from "../../kit/seed-maildir.ts";
-import { type Content, held, PLACES, type Place } from "../places.ts";
+import { type Content, held, keys, PLACES, type Place } from "../places.ts";
 
 const signal = new AbortController().signal;
 const PATIENCE = { attempts: 2, firstDelayMs: 1 };
@@ -129,11 +129,6 @@ export function scenes(): { scene(target: PlaceName): Promise<Scene> } {
     };
   };
   return { scene };
-}
-
-/** A key a message, with its folder. */
-export function keys(content: Content): string[] {
-  return [...content].flatMap(([folder, messages]) => messages.map(({ key }) => `${folder} ${key}`));
 }
 
 function journalsBelow(directory: string): string[] {

@@ -15,7 +15,8 @@ import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { frame } from "../../../src/core/lines.ts";
 import { JOURNAL_VERSION } from "../../../src/migrate/ledger-codec.ts";
-import { keys, type PlaceName, type Scene, scenes, seed } from "./kit.ts";
+import { keys } from "../places.ts";
+import { type PlaceName, type Scene, scenes, seed } from "./kit.ts";
 
 const { scene } = scenes();
 const ALL: readonly PlaceName[] = ["a Maildir", "an archive of zips", "an account"];
