@@ -23,6 +23,7 @@ const USAGE = `npm run bench -- [options]
   --tool NAME    only these tools (repeatable), and always mailferry
   --line LINE    every work on this line instead of its own: 0ms, 20ms, 150ms/tls … (repeatable)
   --runs N       rounds; default 5, with --quick 3
+  --limit S      seconds that a tool may take for one run; default 300, with --quick 30
   --scale X      so many times the messages, to try the bench itself
   --disk DIR     servers' mail and archives below DIR; default memory (/dev/shm) where there is some
   --growth       instead: 100,000 and 1,000,000 messages, 500 and 5,000 folders, mailferry alone (half an hour, 12 GB)
@@ -36,6 +37,7 @@ const { values } = parseArgs({
     line: { type: "string", multiple: true, default: [] },
     growth: { type: "boolean", default: false },
     runs: { type: "string" },
+    limit: { type: "string" },
     scale: { type: "string", default: "1" },
     disk: { type: "string" },
     list: { type: "boolean", default: false },
@@ -53,7 +55,9 @@ if (values.help || values.list || works.length === 0) {
 }
 const runs = Number(values.runs ?? (values.quick ? 3 : 5));
 const scale = Number(values.scale);
-if (!(runs >= 1) || !(scale > 0)) throw new Error("--runs and --scale are numbers above 0");
+const limitSeconds = Number(values.limit ?? (values.quick ? 30 : 300));
+if (!(runs >= 1) || !(scale > 0) || !(limitSeconds > 0))
+  throw new Error("--runs, --limit and --scale are numbers above 0");
 if (!dovecotInstalled()) throw new Error("The bench needs Dovecot: npx tsx test/kit/install.ts");
 
 const repository = fileURLToPath(new URL("..", import.meta.url));
@@ -109,7 +113,7 @@ const started = Date.now();
   await using place = await openPlace(root);
   const bench = startBench(place, {
     runs,
-    limitSeconds: values.quick ? 30 : 300,
+    limitSeconds,
     patienceSeconds: values.quick ? 3 : 20,
     size: (profile: Profile) => sizeOf(profile, values.quick, scale),
     progress,
