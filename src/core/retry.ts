@@ -6,6 +6,11 @@ export interface Patience {
   /** Tries in a row without any progress before giving up. */
   readonly attempts: number;
   readonly firstDelayMs: number;
+  /**
+   * Waited at least where the effect of what was tried is not known: a server that has all of an APPEND when the connection dies
+   * goes on and commits it, perhaps after we are back and have looked for it. Default three times the first delay.
+   */
+  readonly settleMs?: number;
   /** From 0 up to, but not including, 1: what the jitter is made of. Default `Math.random`. */
   readonly random?: () => number;
   /** Waits; resolves early, and never rejects, when the signal is aborted. Default: the clock of this machine. */
@@ -23,6 +28,11 @@ export const JITTER = 1 / 4;
 export function delayBefore(attempt: number, { firstDelayMs, random = Math.random }: Patience): number {
   const base = Math.min(firstDelayMs * 2 ** (attempt - 1), LONGEST_DELAY_MS);
   return Math.round(base * (1 + random() * JITTER));
+}
+
+/** The same for what may still be on its way to happen. */
+export function delayToSettle(attempt: number, patience: Patience): number {
+  return Math.max(delayBefore(attempt, patience), patience.settleMs ?? 3 * patience.firstDelayMs);
 }
 
 /** Resolves after `ms`, or at once when the signal is aborted. */

@@ -1,7 +1,7 @@
 // One target folder: passes over its source folders until every listed origin is settled. Crash, retry, a lost ledger and a
 // target that somebody else filled all go this one way: what has no record is looked for in the target before it is copied.
 
-import { DEFAULT_PATIENCE, delayBefore, pause } from "../core/retry.ts";
+import { DEFAULT_PATIENCE, delayBefore, delayToSettle, pause } from "../core/retry.ts";
 import { isAbort, MailError } from "../mail/errors.ts";
 import type { Entry } from "../mail/model.ts";
 import type { SinkFolder } from "../sinks/sink.ts";
@@ -42,13 +42,16 @@ export async function runFolder(context: RunContext, jobs: readonly FolderJob[])
       const settled = states.reduce((sum, { tally }) => sum + tally.summary().listed - tally.unresolved, 0);
       vain = settled > settledBefore ? 1 : vain + 1;
       settledBefore = settled;
-      const { scope, remedy, waitMs } = error.details;
+      const { scope, remedy, waitMs, outcome } = error.details;
       if (remedy === "give-up" || vain >= patience.attempts) {
         if (scope === "account") throw error;
         for (const state of states) await giveUp(context, state, ledger, error);
         break;
       }
-      const delayMs = Math.max(waitMs ?? 0, delayBefore(vain, patience));
+      const delayMs = Math.max(
+        waitMs ?? 0,
+        outcome === "unknown" ? delayToSettle(vain, patience) : delayBefore(vain, patience),
+      );
       await context.events.emit({ type: "retry-scheduled", what: name, attempt: vain, delayMs, error });
       await pause(delayMs, patience, soft);
     }

@@ -72,6 +72,7 @@ export async function pass(
     tasks: new Set(),
     waiting: [],
     error: undefined,
+    doubtful: false,
     again: undefined,
     changed: fresh,
     uncertain: false,
@@ -84,7 +85,7 @@ export async function pass(
     if (current.error !== undefined || context.soft.aborted) break;
   }
   await Promise.all(current.tasks);
-  if (current.error !== undefined) throw current.error;
+  if (current.error !== undefined) throw current.doubtful ? asDoubtful(current.error) : current.error;
   if (context.hard.aborted) return folder;
   if (current.again !== undefined) throw current.again;
   const lost = states.reduce((sum, { tally }) => sum + tally.unresolved, 0);
@@ -104,6 +105,12 @@ export async function pass(
   const position = known ? await folder.position(context.hard) : since;
   await closeLedger(context, position, ledger, states, current.changed || begun !== undefined);
   return folder;
+}
+
+/** Whatever ended the pass first: something may have been stored. */
+function asDoubtful(error: unknown): unknown {
+  if (!(error instanceof MailError) || error.details.outcome === "unknown") return error;
+  return new MailError(error.code, error.message, { ...error.details, outcome: "unknown" });
 }
 
 /** Copies in the target that are nobody's; undefined when nobody looked. */

@@ -27,6 +27,8 @@ export interface Pass {
   /** Staged, and not yet on its way: what comes within one turn of the event loop goes together. */
   waiting: Staged[];
   error: unknown;
+  /** One of the failures left open whether a message was stored. */
+  doubtful: boolean;
   /** A message-scoped failure that another pass may mend. */
   again: MailError | undefined;
   changed: boolean;
@@ -248,6 +250,7 @@ function resolve(state: JobState): void {
 /** The first failure ends the pass; what is in flight still comes to its end. */
 function fail(current: Pass, error: unknown): void {
   if (isAbort(error) && current.signal.aborted) return;
+  if (error instanceof MailError && error.details.outcome === "unknown") current.doubtful = true;
   current.error ??= error;
   current.reader.abort();
 }

@@ -6,7 +6,7 @@
 // mutation: src/core/retry.ts: "LONGEST_DELAY_MS = 60_000" -> "LONGEST_DELAY_MS = 120_000"
 
 import { expect, it } from "vitest";
-import { DEFAULT_PATIENCE, delayBefore, JITTER, LONGEST_DELAY_MS, pause } from "../../src/core/retry.ts";
+import { DEFAULT_PATIENCE, delayBefore, delayToSettle, JITTER, LONGEST_DELAY_MS, pause } from "../../src/core/retry.ts";
 import { randomFrom } from "../kit/random.ts";
 
 /** The waits between as many tries. */
@@ -40,4 +40,11 @@ it("an abort ends a pause at once", async () => {
   const waiting = pause(60_000, DEFAULT_PATIENCE, stopper.signal);
   stopper.abort();
   await waiting;
+});
+
+it("what may still happen at the server is waited for longer", () => {
+  const patience = { attempts: 3, firstDelayMs: 1000, random: () => 0 };
+  expect(delayToSettle(1, patience)).toBe(3000);
+  expect(delayToSettle(3, patience)).toBe(4000);
+  expect(delayToSettle(1, { ...patience, settleMs: 7 })).toBe(1000);
 });

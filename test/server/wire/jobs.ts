@@ -24,7 +24,8 @@ import { connectImap, type Held as HeldInAccount, type Seed } from "../../kit/im
 import { seedMaildir } from "../../kit/seed-maildir.ts";
 
 const { signal } = new AbortController();
-const PATIENCE = { attempts: 6, firstDelayMs: 2 };
+/** A server that works for many lanes at once commits late. */
+const PATIENCE = { attempts: 6, firstDelayMs: 2, settleMs: 500 };
 
 /** A folder with twins (one with another flag and date), flags, a keyword, dots and 8-bit; and one below another. */
 export function* smallMail(): Generator<Seed> {
