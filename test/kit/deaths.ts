@@ -28,28 +28,32 @@ export function deathsAtEdges(steps: readonly string[]): Death[] {
 }
 
 /**
- * So many deaths: one edge of each weighty kind, then one of every other, then further steps; which ones, and whether whole
- * or torn, is the seed's choice.
+ * So many deaths: before one edge of each weighty kind; then in the middle of one of each, and before an edge of every other
+ * kind; then further ones. Which, is the seed's choice.
  */
 export function drawDeaths(steps: readonly string[], many: number, random: Random): Death[] {
   const kinds = [...kindsOf(steps)];
-  const weighty = kinds.filter(([kind]) => WEIGHTY.test(kind));
-  const others = kinds.filter(([kind]) => !WEIGHTY.test(kind));
-  const edges = [...shuffled(weighty, random), ...shuffled(others, random)].map((kind) => random.pick(edgesOf(kind)));
-  const further = shuffled(
-    everyDeath(steps).filter(({ torn }) => torn !== true),
-    random,
-  );
-  const drawn = new Map([...edges, ...further].map((death) => [`${death.kind}/${death.nth}`, death]));
-  return [...drawn.values()]
-    .slice(0, many)
-    .map((death) => (isDivisible(death.kind) && random.chance(0.5) ? { ...death, torn: true } : death));
+  const isWeighty = ([kind]: Kind): boolean => WEIGHTY.test(kind);
+  const edge = (kind: Kind): Death => random.pick(edgesOf(kind));
+  const torn = kinds
+    .filter((kind) => isWeighty(kind) && isDivisible(kind[0]))
+    .map((kind) => ({ ...edge(kind), torn: true }));
+  const others = kinds.filter((kind) => !isWeighty(kind)).map(edge);
+  const drawn = [
+    ...shuffled(kinds.filter(isWeighty).map(edge), random),
+    ...shuffled([...torn, ...others], random),
+    ...shuffled(everyDeath(steps), random),
+  ];
+  return [...new Map(drawn.map((death) => [JSON.stringify(death), death])).values()].slice(0, many);
 }
 
 export function shuffled<T>(items: readonly T[], random: Random): T[] {
   const left = [...items];
   return Array.from(items, () => left.splice(random.upTo(left.length), 1)).flat();
 }
+
+/** A kind of step, and how many there are of it. */
+type Kind = readonly [kind: string, many: number];
 
 /** How many steps there are of each kind. */
 function kindsOf(steps: readonly string[]): Map<string, number> {
@@ -58,6 +62,6 @@ function kindsOf(steps: readonly string[]): Map<string, number> {
   return many;
 }
 
-function edgesOf([kind, many]: readonly [kind: string, many: number]): Death[] {
+function edgesOf([kind, many]: Kind): Death[] {
   return [...new Set([1, (many >> 1) + 1, many])].map((nth) => ({ kind, nth }));
 }
