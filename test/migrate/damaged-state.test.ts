@@ -2,7 +2,8 @@
 // those that came meanwhile.
 //
 // mutation: src/migrate/pass.ts: "number === 1 && !fresh && ledger.clean && ledger" -> "number === 1 && !fresh && ledger"
-// mutation: src/migrate/ledger-folder.ts: "if (line === undefined) state.closedRun = undefined;" -> ""
+// mutation: src/core/lines.ts: "return crc32(line.subarray(PREFIX)) === claimed;" -> "return true;"
+// mutation: src/migrate/pass.ts: "certainlyEmpty ? Promise.resolve(NO_CANDIDATES) : look();" -> "Promise.resolve(NO_CANDIDATES);"
 
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
