@@ -9,7 +9,15 @@ export default defineConfig({
     maxWorkers: 2,
     globalSetup: "test/kit/counts-setup.ts",
     projects: [
-      { test: { name: "unit", include: ["test/**/*.test.ts"], exclude: SERVER_TESTS, testTimeout: 60_000 } },
+      {
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: SERVER_TESTS,
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+        },
+      },
       // Against real Dovecot processes and real commands, which share two cores.
       ...(withoutServers
         ? []

@@ -137,6 +137,10 @@ class JournalFolder implements FolderLedger {
     return state === "none" ? undefined : new KnownRow(this.#state, this.#store, row, state, origin.id);
   }
 
+  relist(): void {
+    this.#state.relist();
+  }
+
   listedAll(source: FolderPath, generation: string): void {
     const { scopes } = this.#state;
     scopes.listAll(scopes.find(source, generation, true));

@@ -65,6 +65,10 @@ export class Scopes {
     if (entry !== undefined) entry.listedAll = true;
   }
 
+  unlistAll(): void {
+    for (const entry of this.#scopes) entry.listedAll = false;
+  }
+
   /** Every origin that this pair has now was looked up. */
   isListed(scope: number): boolean {
     return this.#scopes[scope]?.listedAll ?? false;

@@ -154,6 +154,15 @@ export class LedgerState {
     return table.unlisted > 0 || scopes.generationsOf(scopes.folderOf(own)) > 1;
   }
 
+  /** Nothing counts as met any more. */
+  relist(): void {
+    for (let row = 0; row < this.table.count; row++) this.table.mark(row, BIT.listed, false);
+    this.scopes.unlistAll();
+    // The index leaves out what was met.
+    this.#keys = undefined;
+    this.#dropped.clear();
+  }
+
   /** Reserves the row whose record this origin may take over; -1 when there is none. */
   take(origin: Origin, key: string): number {
     const { table, scopes } = this;

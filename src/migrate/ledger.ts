@@ -67,6 +67,8 @@ export interface FolderLedger extends AsyncDisposable {
   begin(sinkGeneration: string): Promise<void>;
   /** Looks an origin up, and marks it as listed in this run. */
   find(origin: Origin): Known | undefined;
+  /** Another pass lists everything anew: what was met by an earlier one may be gone by now (UIDLs that change within a run). */
+  relist(): void;
   /** Says that every origin that this source folder has now went through `find`. */
   listedAll(source: FolderPath, generation: string): void;
   /**

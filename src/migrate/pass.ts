@@ -35,6 +35,7 @@ export async function pass(
     (options.recheck === true || (ledger.sinkGeneration !== undefined && ledger.sinkGeneration !== folder.generation));
   if (fresh) await ledger.forget();
   ledger.unclaim();
+  if (number > 1) ledger.relist();
   const trusted = number === 1 && !fresh && ledger.clean && ledger.sinkGeneration === folder.generation;
   const certainlyEmpty = number === 1 && folder.created && ledger.size === 0;
   // What lies below the position was looked at for those source folders alone that had been read by then.

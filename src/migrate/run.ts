@@ -216,13 +216,14 @@ async function runLanes(
   const broken = new AbortController();
   const lane: RunContext = { ...context, soft: AbortSignal.any([context.soft, broken.signal]) };
   setMaxListeners(0, lane.soft);
-  const results: FolderResult[] = [];
+  // In the order of the folders, whichever lane is done first.
+  const results = new Array<FolderResult | undefined>(groups.length);
   let failure: unknown;
-  for (const group of groups)
+  for (const [at, group] of groups.entries())
     void lanes.add(async () => {
       if (lane.soft.aborted) return;
       try {
-        results.push(await work(lane, group));
+        results[at] = await work(lane, group);
       } catch (error) {
         failure ??= error;
         broken.abort();
@@ -230,7 +231,7 @@ async function runLanes(
     });
   await lanes.onIdle();
   if (failure !== undefined) throw failure;
-  return results;
+  return results.filter((result) => result !== undefined);
 }
 
 function summarise(tally: RunTally, outcome: RunSummary["outcome"], seconds: number, error?: MailError): RunSummary {

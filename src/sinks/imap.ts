@@ -24,7 +24,7 @@ import type { Copy, FolderPlan, Receipt, Sink, SinkFolder } from "./sink.ts";
 
 const DEFAULT_FOLDERS = 3;
 /** Appends in flight; the engine bounds their octets, and the appender those on the wire. */
-const WRITES = 2048;
+const WRITES = 1024;
 /** Names that no server has a reason to refuse; Dovecot repeats those with control characters in words that break its answer. */
 function isPlain(name: string, path: FolderPath): boolean {
   return (

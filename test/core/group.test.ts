@@ -112,6 +112,6 @@ describe("a group commit", () => {
     const group = new GroupCommit<number, number>(async (items) => items.map((value) => ({ value })), { maxItems: 64 });
     const started = performance.now();
     await Promise.all(Array.from({ length: 100_000 }, (_, i) => group.add(i)));
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(performance.now() - started).toBeLessThan(60_000);
   });
 });

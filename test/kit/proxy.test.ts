@@ -60,7 +60,7 @@ describe("the proxy", () => {
     expect((await drain(socket)).bytes).toHaveLength(50);
     const took = performance.now() - begun;
     expect(took).toBeGreaterThanOrEqual(59);
-    expect(took).toBeLessThan(1000);
+    expect(took).toBeLessThan(2900);
   });
 
   it.each(["up", "down"] as const)("cuts after exactly the octets it was told, %s", async (direction) => {

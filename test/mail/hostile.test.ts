@@ -38,5 +38,5 @@ for (const [what, filling] of Object.entries(FILLINGS))
     await drain(toCrlf(once(text)));
     await drain(toLf(once(text)));
     // Quadratic, each of these would take from minutes to hours.
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(performance.now() - started).toBeLessThan(60_000);
   });

@@ -108,7 +108,7 @@ describe("a record is taken over", () => {
     const started = performance.now();
     await Promise.all(ids.map((id) => folder.adopt(origin(id, "8"), same.key)));
     // Quadratic, it would take minutes.
-    expect(performance.now() - started).toBeLessThan(15_000);
+    expect(performance.now() - started).toBeLessThan(60_000);
     expect(folder.size).toBe(count);
   });
 });

@@ -147,7 +147,7 @@ for (const { name, verb, target } of WAYS)
       state = join(root, `state${users++}`);
       const from = await account();
       const to = await target();
-      for (const share of [0.2, 0.3]) {
+      for (const share of [0.2, 0.1]) {
         const cut = await ferry([verb, url(from), to.endpoint], afterCopied(MESSAGES * share));
         expect(cut.killed).toBe(true);
       }

