@@ -40,7 +40,7 @@ it("names every field of the events and of what they hold", async () => {
     });
   const fields = [
     ...fieldsOf(`${await text("src/migrate/events.ts")}\n\n`, "FolderSummary", "RunSummary", "MigrationEvent"),
-    ...fieldsOf(await text("src/migrate/verify.ts"), "VerifyFinding", "VerifyFolderResult", "VerifySummary"),
+    ...fieldsOf(await text("src/migrate/verify-result.ts"), "VerifyFinding", "VerifyFolderResult", "VerifySummary"),
     ...fieldsOf(await text("src/mail/model.ts"), "Folder", "Received", "Traits", "Origin", "Entry"),
     ...fieldsOf(await text("src/mail/fidelity.ts"), "Loss"),
   ];
@@ -57,7 +57,7 @@ it("names every word of a disposition, a finding, a loss and an error", async ()
   };
   const all = [
     ...DISPOSITIONS,
-    ...(await words("src/migrate/verify.ts", /VerifyFinding \{\s*readonly kind: ([^;]+);/)),
+    ...(await words("src/migrate/verify-result.ts", /VerifyFinding \{\s*readonly kind: ([^;]+);/)),
     ...(await words("src/mail/fidelity.ts", /type Loss =([^;]*;[^;]*;)/)),
     ...(await words("src/core/errors.ts", /type ErrorCode =([^;]+);/)),
   ];
