@@ -100,6 +100,9 @@ class Search {
   /** Copies that cannot be read: deleted by somebody since, or damaged. They are no copy of anything. */
   readonly #gone = new Set<number>();
   claimed = 0;
+  /** Searches under way, and those of them that would only find a copy with another date. */
+  #active = 0;
+  #waiting: (() => void)[] = [];
 
   constructor(folder: SinkFolder, ledger: FolderLedger, table: CopyTable) {
     this.#folder = folder;
@@ -108,6 +111,29 @@ class Search {
   }
 
   async find(body: Body, traits: Traits, signal: AbortSignal): Promise<Found | undefined> {
+    this.#active++;
+    try {
+      return await this.#seek(body, traits, signal);
+    } finally {
+      this.#active--;
+      this.#goOn();
+    }
+  }
+
+  /** Whoever finds his own date comes first: of twins with several dates each gets his, if they are looked for together. */
+  #lastTurn(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.#goOn();
+    });
+  }
+
+  #goOn(): void {
+    if (this.#waiting.length === 0 || this.#waiting.length < this.#active) return;
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  async #seek(body: Body, traits: Traits, signal: AbortSignal): Promise<Found | undefined> {
     const messageId = hashOf(messageIdOf(body.head));
     const sizes = plausibleSizes(body.shape);
     const others: number[] = [];
@@ -119,8 +145,9 @@ class Search {
           else if (this.#claim(row)) return this.#found(row, true);
         }
     // Flags can be mended afterwards, a date cannot.
-    for (const row of [...others.filter((each) => this.#hasDateOf(each, traits)), ...others])
-      if (this.#claim(row)) return this.#found(row, true);
+    for (const row of others) if (this.#hasDateOf(row, traits) && this.#claim(row)) return this.#found(row, true);
+    if (others.length > 0) await this.#lastTurn();
+    for (const row of others) if (this.#claim(row)) return this.#found(row, true);
     const { received } = traits;
     if (!body.shape.hasNul || messageId === NO_ID || received === undefined) return undefined;
     // No server gives a NUL back as it was sent, so bytes can prove nothing: Message-ID and date must do.
