@@ -1,6 +1,7 @@
 // A Maildir++ as a sink: an archive of our own, or a Maildir that another program filled.
 
 import { randomUUID } from "node:crypto";
+import { statSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { ensureDirectory, syncDirectory } from "../core/files.ts";
@@ -101,7 +102,7 @@ export async function openMaildirSink(options: { readonly path: string }, signal
       }
       const path = directory === "" ? root : join(root, directory);
       const made = await makeFolder(path, directory === "");
-      const inode = await inodeOf(path);
+      const inode = inodeOf(path);
       if ((inodes.get(inode) ?? directory) !== directory) {
         // A link, or a file system to which two names are one: no two folders share a directory.
         names.refuse(folder.path, directory);
@@ -109,8 +110,8 @@ export async function openMaildirSink(options: { readonly path: string }, signal
         continue;
       }
       await remember(folder, directory);
-      await sweepTmp(path);
-      const mail = await openMailFolder(toBytes(path), toBytes(join(home, "traits", `${made.id}.jsonl`)));
+      if (!made.fresh) await sweepTmp(path);
+      const mail = await openMailFolder(toBytes(path), toBytes(join(home, "traits", `${made.id}.jsonl`)), made.fresh);
       const created = directory === "" ? rootMade : made.created;
       const sink = folderSink(plan, { id: made.id, created }, mail, gathered);
       opened.set(directory, { sink, isMail: true });
@@ -173,8 +174,8 @@ async function demandMaildir(root: string): Promise<string | undefined> {
   );
 }
 
-async function inodeOf(path: string): Promise<string> {
-  const { dev, ino } = await stat(path, { bigint: true });
+function inodeOf(path: string): string {
+  const { dev, ino } = statSync(path, { bigint: true });
   return `${dev}:${ino}`;
 }
 

@@ -1,6 +1,6 @@
 // Putting messages into a Maildir: written to tmp, made durable together, renamed into cur together.
 
-import { closeSync, fdatasync, fdatasyncSync, fsyncSync, openSync, renameSync } from "node:fs";
+import { fdatasync, fdatasyncSync, renameSync } from "node:fs";
 import { rename, unlink } from "node:fs/promises";
 import { promisify } from "node:util";
 import { syncDirectory } from "../../core/files.ts";
@@ -54,9 +54,11 @@ export function delivery(): Delivery {
     async deliverAll(folder, messages, signal) {
       const fates = new Array<Fate<string>>(messages.length);
       const written: { readonly at: number; readonly item: Written }[] = [];
+      const unlettered = await giveLetters(folder, messages);
       for (const [at, message] of messages.entries())
         try {
           signal.throwIfAborted();
+          if (unlettered !== undefined && lacksLetters(folder, message)) throw unlettered;
           const item = write(folder, message, signal);
           written.push({ at, item: item instanceof Promise ? await item : item });
         } catch (error) {
@@ -68,6 +70,23 @@ export function delivery(): Delivery {
     },
     idle: () => group.idle(),
   };
+}
+
+/** Gives letters to the keywords of all of them, so that the table is written once and not for each. Why it cannot be, if so. */
+async function giveLetters(folder: MailFolder, messages: readonly Message[]): Promise<unknown> {
+  const lacking = messages.filter((message) => lacksLetters(folder, message));
+  if (lacking.length === 0) return undefined;
+  try {
+    await folder.keywords.ensure(lacking.flatMap(({ traits }) => [...traits.keywords]));
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+function lacksLetters({ keywords }: MailFolder, { traits }: Message): boolean {
+  for (const keyword of traits.keywords) if (keywords.letterOf(keyword) === undefined) return true;
+  return false;
 }
 
 /** The file in tmp, complete but not yet durable. It stays open for the fsync. */
@@ -104,7 +123,7 @@ const pace = new Pace();
 async function commit(batch: readonly Written[]): Promise<readonly Fate<string>[]> {
   const failed = new Map<Written, unknown>();
   const standing = (): readonly Written[] => (failed.size === 0 ? batch : batch.filter((item) => !failed.has(item)));
-  const isInstant = await syncFiles(batch, failed);
+  await syncFiles(batch, failed);
   for (const folder of new Set(batch.filter(({ extra }) => extra !== undefined).map((item) => item.folder))) {
     const mine = standing().filter((item) => item.folder === folder);
     const records = mine.flatMap(({ base, extra }) => (extra === undefined ? [] : [{ base, extra }]));
@@ -144,8 +163,7 @@ async function commit(batch: readonly Written[]): Promise<readonly Fate<string>[
   await each([...folders], async (folder) => {
     const path = `${showBytes(folder.directory)}/cur`;
     try {
-      if (isInstant) syncDirectoryNow(path);
-      else await syncDirectory(path);
+      await syncDirectory(path);
     } catch (error) {
       const failure = unknown(ioError(`cannot make ${path} durable`, error));
       for (const item of standing()) if (item.folder === folder) failed.set(item, failure);
@@ -156,9 +174,9 @@ async function commit(batch: readonly Written[]): Promise<readonly Fate<string>[
 
 /**
  * Makes the files durable and closes them. One after the other as long as that takes no time, which is so in memory; else some at
- * once, by the thread pool. True when it took no time.
+ * once, by the thread pool.
  */
-async function syncFiles(batch: readonly Written[], failed: Map<Written, unknown>): Promise<boolean> {
+async function syncFiles(batch: readonly Written[], failed: Map<Written, unknown>): Promise<void> {
   const fail = (item: Written, error: unknown): void => {
     failed.set(item, ioError(`cannot make a message in ${showBytes(item.folder.directory)} durable`, error));
   };
@@ -185,7 +203,6 @@ async function syncFiles(batch: readonly Written[], failed: Map<Written, unknown
     }
     await close(item);
   });
-  return isInstant;
 }
 
 /** What is durable stays so, whatever closing says. */
@@ -194,15 +211,6 @@ function close({ file }: Written): void | Promise<void> {
     return file.close()?.catch(() => undefined);
   } catch {
     return undefined;
-  }
-}
-
-function syncDirectoryNow(path: string): void {
-  const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
 

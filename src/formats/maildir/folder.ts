@@ -1,10 +1,10 @@
 // One Maildir folder on disk: made durably, told from a later one of the same name, and opened with all that describes its mail.
 
 import { randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { lstat, mkdir, open, readdir, unlink } from "node:fs/promises";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { lstat, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { PRIVATE_DIRECTORY, PRIVATE_FILE, replaceFile, syncDirectory } from "../../core/files.ts";
+import { ensureDirectory, PRIVATE_FILE, replaceFile, syncDirectory } from "../../core/files.ts";
 import { mapOrdered } from "../../core/pool.ts";
 import { errno, ioError } from "../../mail/errors.ts";
 import type { Traits } from "../../mail/model.ts";
@@ -39,31 +39,30 @@ export function folderId(directory: BytePath): string | undefined {
 
 /**
  * Makes what is missing of a folder, durably, and gives its id; harmless when called again. `isRoot`: no `maildirfolder` file,
- * which is only for those below (Maildir++). `created`: there was no Maildir here before.
+ * which is only for those below (Maildir++). `created`: there was no Maildir here before; `fresh`: nor anything else of ours.
  */
-export async function makeFolder(path: string, isRoot: boolean): Promise<{ id: string; created: boolean }> {
+export async function makeFolder(
+  path: string,
+  isRoot: boolean,
+): Promise<{ readonly id: string; readonly created: boolean; readonly fresh: boolean }> {
   try {
-    const made = await Promise.all(["tmp", "new", "cur"].map((name) => makeDirectory(join(path, name))));
-    if (!isRoot) await touch(join(path, "maildirfolder"));
+    const made: boolean[] = [];
+    for (const name of ["tmp", "new", "cur"]) made.push(await ensureDirectory(join(path, name)));
+    if (!isRoot) touch(join(path, "maildirfolder"));
     const known = folderId(toBytes(path));
     const id = known ?? randomUUID();
     if (known === undefined) await replaceFile(join(path, ID_FILE), `${id}\n`);
     else if (made.includes(true)) await syncDirectory(path);
     if (made.includes(true)) await syncDirectory(join(path, ".."));
-    return { id, created: made[1] === true && made[2] === true };
+    const created = made[1] === true && made[2] === true;
+    return { id, created, fresh: created && known === undefined };
   } catch (error) {
     throw ioError(`cannot make the folder ${path}`, error);
   }
 }
 
-/** True when it was not there. */
-async function makeDirectory(path: string): Promise<boolean> {
-  return (await mkdir(path, { recursive: true, mode: PRIVATE_DIRECTORY })) !== undefined;
-}
-
-async function touch(path: string): Promise<void> {
-  const handle = await open(path, "a", PRIVATE_FILE);
-  await handle.close();
+function touch(path: string): void {
+  closeSync(openSync(path, "a", PRIVATE_FILE));
 }
 
 export interface FileInfo {
@@ -87,11 +86,18 @@ export interface MailFolder {
   traits(info: Pick<FileInfo, "file" | "mtimeMs">): Promise<Traits>;
 }
 
-/** Opens a folder. `traitsFile`: where its sidecar lies, or will. Nothing is made, and no file stays open. */
-export async function openMailFolder(directory: BytePath, traitsFile: BytePath | undefined): Promise<MailFolder> {
-  const table = keywordsOf(directory);
-  await table.load();
-  const sidecar = await openSidecar(traitsFile);
+/**
+ * Opens a folder. `traitsFile`: where its sidecar lies, or will. `fresh`: just made, so that there is nothing to read yet. Nothing
+ * is made, and no file stays open.
+ */
+export async function openMailFolder(
+  directory: BytePath,
+  traitsFile: BytePath | undefined,
+  fresh = false,
+): Promise<MailFolder> {
+  const table = keywordsOf(directory, fresh);
+  if (!fresh) await table.load();
+  const sidecar = await openSidecar(traitsFile, fresh);
   const keywords = traitsFile === undefined ? table : noted(table, sidecar);
   const locator = locatorOf(directory);
   const stores = { keywords, sidecar };

@@ -1,8 +1,9 @@
 // dovecot-keywords: which keyword each of the 26 letters a to z stands for in one folder.
 
-import { open, readFile, rename, stat, unlink } from "node:fs/promises";
+import { closeSync, fstatSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
+import { stat, unlink } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { PRIVATE_FILE, syncDirectory } from "../../core/files.ts";
+import { PRIVATE_FILE, syncDirectory, writeDurably } from "../../core/files.ts";
 import { errno, ioError, MailError } from "../../mail/errors.ts";
 import { messageFiles } from "./listing.ts";
 import { parseFileName } from "./names.ts";
@@ -34,12 +35,13 @@ export interface Keywords {
   ensure(keywords: Iterable<string>): Promise<void>;
 }
 
-export function keywordsOf(folder: BytePath): Keywords {
+/** `fresh`: the folder was just made, and no file in it has a letter yet. */
+export function keywordsOf(folder: BytePath, fresh = false): Keywords {
   const path = `${folder}/${FILE}`;
   let names: (string | undefined)[] = [];
   let letters = new Map<string, string>();
   let stamp = "";
-  let used: Set<string> | undefined;
+  let used: Set<string> | undefined = fresh ? new Set() : undefined;
   let running: Promise<void> = Promise.resolve();
   const waiting = new Set<string>();
 
@@ -52,10 +54,9 @@ export function keywordsOf(folder: BytePath): Keywords {
   };
   const load = async (): Promise<void> => {
     try {
-      const { mtimeMs, size, ino } = await stat(fsPath(path));
-      const now = `${mtimeMs} ${size} ${ino}`;
+      const now = stampOf(statSync(fsPath(path)));
       if (now === stamp) return;
-      take(parse(await readFile(fsPath(path), "utf8")));
+      take(parse(readFileSync(fsPath(path), "utf8")));
       stamp = now;
     } catch (error) {
       if (errno(error) !== "ENOENT") throw ioError(`cannot read ${showBytes(path)}`, error);
@@ -67,13 +68,12 @@ export function keywordsOf(folder: BytePath): Keywords {
     [...keywords].filter((keyword) => ATOM.test(keyword) && !letters.has(keyword.toLowerCase()));
 
   const extend = async (keywords: readonly string[]): Promise<void> => {
-    await load();
-    if (missing(keywords).length === 0 || full(names)) return;
     used ??= await lettersInUse(folder);
-    const handle = await lock(`${path}.lock`);
+    const fd = await lock(`${path}.lock`);
     let done = false;
     try {
       await load();
+      if (missing(keywords).length === 0 || full(names)) return;
       const table = [...names];
       for (const keyword of missing(keywords)) {
         if (table.some((name) => name?.toLowerCase() === keyword.toLowerCase())) continue;
@@ -84,16 +84,17 @@ export function keywordsOf(folder: BytePath): Keywords {
         }
       }
       const lines = table.map((name, i) => (name === undefined ? "" : `${i} ${name}\n`));
-      await handle.writeFile(lines.join(""));
-      await handle.sync();
-      await rename(fsPath(`${path}.lock`), fsPath(path));
+      await writeDurably(fd, lines.join(""));
+      const written = stampOf(fstatSync(fd));
+      renameSync(fsPath(`${path}.lock`), fsPath(path));
       done = true;
       await syncDirectory(showBytes(folder));
+      take(table);
+      stamp = written;
     } finally {
-      await handle.close();
+      closeSync(fd);
       if (!done) await unlink(fsPath(`${path}.lock`)).catch(() => undefined);
     }
-    await load();
   };
 
   return {
@@ -117,6 +118,19 @@ export function keywordsOf(folder: BytePath): Keywords {
       }
     },
   };
+}
+
+/** What changes with the file: each writing of it is another file. */
+function stampOf({
+  mtimeMs,
+  size,
+  ino,
+}: {
+  readonly mtimeMs: number;
+  readonly size: number;
+  readonly ino: number;
+}): string {
+  return `${mtimeMs} ${size} ${ino}`;
 }
 
 function full(names: readonly (string | undefined)[]): boolean {
@@ -143,11 +157,11 @@ async function lettersInUse(folder: BytePath): Promise<Set<string>> {
 }
 
 /** Dovecot's dotlock: whoever creates it writes the new file into it and renames it into place. */
-async function lock(path: BytePath): Promise<Awaited<ReturnType<typeof open>>> {
+async function lock(path: BytePath): Promise<number> {
   const until = performance.now() + LOCK_WAIT_MS;
   for (;;) {
     try {
-      return await open(fsPath(path), "wx", PRIVATE_FILE);
+      return openSync(fsPath(path), "wx", PRIVATE_FILE);
     } catch (error) {
       if (errno(error) !== "EEXIST") throw error;
     }

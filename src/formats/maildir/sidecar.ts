@@ -1,7 +1,7 @@
 // What file names cannot hold of a folder's messages (labels, the 27th keyword, odd dates): an append-only JSON-lines journal.
 
-import { type FileHandle, open } from "node:fs/promises";
-import { PRIVATE_FILE } from "../../core/files.ts";
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { appendToFile } from "../../core/files.ts";
 import { frame, unframe } from "../../core/lines.ts";
 import { errno, ioError } from "../../mail/errors.ts";
 import { type CompactIndex, compactIndex } from "./compact-index.ts";
@@ -44,14 +44,15 @@ function keepBlock(owner: object, block: Block): void {
 }
 
 /**
- * Opens a folder's journal; a missing file is an empty one, and so is no path at all (then nothing can be put). A line that cannot
+ * Opens a folder's journal; a missing file is an empty one (`fresh`: it is known to be missing), and so is no path at all (then
+ * nothing can be put). A line that cannot
  * be read (a torn last one, after a power cut) is passed over: its message never counted as stored. Memory: 24 octets a
  * record; no file stays open.
  */
-export async function openSidecar(path: BytePath | undefined): Promise<Sidecar> {
+export async function openSidecar(path: BytePath | undefined, fresh = false): Promise<Sidecar> {
   const index = compactIndex();
   const owner = {};
-  let { end, torn } = path === undefined ? { end: 0, torn: false } : await load(path, index);
+  let { end, torn } = path === undefined || fresh ? { end: 0, torn: false } : await load(path, index);
   let turn: Promise<void> = Promise.resolve();
 
   const readAt = async (at: number, length: number): Promise<Buffer> => {
@@ -88,17 +89,16 @@ export async function openSidecar(path: BytePath | undefined): Promise<Sidecar> 
       text += line;
       length += Buffer.byteLength(line);
     }
-    const handle = await open(fsPath(path), "a", PRIVATE_FILE);
     try {
-      await handle.appendFile(text);
-      await handle.datasync();
+      await appendToFile(fsPath(path), text);
     } catch (error) {
       // Part of it may be there: what comes next begins on a line of its own.
       torn = true;
-      end = (await handle.stat()).size;
+      end = await stat(fsPath(path)).then(
+        ({ size }) => size,
+        () => end,
+      );
       throw error;
-    } finally {
-      await handle.close();
     }
     torn = false;
     end += length;
