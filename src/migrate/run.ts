@@ -219,7 +219,11 @@ async function runLanes(
   // In the order of the folders, whichever lane is done first.
   const results = new Array<FolderResult | undefined>(groups.length);
   let failure: unknown;
-  for (const [at, group] of groups.entries())
+  // The largest first: begun last, it would go on alone when all others are done.
+  const size = (group: readonly FolderJob[]): number =>
+    group.reduce((sum, { folder: { messages = 0 } }) => sum + messages, 0);
+  const order = [...groups.entries()].sort(([, a], [, b]) => size(b) - size(a));
+  for (const [at, group] of order)
     void lanes.add(async () => {
       if (lane.soft.aborted) return;
       try {

@@ -1,4 +1,4 @@
-// Whole messages by UID, in batches with two on their way at once; every UID that was asked for is accounted.
+// Whole messages by UID, in batches with several on their way at once; every UID that was asked for is accounted.
 
 import { MailError } from "../../mail/errors.ts";
 import { CHANNEL_BYTES, Channel } from "./channel.ts";
@@ -8,10 +8,13 @@ import { bodyListener, type FetchRow, fetchAll, ROW_ITEMS } from "./fetch.ts";
 import type { Tagged } from "./parse.ts";
 import { uidSet } from "./syntax.ts";
 
-/** Messages and announced octets of one UID FETCH. Two are on their way, so the wire is never idle for a round trip. */
-const BATCH_MESSAGES = 250;
-const BATCH_BYTES = 2 * 1024 * 1024;
-const IN_FLIGHT = 2;
+/**
+ * Messages and announced octets of one UID FETCH. Several are on their way, and the next one is sent as soon as one is answered, so
+ * that the wire is never idle for a round trip.
+ */
+const BATCH_MESSAGES = 125;
+const BATCH_BYTES = 1024 * 1024;
+const IN_FLIGHT = 6;
 
 export interface Wanted {
   readonly uids: Uint32Array;
@@ -106,7 +109,11 @@ export async function* fetchBodies(
       if (uid !== undefined) broken(uid);
     };
     connection.run(`UID FETCH ${set} (${ROW_ITEMS} BODY.PEEK[])`, { ...listener, lost }).then(
-      (answer) => channel.push({ batch, answer }, 0),
+      (answer) => {
+        // Before anybody has taken what came: the wire is not to be idle meanwhile.
+        start();
+        channel.push({ batch, answer }, 0);
+      },
       (error: unknown) => channel.fail(error),
     );
   };
@@ -129,7 +136,6 @@ export async function* fetchBodies(
         if (refusal !== undefined) throw refusal;
         batches.splice(batches.indexOf(item.batch), 1);
         missing.push(...item.batch.pending);
-        start();
       }
     }
     for (const uid of missing) {
