@@ -30,9 +30,9 @@ export interface Body extends AsyncDisposable {
 /**
  * Reads a content to its end. A body larger than MEMORY_LIMIT goes to a file (mode 0600) in `directory`, which is made when
  * first needed and whose file is removed when the body is disposed. Throws what the content throws, and MailError io/quota
- * when the file cannot be written; nothing stays behind in either case.
+ * when the file cannot be written; nothing stays behind in either case. `keepsFolded` as for `stageBytes`.
  */
-export async function stage(content: AsyncIterable<Uint8Array>, directory: string): Promise<Body> {
+export async function stage(content: AsyncIterable<Uint8Array>, directory: string, keepsFolded = false): Promise<Body> {
   const hasher = new KeyHasher();
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -40,7 +40,6 @@ export async function stage(content: AsyncIterable<Uint8Array>, directory: strin
   try {
     for await (const chunk of content) {
       if (chunk.length === 0) continue;
-      hasher.update(chunk);
       if (file === undefined && size + chunk.length <= MEMORY_LIMIT) {
         chunks.push(chunk);
         size += chunk.length;
@@ -52,10 +51,12 @@ export async function stage(content: AsyncIterable<Uint8Array>, directory: strin
           const path = join(directory, `${randomUUID()}.part`);
           file = { handle: await open(path, "wx", 0o600), path, written: 0 };
           await writeAll(file, Buffer.concat(chunks));
+          for (const earlier of chunks) hasher.update(earlier);
           // The head is filled up whatever the chunks: a header may come in one piece with megabytes of body. A copy, since a
           // view would keep the whole chunk in memory.
           chunks.push(Buffer.from(chunk.subarray(0, MEMORY_LIMIT - size)));
         }
+        hasher.update(chunk);
         await writeAll(file, chunk);
       } catch (error) {
         throw ioError(`cannot stage a message in ${directory}`, error);
@@ -65,9 +66,9 @@ export async function stage(content: AsyncIterable<Uint8Array>, directory: strin
     if (file !== undefined) await discard(file);
     throw error;
   }
-  const { key, shape } = hasher.digest();
   const head = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
-  if (file === undefined) return held({ key, shape }, head);
+  if (file === undefined) return stageBytes(head, keepsFolded);
+  const { key, shape } = hasher.digest();
   const staged = file;
   await staged.handle.close();
   let gone = false;
@@ -89,8 +90,7 @@ export async function stage(content: AsyncIterable<Uint8Array>, directory: strin
  * `keepsFolded`: the form with LF line ends, which hashing makes, is held too.
  */
 export function stageBytes(bytes: Uint8Array, keepsFolded: boolean): Body {
-  const { key, shape, folded } = keyOfBytes(bytes);
-  return held(keepsFolded && folded !== undefined ? { key, shape, folded } : { key, shape }, bytes);
+  return held(keyOfBytes(bytes, keepsFolded), bytes);
 }
 
 /** Made for every message: a method with a computed name in the literal would cost more than the hashing of most mail. */

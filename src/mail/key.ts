@@ -1,6 +1,7 @@
 // The content key and the shape of a message, taken while its bytes stream by.
 
 import { createHash } from "node:crypto";
+import { count, foldInto } from "./fold.ts";
 
 /**
  * SHA-256 (lower-case hex) of the bytes with every run of CR before LF folded to LF and a missing last newline added (never
@@ -46,6 +47,9 @@ export function plausibleSizes(shape: Shape): ReadonlySet<number> {
 
 const CR = 13;
 const LF = 10;
+/** Octets that are folded at once; what is written here is hashed before anybody else writes. */
+const WINDOW = 64 * 1024;
+const scratch = Buffer.allocUnsafeSlow(WINDOW);
 
 export class KeyHasher {
   readonly #hash = createHash("sha256");
@@ -84,21 +88,39 @@ export class KeyHasher {
     this.#pendingCr = buffer.length - end;
 
     const body = buffer.subarray(start, end);
-    for (let at = body.indexOf(LF); at !== -1; at = body.indexOf(LF, at + 1)) this.#lines++;
     if (!body.includes(CR)) {
+      this.#lines += count(body, LF);
       this.#hash.update(body);
       return;
     }
-    const text = body.toString("latin1");
-    let folded = text.replaceAll("\r\n", "\n");
-    const pairs = text.length - folded.length;
-    this.#crlf += pairs;
-    if (folded.includes("\r")) {
-      for (let at = folded.indexOf("\r"); at !== -1; at = folded.indexOf("\r", at + 1)) this.#strayCr++;
-      // The look back keeps this linear where a long run of CR has no LF behind it.
-      folded = folded.replace(/(?<!\r)\r+\n/g, "\n");
+    for (let from = 0; from < body.length; ) {
+      let to = Math.min(from + WINDOW, body.length);
+      // A run of CR is folded with what is behind it, or not at all.
+      while (to < body.length && to > from && body[to - 1] === CR) to--;
+      from = to === from ? this.#skipRun(body, from) : this.#fold(body.subarray(from, to), to);
     }
-    this.#hash.update(folded, "latin1");
+  }
+
+  /** One window. Gives back where the next begins. */
+  #fold(window: Buffer, next: number): number {
+    const { length, lines, crlf, doubled } = foldInto(scratch, window);
+    const folded = scratch.subarray(0, length);
+    this.#lines += lines;
+    this.#crlf += crlf;
+    this.#strayCr += doubled + count(folded, CR);
+    this.#hash.update(folded);
+    return next;
+  }
+
+  /** A run of CR that is longer than a window; something else stands behind it. Gives back where that is. */
+  #skipRun(body: Buffer, from: number): number {
+    let to = from;
+    while (body[to] === CR) to++;
+    const isFolded = body[to] === LF;
+    if (isFolded) this.#crlf++;
+    else this.#hash.update(body.subarray(from, to));
+    this.#strayCr += to - from - (isFolded ? 1 : 0);
+    return to;
   }
 
   /** Call once, after the last update. */
@@ -122,22 +144,24 @@ export class KeyHasher {
 
 /**
  * The same for a content that is in memory, in one look. `folded`: its form with LF line ends, where that can be undone exactly
- * and is another.
+ * and is another; only where it is asked for.
  */
-export function keyOfBytes(bytes: Uint8Array): { key: ContentKey; shape: Shape; folded?: Uint8Array } {
+export function keyOfBytes(
+  bytes: Uint8Array,
+  keepsFolded = true,
+): { key: ContentKey; shape: Shape; folded?: Uint8Array } {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const text = buffer.toString("latin1");
-  const unixText = text.replaceAll("\r\n", "\n");
-  const crlf = text.length - unixText.length;
   // Line ends of several kinds are rare, and KeyHasher knows them all.
-  if (crlf === 0 || unixText.includes("\r") || text.charCodeAt(text.length - 1) !== LF) return keyOfOdd(buffer);
-  const folded = Buffer.allocUnsafe(unixText.length);
-  folded.write(unixText, "latin1");
-  let lines = 0;
-  for (let at = folded.indexOf(LF); at !== -1; at = folded.indexOf(LF, at + 1)) lines++;
+  if (buffer[buffer.length - 1] !== LF || buffer[buffer.length - 2] !== CR) return keyOfOdd(buffer);
+  const isSmall = buffer.length <= WINDOW;
+  if (!keepsFolded && !isSmall) return keyOfOdd(buffer);
+  const space = keepsFolded ? Buffer.allocUnsafe(buffer.length) : scratch;
+  const { length, lines, crlf, doubled } = foldInto(space, buffer);
+  const folded = space.subarray(0, length);
+  if (doubled > 0 || folded.includes(CR)) return keyOfOdd(buffer);
   const key = createHash("sha256").update(folded).digest("hex") as ContentKey;
   const shape = { size: buffer.length, lines, crlf, strayCr: 0, hasNul: buffer.includes(0), finalNewline: true };
-  return { key, shape, ...(reversible(shape) ? { folded } : {}) };
+  return { key, shape, ...(keepsFolded && reversible(shape) ? { folded } : {}) };
 }
 
 function keyOfOdd(bytes: Uint8Array): { key: ContentKey; shape: Shape } {

@@ -1,5 +1,6 @@
 // Line ends, changed only where a format forces it, as streams of chunks.
 
+import { foldInto } from "./fold.ts";
 import { reversible, type Shape } from "./key.ts";
 
 const CR = 13;
@@ -49,7 +50,11 @@ export async function* toLf(content: AsyncIterable<Uint8Array>): AsyncGenerator<
     heldCr = buffer[buffer.length - 1] === CR;
     if (heldCr) buffer = buffer.subarray(0, buffer.length - 1);
     if (buffer.length === 0) continue;
-    yield buffer.includes(CR) ? Buffer.from(buffer.toString("latin1").replaceAll("\r\n", "\n"), "latin1") : buffer;
+    if (!buffer.includes(CR)) yield buffer;
+    else {
+      const space = Buffer.allocUnsafe(buffer.length);
+      yield space.subarray(0, foldInto(space, buffer, 1).length);
+    }
   }
   if (heldCr) yield Buffer.from("\r");
 }

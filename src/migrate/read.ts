@@ -110,7 +110,9 @@ export async function readFolder(current: Pass, state: JobState): Promise<void> 
 function receive(current: Pass, state: JobState, incoming: Incoming): Promise<void> | undefined {
   const { context } = current;
   const { entry, bytes } = incoming;
-  const weight = Math.min(bytes?.length ?? entry.size ?? MEMORY_LIMIT, MEMORY_LIMIT) + MESSAGE_OVERHEAD;
+  const held = Math.min(bytes?.length ?? entry.size ?? MEMORY_LIMIT, MEMORY_LIMIT);
+  // With its folded form.
+  const weight = (context.sink.storesLf === true ? 2 * held : held) + MESSAGE_OVERHEAD;
   if (bytes === undefined || bytes.length > MEMORY_LIMIT) return receiveStream(current, state, incoming, weight);
   const releaseBytes = context.bytes.tryAcquire(weight);
   if (releaseBytes === undefined) return receiveStream(current, state, incoming, weight);
@@ -143,7 +145,9 @@ async function receiveStream(
     let body: Body;
     try {
       const isHeld = bytes !== undefined && bytes.length <= MEMORY_LIMIT;
-      body = isHeld ? stageBytes(bytes, context.sink.storesLf === true) : await stage(content, context.staging);
+      body = isHeld
+        ? stageBytes(bytes, context.sink.storesLf === true)
+        : await stage(content, context.staging, context.sink.storesLf);
     } catch (error) {
       release();
       await setAside(current, state, entry, undefined, error);

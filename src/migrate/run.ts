@@ -27,7 +27,7 @@ import { RunTally, sumOf } from "./tally.ts";
 export type { RunOptions } from "./context.ts";
 
 /** Octets of messages in flight, over all lanes. */
-const BYTES_IN_FLIGHT = 32 << 20;
+const BYTES_IN_FLIGHT = 16 << 20;
 
 export interface Run extends AsyncIterable<MigrationEvent> {
   /**
