@@ -4,13 +4,14 @@
 //   // mutation: src/migrate/copy.ts: "text that is there once" -> "what takes its place" (tests: "part of a test's name")
 // The last part is optional. A change whose text is not there exactly once is a mistake in the list, and fails.
 //
-// Arguments: parts of the suites' file names; none means all.
+// Arguments: parts of the suites' file names; none means all. --lanes N: so many at once (default 2).
 
 import { spawn } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 
 interface Mutation {
   readonly suite: string;
@@ -24,7 +25,6 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const LINE = /^\/\/ mutation: (\S+): ("(?:[^"\\]|\\.)*") -> ("(?:[^"\\]|\\.)*")(?: \(tests: ("(?:[^"\\]|\\.)*")\))?$/;
 /** A mutant that hangs is noticed too. */
 const LIMIT_MS = 300_000;
-const LANES = 2;
 const COPIED = [
   "src",
   "test",
@@ -98,7 +98,9 @@ async function verdict(copy: string, mutation: Mutation): Promise<string | undef
   }
 }
 
-const parts = process.argv.slice(2);
+const { values, positionals: parts } = parseArgs({ options: { lanes: { type: "string" } }, allowPositionals: true });
+const lanes = Number(values.lanes ?? 2);
+if (!Number.isSafeInteger(lanes) || lanes < 1) throw new Error("--lanes is a number above 0");
 const suites = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" })
   .filter((path) => path.endsWith(".test.ts"))
   .map((path) => `test/${path}`)
@@ -131,6 +133,6 @@ async function lane(): Promise<void> {
   }
 }
 
-await Promise.all(Array.from({ length: LANES }, lane));
+await Promise.all(Array.from({ length: lanes }, lane));
 console.log(`${mutations.length} mutations: ${caught} caught, ${failed} not`);
 process.exitCode = failed > 0 || mutations.length === 0 ? 1 : 0;

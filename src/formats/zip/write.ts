@@ -26,6 +26,8 @@ export interface ZipOptions {
 
 /** Fast, and mail (base64) gains little from more. */
 const LEVEL = 1;
+/** Sixteen kilobytes, which is the default, cost a tenth of the time in turns between the threads. */
+const DEFLATED_CHUNK = 256 * 1024;
 // A plain zip holds 65,535 entries and 4 GiB (APPNOTE 4.3.16); the limits here leave room for the headers.
 const PLAIN_ENTRIES = 65_000;
 const PLAIN_BYTES = 3_500_000_000;
@@ -42,7 +44,7 @@ export async function writeZip(
 ): Promise<void> {
   signal.throwIfAborted();
   const zip = new ZipArchive({
-    level: LEVEL,
+    zlib: { level: LEVEL, chunkSize: DEFLATED_CHUNK },
     store: options.store === true,
     forceZip64: options.entries > PLAIN_ENTRIES || options.bytes > PLAIN_BYTES,
     comment: BLANK_SEAL,

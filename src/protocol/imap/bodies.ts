@@ -13,8 +13,8 @@ import { uidSet } from "./syntax.ts";
  * that the wire is never idle for a round trip.
  */
 const BATCH_MESSAGES = 125;
-const BATCH_BYTES = 1024 * 1024;
-const IN_FLIGHT = 6;
+const BATCH_BYTES = 2 * 1024 * 1024;
+const IN_FLIGHT = 8;
 
 export interface Wanted {
   readonly uids: Uint32Array;
