@@ -3,7 +3,7 @@
 //
 // mutation: src/protocol/imap/scanner.ts: "if (line.endsWith(\"\\r\")) line = line.slice(0, -1);" -> ""
 // mutation: src/protocol/imap/scanner.ts: "this.#advance(this.#offset + part.length);" -> "this.#advance(this.#offset + part.length + 1);"
-// mutation: src/protocol/imap/parse.ts: "if (char === BACKSLASH) {" -> "if (char === BACKSLASH && at < 0) {"
+// mutation: src/protocol/imap/parse.ts: "return text.includes(\"\\\\\") ? text.replace(/\\\\(.)/gs, \"$1\") : text;" -> "return text;"
 // mutation: src/protocol/imap/parse.ts: "if (depth > MAX_DEPTH) throw" -> "if (depth < 0) throw"
 // mutation: src/protocol/imap/parse.ts: "throw protocolError(\"a quoted string in a response of the server is not closed\");" -> "return this.#quoted();"
 // mutation: src/protocol/imap/listing.ts: "} else if (seen.add(uid)) {" -> "} else {"

@@ -95,9 +95,10 @@ fuzz({
     make(random) {
       const sample = sampleOf(random.chance(0.6));
       if (random.chance(0.5)) return mutate(random, sample, WORDS, sampleOf(random.chance(0.5)));
-      // Within the messages: before the manifest, which stands last.
+      // Within the messages: behind the manifest, which stands first, and before the directory.
       const bad = Buffer.from(sample);
-      const at = random.upTo(sample.indexOf("manifest.jsonl"));
+      const from = sample.indexOf("PK\x03\x04", 4);
+      const at = from + random.upTo(sample.indexOf("PK\x01\x02") - from);
       bad[at] = (bad[at] ?? 0) ^ (1 << random.upTo(8));
       return bad;
     },

@@ -57,6 +57,7 @@ function makeCopy(): string {
 }
 
 interface Outcome {
+  readonly ran: boolean;
   readonly red: boolean;
   readonly output: string;
 }
@@ -77,9 +78,9 @@ async function runSuite(copy: string, { suite, tests }: Mutation, mutated: boole
   const timer = setTimeout(() => child.pid !== undefined && process.kill(-child.pid, "SIGKILL"), LIMIT_MS);
   const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
   clearTimeout(timer);
-  // A filter that fits no test leaves all of them out.
-  if (!/Tests {2}.*(passed|failed)/.test(output) && code !== null) throw new Error(`${suite} did not run:\n${output}`);
-  return { red: code !== 0, output };
+  // A filter that fits no test leaves all of them out; a process that ended in the middle counts them as neither.
+  const ran = /Tests {2}.*(passed|failed)|Errors {2}\d+ error/.test(output) || code === null;
+  return { red: ran && code !== 0, ran, output };
 }
 
 async function verdict(copy: string, mutation: Mutation): Promise<string | undefined> {
@@ -92,7 +93,8 @@ async function verdict(copy: string, mutation: Mutation): Promise<string | undef
     whole.replace(mutation.from, () => mutation.to),
   );
   try {
-    return (await runSuite(copy, mutation, true)).red ? undefined : "NOT CAUGHT";
+    const { red, ran, output } = await runSuite(copy, mutation, true);
+    return red ? undefined : ran ? "NOT CAUGHT" : `did not run:\n${output}`;
   } finally {
     writeFileSync(path, whole);
   }
@@ -122,7 +124,8 @@ async function lane(): Promise<void> {
       const plain = green.get(key) ?? runSuite(copy, mutation, false);
       green.set(key, plain);
       const unmutated = await plain;
-      const problem = unmutated.red ? `red without it:\n${unmutated.output}` : await verdict(copy, mutation);
+      const isGreen = unmutated.ran && !unmutated.red;
+      const problem = isGreen ? await verdict(copy, mutation) : `not green without it:\n${unmutated.output}`;
       if (problem === undefined) caught++;
       else failed++;
       const brief = (text: string): string => JSON.stringify(text.replace(/\s+/g, " ").slice(0, 60));

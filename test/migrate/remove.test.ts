@@ -3,7 +3,7 @@
 // mutation: src/migrate/remove.ts: "if (due > allowed) {" -> "if (due > allowed + 1) {"
 // mutation: src/migrate/remove.ts: "folder !== undefined && state.tally.summary().closes" -> "state.tally.summary().closes"
 // mutation: src/migrate/remove.ts: "if (due === 0 || confirm === undefined || (await confirm(due, context.soft))) return undefined;" -> "if (due === 0 || confirm === undefined || (await confirm(due, context.soft)) || due > 0) return undefined;"
-// mutation: src/migrate/remove.ts: "return Math.floor(Date.now() / 1000) - firstSeen >= (options.remove?.olderThanSeconds ?? 0);" -> "return firstSeen >= (options.remove?.olderThanSeconds ?? 0);"
+// mutation: src/migrate/remove.ts: "Math.floor(Date.now() / 1000) - firstSeen >= olderThanSeconds" -> "firstSeen >= olderThanSeconds"
 // mutation: src/migrate/remove.ts: "for (const work of works) for await (const record of selected(work)) if (isDue(context, record)) due++;" -> "for (const work of works.slice(1)) for await (const record of selected(work)) if (isDue(context, record)) due++;"
 // mutation: src/migrate/run.ts: "const text = await source.checkRemove?.(soft);" -> "const text: string | undefined = undefined;"
 // mutation: src/migrate/run.ts: "if (options.remove !== undefined && !soft.aborted && options.dryRun !== true && !isOpen)" -> "if (options.remove !== undefined && !soft.aborted && options.dryRun !== true)"

@@ -6,7 +6,7 @@
 // mutation: src/migrate/pass.ts: "if (lost > 0 && !context.soft.aborted)" -> "if (lost < 0)"
 // mutation: src/migrate/read.ts: "await settle(context, state, target.ledger, entry, { as: \"vanished\", losses: [] }, 0);" -> ""
 // mutation: src/migrate/run.ts: "for (const { folder, error } of refused) tally.refuse(folder.path, error);" -> ""
-// mutation: src/migrate/copy.ts: "return { as: \"copied\", losses: allLosses, unnamed" -> "return { as: \"copied\", losses: [], unnamed"
+// mutation: src/migrate/copy-batch.ts: "settled: { as: \"copied\", losses: all," -> "settled: { as: \"copied\", losses: [],"
 // mutation: src/migrate/copy.ts: "...(keepsDate ? [] : [{ kind: \"received\" } as const])" -> ""
 // mutation: src/migrate/tally.ts: "else known.messages++;" -> ""
 

@@ -2,7 +2,7 @@
 //
 // mutation: src/migrate/folder.ts: "vain >= patience.attempts" -> "vain > patience.attempts" (tests: "never answered")
 // mutation: src/migrate/patiently.ts: "if (attempt >= patience.attempts) throw error;" -> "if (attempt > patience.attempts) throw error;" (tests: "never answered")
-// mutation: src/migrate/folder.ts: "Math.max(waitMs ?? 0, delayBefore(vain, patience))" -> "delayBefore(vain, patience)" (tests: "asks for time")
+// mutation: src/migrate/folder.ts: "waitMs ?? 0," -> "0," (tests: "asks for time")
 // mutation: src/migrate/folder.ts: "settled > settledBefore ? 1 : vain + 1" -> "vain + 1" (tests: "however slowly")
 // mutation: src/migrate/read.ts: "if (error.code === \"quota\") {" -> "if (error.code === \"auth\") {" (tests: "stores what fits")
 // mutation: src/migrate/run.ts: "if (!soft.aborted && full !== undefined) throw full;" -> "void full;" (tests: "stores what fits")

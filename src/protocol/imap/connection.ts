@@ -198,13 +198,17 @@ export class Connection {
     }
   }
 
-  /** Takes leave where that is possible without waiting for anything else. Never fails. */
+  /** Takes leave where that is possible without waiting for anything else, not even for the answer. Never fails. */
   async close(): Promise<void> {
     if (this.#failure === undefined && !this.busy) {
       const farewell = this.run("LOGOUT").catch(() => undefined);
       let timer: NodeJS.Timeout | undefined;
       await Promise.race([
         farewell,
+        // An empty write is done when what was written before it is.
+        new Promise<void>((resolve) => {
+          setImmediate(() => this.#wire.writeSocket.write("", () => resolve()));
+        }),
         new Promise<void>((resolve) => {
           timer = setTimeout(resolve, LOGOUT_MS);
         }),
