@@ -30,6 +30,7 @@ const COPIED = [
   "test",
   "fixtures",
   "bench",
+  "build.ts",
   "package.json",
   "tsconfig.json",
   "tsconfig.build.json",

@@ -2,7 +2,8 @@
 //
 // Every suite reads MAILFERRY_SEED (which cases) and MAILFERRY_SOAK_SECONDS (how long it may go on beyond its ordinary ones).
 // All but the crash matrix have a small share each; the matrix (every step of every way, as real processes) has what is left,
-// and when it is through early, another round begins. Stops at the first failure, and says how to have it again.
+// and when it is through early, another round begins. A soak of an hour or more also changes every octet of an archive, one at
+// a time. Stops at the first failure, and says how to have it again.
 //
 // Options: --minutes N (default 30), --seed S (that of the first round; default: another one each time), --only WORD (the turns
 // whose name has it).
@@ -15,14 +16,20 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { COUNTS_FILE, sumsIn } from "./counts.ts";
 
+const text = { type: "string" } as const;
+const { values } = parseArgs({ options: { minutes: text, seed: text, only: text } });
+const totalMinutes = Number(values.minutes ?? 30);
 const root = fileURLToPath(new URL("../..", import.meta.url));
 /** vitest.config.ts. */
 const WORKERS = 2;
 /** Of the whole time, for each but the last turn of a round. */
 const SHARE = 1 / 20;
+/** From here on there is time for what takes six minutes whatever the share. */
+const LONG_MINUTES = 60;
 
 interface Turn {
   readonly name: string;
+  readonly env?: Readonly<Record<string, string>>;
   readonly files: readonly string[];
 }
 
@@ -37,6 +44,16 @@ function testsIn(path: string): string[] {
 
 const isMatrix = (file: string): boolean => file.includes("/steps-");
 const crash = testsIn("test/server/crash");
+const EVERY_OCTET: readonly Turn[] =
+  totalMinutes < LONG_MINUTES
+    ? []
+    : [
+        {
+          name: "every octet of an archive",
+          files: testsIn("test/migrate/verify-bytes.test.ts"),
+          env: { MAILFERRY_EVERY_BYTE: "1" },
+        },
+      ];
 const TURNS: readonly Turn[] = [
   { name: "cut and spoilt wires", files: testsIn("test/server/wire") },
   { name: "scripted servers", files: testsIn("test/scripted") },
@@ -46,6 +63,7 @@ const TURNS: readonly Turn[] = [
     name: "random runs of the engine and its journal",
     files: [...testsIn("test/migrate/random.test.ts"), ...testsIn("test/migrate/journal-random.test.ts")],
   },
+  ...EVERY_OCTET,
   { name: "kills, signals, sleep and locks", files: crash.filter((file) => !isMatrix(file)) },
   { name: "every step of every way, killed", files: crash.filter(isMatrix) },
 ].filter(({ files }) => files.length > 0);
@@ -69,10 +87,8 @@ async function take({ files }: Turn, env: Readonly<Record<string, string>>): Pro
   return code === 0;
 }
 
-const text = { type: "string" } as const;
-const { values } = parseArgs({ options: { minutes: text, seed: text, only: text } });
 const turns = TURNS.filter(({ name }) => name.includes(values.only ?? ""));
-const totalSeconds = Number(values.minutes ?? 30) * 60;
+const totalSeconds = totalMinutes * 60;
 const firstSeed = Number(values.seed ?? Math.floor(Date.now() / 1000));
 if (!(totalSeconds > 0) || !Number.isSafeInteger(firstSeed) || turns.length === 0) {
   console.error("usage: npm run soak -- [--minutes N] [--seed S] [--only WORD]");
@@ -92,7 +108,7 @@ rounds: for (let seed = firstSeed; secondsLeft() > 0; seed++)
     if (seconds <= 0 && seed !== firstSeed) break;
     // Each file has its time for itself, and so many run at once.
     const each = Math.max(1, Math.floor((seconds * WORKERS) / Math.max(WORKERS, turn.files.length)));
-    const env = { MAILFERRY_SEED: String(seed), MAILFERRY_SOAK_SECONDS: String(each) };
+    const env = { ...turn.env, MAILFERRY_SEED: String(seed), MAILFERRY_SOAK_SECONDS: String(each) };
     console.log(`${turn.name}: seed ${seed}, ${each} s a file beyond the ordinary cases, ${turn.files.length} files`);
     if (await take(turn, { ...env, [COUNTS_FILE]: counts })) continue;
     const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
