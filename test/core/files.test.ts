@@ -1,11 +1,13 @@
 // Files that survive a power cut: private, whole or not at all, nothing left behind.
 
+import fs from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { errno } from "../../src/core/errors.ts";
-import { ensureDirectory, replaceFile, syncDirectory } from "../../src/core/files.ts";
+import { appendToFile, ensureDirectory, replaceFile, syncDirectory } from "../../src/core/files.ts";
 
 let place: string;
 beforeEach(async () => {
@@ -91,4 +93,42 @@ describe("a directory", () => {
     await ensureDirectory(path);
     expect((await stat(path)).mode & 0o777).toBe(0o750);
   });
+});
+
+describe("a line that is added", () => {
+  it("makes the file where there is none, private, and stands behind what was there", async () => {
+    const path = join(place, "lines");
+    await appendToFile(path, "one\n");
+    await appendToFile(path, "zwei ü\n");
+    expect(await readFile(path, "utf8")).toBe("one\nzwei ü\n");
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    await expect(appendToFile(join(place, "none", "lines"), "x")).rejects.toMatchObject({ code: "ENOENT" });
+  });
+});
+
+it("a disk that takes its time is left to the thread pool, with the same result", async () => {
+  const { fsyncSync } = fs;
+  let atOnce = 0;
+  fs.fsyncSync = (fd) => {
+    atOnce++;
+    for (const until = performance.now() + 5; performance.now() < until; );
+    fsyncSync(fd);
+  };
+  syncBuiltinESMExports();
+  try {
+    // It may have been found slow before, and is then tried again after some calls.
+    for (let call = 0; atOnce === 0 && call < 200; call++) await syncDirectory(place);
+    expect(atOnce).toBe(1);
+    await replaceFile(join(place, "state"), "whole");
+    await appendToFile(join(place, "lines"), "one\n");
+    await appendToFile(join(place, "lines"), "two\n");
+    await syncDirectory(place);
+    expect(atOnce).toBe(1);
+  } finally {
+    fs.fsyncSync = fsyncSync;
+    syncBuiltinESMExports();
+  }
+  expect(await readFile(join(place, "state"), "utf8")).toBe("whole");
+  expect(await readFile(join(place, "lines"), "utf8")).toBe("one\ntwo\n");
+  expect((await readdir(place)).sort()).toEqual(["lines", "state"]);
 });

@@ -1,8 +1,12 @@
 // The content key: the same for a message in every store, another for every other message, however its bytes arrive.
+//
+// mutation: src/mail/key.ts: "while (to < body.length && to > from && body[to - 1] === CR) to--;" -> ""
+// mutation: src/mail/key.ts: "if (doubled > 0 || folded.includes(CR)) return keyOfOdd(buffer);" -> ""
+// mutation: src/mail/fold.ts: "doubled += at - 1 - end;" -> ""
 
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { KeyHasher, keyOf, plausibleSizes, reversible, type Shape, wireSize } from "../../src/mail/key.ts";
+import { KeyHasher, keyOf, keyOfBytes, plausibleSizes, reversible, type Shape, wireSize } from "../../src/mail/key.ts";
 import { random } from "../migrate/journal-kit.ts";
 
 const bytes = (text: string): Buffer => Buffer.from(text, "latin1");
@@ -84,6 +88,48 @@ describe("the content key", () => {
         shape: plainShape(data),
       });
     }
+  });
+
+  it("and the shape are the same of a whole content, with its folded form where that can be undone", () => {
+    const pick = random(11);
+    const letters = ["\r\n", "\r\n", "\r\n", "a", "bc", "\n", "\r", "\0"];
+    for (let round = 0; round < 3000; round++) {
+      const kinds = 4 + Math.floor(pick() * 5);
+      const text = Array.from({ length: Math.floor(pick() * 20) }, () => letters[Math.floor(pick() * kinds)]).join("");
+      const data = bytes(pick() < 0.7 ? `${text}\r\n` : text);
+      const { key, shape, folded } = keyOfBytes(data);
+      expect({ key, shape }, JSON.stringify(text)).toEqual({ key: plainKey(data), shape: plainShape(data) });
+      if (folded !== undefined) {
+        expect(reversible(shape)).toBe(true);
+        expect(Buffer.from(folded).toString("latin1").replaceAll("\n", "\r\n")).toBe(data.toString("latin1"));
+      }
+      expect(keyOfBytes(data, false)).toEqual({ key, shape });
+    }
+    expect(keyOfBytes(bytes("a\r\nb\r\n")).folded).toEqual(bytes("a\nb\n"));
+  });
+
+  it("and the shape are what their definition says where folding goes on with the next piece of a large content", () => {
+    const WINDOW = 64 * 1024;
+    for (const middle of [
+      "\r\n",
+      "\r\r\r\n",
+      "\r\r\r",
+      "\n",
+      "a\r",
+      `${"\r".repeat(WINDOW + 3)}\n`,
+      "\r".repeat(WINDOW * 2),
+    ])
+      for (const before of [WINDOW - 4, WINDOW - 3, WINDOW - 2, WINDOW - 1, WINDOW])
+        for (const after of ["", "b\r\n", "\r\n", "\n", `\r\n${"c".repeat(WINDOW)}\r\n`]) {
+          const data = bytes(`x\r\n${"a".repeat(before - 3)}${middle}${after}`);
+          const expected = { key: plainKey(data), shape: plainShape(data) };
+          const name = `${before} ${JSON.stringify(middle.slice(0, 9))} ${JSON.stringify(after.slice(0, 9))}`;
+          expect(digest(data, []), name).toEqual(expected);
+          expect(digest(data, [before, before + 1]), name).toEqual(expected);
+          expect(keyOfBytes(data, false), name).toEqual(expected);
+          const { folded: _, ...whole } = keyOfBytes(data);
+          expect(whole, name).toEqual(expected);
+        }
   });
 
   it("is the same with LF, CRLF and a missing last newline", () => {
