@@ -156,7 +156,9 @@ it.each(["a Maildir", "an archive of zips", "a FILE.zip", "an account"] as const
         : target === "an account"
           ? await asSource(place)
           : await openMboxZipSource({ path: target === "a FILE.zip" ? `${path}.zip` : path }, signal);
-    expect((await carry(source, await back.sink(), join(directory, "state"))).outcome).toBe("complete");
+    const returned = await carry(source, await back.sink(), join(directory, "state"));
+    expect(returned.folders.filter(({ closes, error }) => !closes || error !== undefined)).toEqual([]);
+    expect(returned).toMatchObject({ outcome: "complete", balance: { failed: 0 } });
     expect(onlyKeys(await back.content())).toEqual(onlyKeys(wanted));
     // From archive to archive every name is kept.
     if (target === "an archive of zips") {
