@@ -1,12 +1,15 @@
 // What a run did not finish, or did not look at, is finished by the next one: each way to be cut short by itself.
+//
+// mutation: src/migrate/pass.ts: "const certainlyEmpty = number === 1 && folder.created" -> "const certainlyEmpty = folder.created" (tests: "looked into")
 
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { MailError } from "../../src/mail/errors.ts";
 import type { MigrationEvent } from "../../src/migrate/events.ts";
 import { type RunOptions, run } from "../../src/migrate/run.ts";
+import { openMaildirSink } from "../../src/sinks/maildir.ts";
 import { openMboxZipSink } from "../../src/sinks/mbox-zip.ts";
 import type { Sink } from "../../src/sinks/sink.ts";
 import type { Source } from "../../src/sources/source.ts";
@@ -294,4 +297,31 @@ describe("a finished FILE.zip", () => {
       error: { message: expect.stringContaining("finished") },
     });
   });
+});
+
+it("a new folder whose first messages were stored without our knowing is looked into before the next try", async () => {
+  const path = join(stateDirectory, "mail");
+  await using sink = await openMaildirSink({ path }, NEVER);
+  let torn = 0;
+  const tearing: Sink = {
+    ...sink,
+    // Its own way, and the folder that it says to have made, again in the second pass.
+    async open(folder, signal) {
+      const { appendAll: _, ...opened } = await sink.open(folder, signal);
+      expect(opened.created).toBe(true);
+      return {
+        ...opened,
+        async append(message, stop) {
+          const stored = await opened.append(message, stop);
+          if (torn++ < 30) throw cut();
+          return stored;
+        },
+      };
+    },
+  };
+  const { summary } = await go(memorySource([many()]), tearing);
+  expect(torn).toBe(30);
+  expect(summary).toMatchObject({ outcome: "complete", closes: true, listed: 30 });
+  expect(summary.balance.copied + summary.balance.adopted).toBe(30);
+  expect(await readdir(join(path, "cur"))).toHaveLength(30);
 });

@@ -2,7 +2,6 @@
 //
 // mutation: src/protocol/imap/connection.ts: "else if (this.#stall === undefined) this.#stall = setTimeout(() => this.#stalled(), this.#stallMs);" -> "" (tests: "loses everything")
 // mutation: src/protocol/imap/session.ts: "socketTimeout: loginMs ?? LOGIN_STALL_MS" -> "socketTimeout: 3_600_000" (tests: "loses everything")
-// mutation: src/migrate/pass.ts: "ledger.unclaim();" -> "void 0;" (tests: "many times")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { HowCut } from "../../kit/proxy.ts";

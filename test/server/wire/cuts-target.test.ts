@@ -3,7 +3,6 @@
 //
 // mutation: src/migrate/run.ts: "await patiently(what, () => sink.seal(hard, failed), { patience: options.patience, events }, hard);" -> "await sink.seal(hard, failed);" (tests: "messages in groups")
 // mutation: src/migrate/pass.ts: "candidates ??= certainlyEmpty ? Promise.resolve(NO_CANDIDATES) : look();" -> "candidates ??= Promise.resolve(NO_CANDIDATES);" (tests: "messages in groups")
-// mutation: src/migrate/pass.ts: "const certainlyEmpty = number === 1 && folder.created" -> "const certainlyEmpty = folder.created" (tests: "one message a command")
 // mutation: src/migrate/candidates.ts: "const isOurs = this.#ledger.claim(this.#table.receipt(row));" -> "const isOurs = true;" (tests: "both ends")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
