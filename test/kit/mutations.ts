@@ -79,8 +79,12 @@ async function runSuite(copy: string, { suite, tests }: Mutation, mutated: boole
   const timer = setTimeout(() => child.pid !== undefined && process.kill(-child.pid, "SIGKILL"), LIMIT_MS);
   const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
   clearTimeout(timer);
-  // A filter that fits no test leaves all of them out; a process that ended in the middle counts them as neither.
-  const ran = /Tests {2}.*(passed|failed)|Errors {2}\d+ error/.test(output) || code === null;
+  // A filter that fits no test leaves all of them out; a process that ended in the middle counts them as neither, and so does
+  // what is done before them. Where not even the tests are known, the change is no program.
+  const ran =
+    /Tests {2}.*(passed|failed)|Errors {2}\d+ error/.test(output) ||
+    (output.includes("Failed Suites") && !output.includes("(0 test)")) ||
+    code === null;
   return { red: ran && code !== 0, ran, output };
 }
 
