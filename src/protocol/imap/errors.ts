@@ -36,7 +36,7 @@ export function accountRefusal(answer: Status): MailError | undefined {
     });
   // Exchange Online says so when the password is wrong after all, or the account may not use IMAP.
   if (/authenticated but not connected/i.test(answer.text))
-    return new MailError("auth", `the server lets nobody into this mailbox: ${words}`, {
+    return new MailError("auth", `the server lets nobody into this mailbox: ${said(answer)}`, {
       scope: "account",
       remedy: "give-up",
       outcome: "none",
