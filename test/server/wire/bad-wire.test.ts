@@ -26,6 +26,7 @@ afterAll(async () => {
   await secured?.[Symbol.asyncDispose]();
 });
 
+const WIRES = 4;
 const JOBS: readonly JobName[] = ["readImap", "writeImap", "drainPop"];
 
 describe.each<readonly [string, HowCut, () => Yard, number, number, number]>([
@@ -43,6 +44,7 @@ describe.each<readonly [string, HowCut, () => Yard, number, number, number]>([
         direction,
         cases,
         counted: "wire faults",
+        sweeps: WIRES * JOBS.length * 2,
         fault: () => ({ how, connections }),
         lanes,
       });

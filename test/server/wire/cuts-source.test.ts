@@ -36,6 +36,7 @@ describe.each(SWEEPS)("%s", (name, up, down) => {
         direction,
         cases,
         counted: "cuts",
+        sweeps: SWEEPS.length * 2,
         fault: (random) => ({ how: random.chance(1 / 3) ? "end" : "reset", connections: 1 }),
       });
       // Those cut behind the login.

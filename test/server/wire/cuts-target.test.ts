@@ -26,6 +26,7 @@ afterAll(async () => {
 const ONCE = 1;
 /** Each reconnection but the last few meets the same fate. */
 const OFTEN = 3;
+const SWEEPS = 3;
 
 describe.each<readonly [string, () => Yard, JobName, number, number, number]>([
   ["messages in groups", () => yard, "writeImap", ONCE, 150, 220],
@@ -43,6 +44,7 @@ describe.each<readonly [string, () => Yard, JobName, number, number, number]>([
         direction,
         cases,
         counted: "cuts",
+        sweeps: SWEEPS * 2,
         fault: (random) => ({ how: random.chance(1 / 3) ? "end" : "reset", connections }),
       });
       if (connections === ONCE) expect(itself).toBeGreaterThan(10);

@@ -9,7 +9,7 @@ import type { Job, Yard } from "./jobs.ts";
 
 /** Jobs at once: most of each is waiting for the other side. */
 const LANES = 8;
-/** How long a soak goes on with places drawn anew, each suite for itself; 0: the bounded sweep alone. */
+/** How long a soak goes on with places drawn anew, in one file; 0: the bounded sweep alone. */
 const SOAK_MS = Number(process.env.MAILFERRY_SOAK_SECONDS ?? 0) * 1000;
 /** A failure names the place; with the seed the same ones are met again. */
 const SEED = Number(process.env.MAILFERRY_SEED ?? 1);
@@ -25,6 +25,8 @@ export interface Sweep {
   readonly counted: "cuts" | "wire faults";
   fault(random: Random): Fault;
   readonly lanes?: number;
+  /** Sweeps that the file makes: they share its time. */
+  readonly sweeps: number;
 }
 
 export interface Swept {
@@ -41,7 +43,7 @@ export async function sweep(yard: Yard, options: Sweep): Promise<Swept> {
   const { opening, whole } = await lengths(yard, job, direction);
   const random = randomFrom(SEED);
   const swept = { itself: 0, again: 0, adopted: 0 };
-  const until = performance.now() + SOAK_MS;
+  const until = performance.now() + SOAK_MS / options.sweeps;
   do {
     const rest = places(whole, options.cases, random).entries();
     const lane = async (): Promise<void> => {
