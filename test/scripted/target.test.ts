@@ -4,9 +4,11 @@
 // mutation: src/migrate/pass.ts: "candidates ??= certainlyEmpty ? Promise.resolve(NO_CANDIDATES) : look();" -> "candidates ??= Promise.resolve(NO_CANDIDATES);" (tests: "all that is usual is not filled twice")
 // mutation: src/migrate/pass.ts: "if (fresh) await ledger.forget();" -> "" (tests: "made anew and empty")
 // mutation: src/protocol/imap/append-check.ts: "losses.push({ kind: \"received\" })" -> "losses.length" (tests: "all that is usual says of each")
+// mutation: src/protocol/imap/tree.ts: "if (claimed.has(keyOf(resolved.name))) continue;" -> "" (tests: "would have one name")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Loss } from "../../src/mail/fidelity.ts";
+import { mail, memorySource } from "../kit/memory.ts";
 import { type Manners, type ScriptedAccount, startAccount, USUAL } from "./imap-account.ts";
 import { type Bench, carry, intoAccount, type Job, MAIL, once, openBench, type Ran } from "./jobs.ts";
 
@@ -193,4 +195,17 @@ it("names that do not round-trip are other folders' names for nobody", async () 
   const wanted = [...(await account.keys()).values()].flat().sort();
   expect([...(await target.keys()).values()].flat().sort()).toEqual(wanted);
   expect([...(await target.keys()).values()].every((keys) => keys.length === 1)).toBe(true);
+});
+
+it("two paths that would have one name there get a folder each", async () => {
+  await using target = await startAccount();
+  const folders = [["a/b"], ["a_b"], ["a-b"]].map((path, n) => ({
+    path,
+    generation: "1",
+    mail: [mail("1", `Message-ID: <${n}@x>\r\n\r\n${n}\r\n`)],
+  }));
+  const { summary } = await once({ ...intoAccount(bench, target), source: async () => memorySource(folders) });
+  expect(summary).toMatchObject({ outcome: "complete", closes: true, balance: { copied: 3 } });
+  const held = [...(await target.keys()).values()].filter((keys) => keys.length > 0);
+  expect(held.map(({ length }) => length)).toEqual([1, 1, 1]);
 });

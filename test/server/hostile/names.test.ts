@@ -1,11 +1,8 @@
 // Folders with any names, carried as whole jobs to each kind of target and back again: each keeps its own mail, nothing reaches
 // outside of the target, and in an archive each comes back under its very name.
 //
-// mutation: src/formats/maildir/folder-names.ts: "if (owner !== undefined) return owner === key;" -> ""
-// mutation: src/formats/maildir/folder-name.ts: "if (part === \"\" || /[\\x00-\\x1f\\x7f]/.test(part)) return undefined;" -> ""
 // mutation: src/formats/maildir/folder-name.ts: ".replaceAll(\"/\", \"\\\\2f\")" -> ""
 // mutation: src/formats/mboxzip/names.ts: "for (let turn = 0; taken.has(foldedName(name)); turn++) {" -> "for (let turn = 0; turn < 0; turn++) {"
-// mutation: src/protocol/imap/tree.ts: "if (claimed.has(keyOf(resolved.name))) continue;" -> ""
 
 import { existsSync, readdirSync } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
