@@ -90,8 +90,10 @@ export async function writeDurably(fd: number, text: string): Promise<void> {
   await new Promise<void>((resolve, reject) => fsync(fd, (error) => (error === null ? resolve() : reject(error))));
 }
 
-function writeNow(fd: number, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at);
+/** Writes all of it, at `position` or where the file stands; not yet durable when it returns. Throws what the system says. */
+export function writeNow(fd: number, bytes: Uint8Array, position?: number): void {
+  for (let at = 0; at < bytes.length; )
+    at += writeSync(fd, bytes, at, bytes.length - at, position === undefined ? null : position + at);
 }
 
 /**

@@ -1,9 +1,9 @@
 // A journal on disk: header, run counter, checked lines; appended durably, cut where it was torn, replaced as a whole.
 
-import { closeSync, constants, fdatasyncSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, constants, fdatasyncSync, fstatSync, openSync, readSync } from "node:fs";
 import { copyFile, type FileHandle, open, rename, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { ensureDirectory, PRIVATE_FILE, syncDirectory } from "../core/files.ts";
+import { ensureDirectory, PRIVATE_FILE, syncDirectory, writeNow } from "../core/files.ts";
 import { frame, type ScannedLine, scanLines, unframe } from "../core/lines.ts";
 import { Pace } from "../core/pace.ts";
 import { configError, errno, ioError } from "../mail/errors.ts";
@@ -200,7 +200,7 @@ function store(
     const made = await open(path, obstacle === "empty" ? "r+" : "wx+", PRIVATE_FILE);
     handle = made;
     const bytes = Buffer.from(head + runsLine(0));
-    if (pace.quick) pace.run(() => writeNow(made.fd, bytes, 0));
+    if (pace.quick) pace.run(() => commitNow(made.fd, bytes, 0));
     else {
       await writeFully(made, bytes, 0);
       await made.datasync();
@@ -257,7 +257,7 @@ function store(
         // The counter goes first: with it alone the journal is merely not clean.
         if (next !== undefined) await writeFully(file, Buffer.from(runsLine(next)), start - RUNS_LENGTH);
         const bytes = Buffer.from(lines, "latin1");
-        if (pace.quick) pace.run(() => writeNow(file.fd, bytes, at));
+        if (pace.quick) pace.run(() => commitNow(file.fd, bytes, at));
         else {
           await writeFully(file, bytes, at);
           await file.datasync();
@@ -343,8 +343,8 @@ async function readFully(handle: FileHandle, buffer: Buffer, position: number): 
 }
 
 /** Durable when it returns. */
-function writeNow(fd: number, bytes: Buffer, position: number): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
+function commitNow(fd: number, bytes: Buffer, position: number): void {
+  writeNow(fd, bytes, position);
   fdatasyncSync(fd);
 }
 

@@ -1,8 +1,8 @@
 // One message as a file in tmp: complete, not yet durable, and still open for its fsync.
 
-import { closeSync, fstatSync, futimesSync, openSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, futimesSync, openSync, unlinkSync } from "node:fs";
 import { type FileHandle, open, unlink } from "node:fs/promises";
-import { PRIVATE_FILE } from "../../core/files.ts";
+import { PRIVATE_FILE, writeNow } from "../../core/files.ts";
 import { Pace } from "../../core/pace.ts";
 import { errno, ioError } from "../../mail/errors.ts";
 import { toDisk } from "../../mail/lineends.ts";
@@ -45,7 +45,7 @@ function writeHeld(path: BytePath, bytes: Uint8Array, size: number, received: Re
   try {
     const opened = openSync(fsPath(path), "wx", PRIVATE_FILE);
     fd = opened;
-    for (let at = 0; at < bytes.length; ) at += writeSync(opened, bytes, at, bytes.length - at);
+    writeNow(opened, bytes);
     demandSize(bytes.length, size);
     const datesKept = received === undefined || setTime(opened, received);
     return { fd: opened, datesKept, close: () => closeSync(opened) };
