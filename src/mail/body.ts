@@ -95,8 +95,10 @@ export function stageBytes(bytes: Uint8Array, keepsFolded: boolean): Body {
 
 /** Made for every message: a method with a computed name in the literal would cost more than the hashing of most mail. */
 function held({ key, shape, folded }: Named, bytes: Uint8Array): Body {
-  const body = { key, shape, head: bytes, bytes, open: () => once(bytes), [Symbol.asyncDispose]: nothingToDo };
-  return folded === undefined ? body : { ...body, folded };
+  const open = (): AsyncIterable<Uint8Array> => once(bytes);
+  return folded === undefined
+    ? { key, shape, head: bytes, bytes, open, [Symbol.asyncDispose]: nothingToDo }
+    : { key, shape, head: bytes, bytes, folded, open, [Symbol.asyncDispose]: nothingToDo };
 }
 
 interface Named {

@@ -25,8 +25,18 @@ function keepsKeyword(fidelity: Fidelity, keyword: string): boolean {
   return fidelity.keywords === "any" || fidelity.keywords.has(keyword.toLowerCase());
 }
 
+const NO_LOSSES: readonly Loss[] = [];
+
+/** Whether a folder of this fidelity keeps all of the traits, which is so for most messages. */
+function keepsAll({ flags, keywords, labels, received }: Traits, fidelity: Fidelity): boolean {
+  for (const flag of flags) if (!fidelity.flags.has(flag)) return false;
+  for (const keyword of keywords) if (!keepsKeyword(fidelity, keyword)) return false;
+  return (fidelity.labels || labels.size === 0) && (fidelity.received || received === undefined);
+}
+
 /** What is left of the traits in a folder of this fidelity, and each thing that is not. */
 export function narrow(traits: Traits, fidelity: Fidelity): { kept: Traits; losses: readonly Loss[] } {
+  if (keepsAll(traits, fidelity)) return { kept: traits, losses: NO_LOSSES };
   const losses: Loss[] = [];
   const flags = new Set<SystemFlag>();
   for (const flag of traits.flags) {

@@ -90,5 +90,5 @@ export function parsePath(text: string): FolderPath {
 }
 
 export function samePath(a: FolderPath, b: FolderPath): boolean {
-  return a.length === b.length && a.every((name, i) => name === b[i]);
+  return a === b || (a.length === b.length && a.every((name, i) => name === b[i]));
 }

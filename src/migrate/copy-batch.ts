@@ -47,7 +47,9 @@ export async function copyTogether(
   }
   const ready: Ready[] = [];
   const tasks: Promise<void>[] = [];
-  for (const [at, item] of items.entries()) {
+  let at = -1;
+  for (const item of items) {
+    at++;
     const made = alone ? undefined : prepare(context, target, item, at);
     if (made === undefined) tasks.push(singly(at, item));
     else ready.push(made);
@@ -81,8 +83,9 @@ async function copyReady(
     await target.begin();
     const messages = ready.map(({ message }) => message);
     const stored = await appendAll(folder, messages, context.hard);
-    for (const [i, { item, at, losses }] of ready.entries()) {
-      const fate = stored[i] ?? { error: new Error("a sink returned no fate for one of its messages") };
+    let next = 0;
+    for (const { item, at, losses } of ready) {
+      const fate = stored[next++] ?? { error: new Error("a sink returned no fate for one of its messages") };
       if ("error" in fate) {
         fates[at] = fate;
         continue;

@@ -19,12 +19,13 @@ export function eventStream(signal: AbortSignal): EventStream {
   let queue: MigrationEvent[] = [];
   let reading = false;
   let ended = false;
-  let wakeReader: (() => void) | undefined;
+  let waiting: (() => void)[] = [];
   let room: { promise: Promise<void>; resolve: () => void } | undefined;
 
   const wake = (): void => {
-    wakeReader?.();
-    wakeReader = undefined;
+    const all = waiting;
+    waiting = [];
+    for (const resolve of all) resolve();
   };
   const makeRoom = (): void => {
     room?.resolve();
@@ -33,25 +34,33 @@ export function eventStream(signal: AbortSignal): EventStream {
 
   signal.addEventListener("abort", makeRoom, { once: true });
 
-  async function* read(): AsyncGenerator<MigrationEvent> {
-    try {
-      for (;;) {
-        const batch = queue;
-        queue = [];
-        makeRoom();
-        yield* batch;
-        if (queue.length > 0) continue;
-        if (ended) return;
-        await new Promise<void>((resolve) => {
-          wakeReader = resolve;
-        });
-      }
-    } finally {
-      reading = false;
+  // By hand and not as a generator: each message is an event.
+  let given: readonly MigrationEvent[] = [];
+  let at = 0;
+  const next = async (): Promise<IteratorResult<MigrationEvent, undefined>> => {
+    for (;;) {
+      if (!reading) return { done: true, value: undefined };
+      const value = given[at++];
+      if (value !== undefined) return { done: false, value };
+      given = queue;
+      at = 0;
       queue = [];
       makeRoom();
+      if (given.length > 0) continue;
+      if (ended) stop();
+      else
+        await new Promise<void>((resolve) => {
+          waiting.push(resolve);
+        });
     }
-  }
+  };
+  const stop = (): void => {
+    reading = false;
+    given = [];
+    queue = [];
+    makeRoom();
+    wake();
+  };
 
   return {
     emit(event) {
@@ -75,7 +84,13 @@ export function eventStream(signal: AbortSignal): EventStream {
     [Symbol.asyncIterator]() {
       if (reading) throw new Error("the events of a run can be read by one reader alone");
       reading = true;
-      return read();
+      return {
+        next,
+        async return() {
+          stop();
+          return { done: true, value: undefined };
+        },
+      };
     },
   };
 }

@@ -96,24 +96,28 @@ export function recordLine(record: LedgerRecord, from?: Origin): JournalLine {
   if (record.state === "removed") return { s: "removed", f, g, i };
   if (record.state === "failed") return { s: "failed", f, g, i, e: record.code };
   const { flags, keywords, labels, received } = record.traits;
-  return {
-    s: record.state,
-    f,
-    g,
-    i,
-    k: record.key,
-    n: record.size,
-    ...(record.receipt === undefined ? {} : { r: record.receipt.ref }),
-    ...(flags.size === 0 ? {} : { t: [...flags].map((flag) => LETTERS[flag]).join("") }),
-    ...(keywords.size === 0 ? {} : { w: [...keywords] }),
-    ...(labels.size === 0 ? {} : { l: [...labels] }),
-    ...(received === undefined ? {} : { d: received.epochSeconds }),
-    ...(received?.zoneMinutes === undefined ? {} : { z: received.zoneMinutes }),
-    c: record.firstSeen,
-    ...(record.proved ? { p: 1 } : {}),
-    ...(record.marked === true ? { m: 1 } : {}),
-    ...(from === undefined ? {} : { o: { f: from.folder, g: from.generation, i: from.id } }),
-  };
+  // Field by field: one is written for every message.
+  const line: Growing<DoneLine> = { s: record.state, f, g, i, k: record.key, n: record.size, c: record.firstSeen };
+  if (record.receipt !== undefined) line.r = record.receipt.ref;
+  if (flags.size > 0) line.t = lettersOf(flags);
+  if (keywords.size > 0) line.w = [...keywords];
+  if (labels.size > 0) line.l = [...labels];
+  if (received !== undefined) {
+    line.d = received.epochSeconds;
+    if (received.zoneMinutes !== undefined) line.z = received.zoneMinutes;
+  }
+  if (record.proved) line.p = 1;
+  if (record.marked === true) line.m = 1;
+  if (from !== undefined) line.o = { f: from.folder, g: from.generation, i: from.id };
+  return line;
+}
+
+type Growing<T> = { -readonly [K in keyof T]: T[K] };
+
+function lettersOf(flags: ReadonlySet<SystemFlag>): string {
+  let letters = "";
+  for (const flag of flags) letters += LETTERS[flag];
+  return letters;
 }
 
 export function doneRecord(line: DoneLine): DoneRecord {

@@ -286,9 +286,10 @@ class JournalFolder implements FolderLedger {
     for (const line of lines) numbered.push(line.s === "open" ? { ...line, n: ++run } : line);
     const texts = numbered.map((line) => frame(JSON.stringify(line)));
     let offset = await this.#store.append(texts.join(""), run === runs ? undefined : run);
-    for (const [i, line] of numbered.entries()) {
+    let next = 0;
+    for (const line of numbered) {
       this.#state.apply(line, offset, true);
-      offset += texts[i]?.length ?? 0;
+      offset += texts[next++]?.length ?? 0;
     }
     if (lines.some(({ s }) => s === "forget")) {
       this.#generation = undefined;

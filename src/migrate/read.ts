@@ -177,8 +177,9 @@ function sendOff(current: Pass): void {
   };
   spawn(current, releaseAll, async () => {
     const fates = await copyTogether(context, target, waiting);
-    for (const [i, item] of waiting.entries()) {
-      const fate = fates[i] ?? { error: new Error("a message has no fate") };
+    let next = 0;
+    for (const item of waiting) {
+      const fate = fates[next++] ?? { error: new Error("a message has no fate") };
       const wait =
         "error" in fate
           ? setAside(current, item.state, item.entry, item.body, fate.error)
@@ -196,12 +197,14 @@ function arrived(current: Pass, { state, entry, body }: Staged, outcome: Settled
   if (outcome.as !== "filtered" && outcome.as !== "altered") state.selected?.add(entry.origin.id);
   if (outcome.as !== "already-copied") current.changed = true;
   if (outcome.behind === true) state.behind = true;
-  if (state.retried.has(entry.origin.id)) return context.quarantine.release(entry.origin).then(() => settled());
-  return settled();
+  if (state.retried.has(entry.origin.id)) return afterRelease(context.quarantine.release(entry.origin));
+  resolve(state);
+  return settle(context, state, target.ledger, entry, outcome, body.shape.size);
 
-  function settled(): Promise<void> | undefined {
+  async function afterRelease(released: Promise<void>): Promise<void> {
+    await released;
     resolve(state);
-    return settle(context, state, target.ledger, entry, outcome, body.shape.size);
+    await settle(context, state, target.ledger, entry, outcome, body.shape.size);
   }
 }
 

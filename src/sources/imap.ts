@@ -3,7 +3,7 @@
 import { MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
 import type { Entry, Folder, Origin, Traits } from "../mail/model.ts";
-import { showPath } from "../mail/model.ts";
+import { NO_TRAITS, showPath } from "../mail/model.ts";
 import type { Connection } from "../protocol/imap/connection.ts";
 import type { FetchRow } from "../protocol/imap/fetch.ts";
 import { identifyMessages } from "../protocol/imap/identify.ts";
@@ -60,11 +60,11 @@ export async function openImapSource(server: ServerOptions, signal: AbortSignal,
   async function* read(slice: Slice, { want, listed, signal: abort }: ReadOptions): AsyncGenerator<Incoming> {
     const { folder } = slice;
     if (!folder.selectable || abort.aborted) return;
-    const entryOf = (uid: number, uidValidity: string, row: FetchRow | undefined): Entry => ({
-      origin: { folder: folder.path, generation: uidValidity, id: String(uid) },
-      traits: traitsOf(row),
-      ...(row?.size === undefined ? {} : { size: row.size }),
-    });
+    const entryOf = (uid: number, uidValidity: string, row: FetchRow | undefined): Entry => {
+      const origin = { folder: folder.path, generation: uidValidity, id: String(uid) };
+      const traits = traitsOf(row);
+      return row?.size === undefined ? { origin, traits } : { origin, traits, size: row.size };
+    };
     const reading: Reading = {
       want: (row, uidValidity) => want(entryOf(row.uid, uidValidity, row)),
       listed: () => listed?.(),
@@ -72,14 +72,14 @@ export async function openImapSource(server: ServerOptions, signal: AbortSignal,
     };
     try {
       const place = { messages: folder.messages, range: slice.range };
-      for await (const { uidValidity, fetched } of reader.read(rawName(folder), place, reading)) {
-        yield {
-          entry: entryOf(fetched.uid, uidValidity, fetched.row),
-          content: "error" in fetched ? failing(fetched.error) : fetched.content,
-          ...("bytes" in fetched && fetched.bytes !== undefined ? { bytes: fetched.bytes } : {}),
-        };
-        if (abort.aborted) return;
-      }
+      for await (const { uidValidity, fetched } of reader.read(rawName(folder), place, reading))
+        for (const one of fetched) {
+          const entry = entryOf(one.uid, uidValidity, one.row);
+          if ("error" in one) yield { entry, content: failing(one.error) };
+          else if (one.bytes === undefined) yield { entry, content: one.content };
+          else yield { entry, content: one.content, bytes: one.bytes };
+          if (abort.aborted) return;
+        }
     } catch (error) {
       // On abort it ends quietly.
       if (!abort.aborted) throw error;
@@ -202,12 +202,9 @@ function folderOf(listed: Listed, path: Folder["path"], withState: boolean): Fol
 }
 
 function traitsOf(row: FetchRow | undefined): Traits {
-  return {
-    flags: row?.flags ?? new Set(),
-    keywords: row?.keywords ?? new Set(),
-    labels: new Set(),
-    ...(row?.received === undefined ? {} : { received: row.received }),
-  };
+  const { flags = NO_TRAITS.flags, keywords = NO_TRAITS.keywords, received } = row ?? {};
+  const { labels } = NO_TRAITS;
+  return received === undefined ? { flags, keywords, labels } : { flags, keywords, labels, received };
 }
 
 async function* failing(error: MailError): AsyncGenerator<Uint8Array> {

@@ -219,8 +219,8 @@ fuzz({
         await selectMailbox(connection, "INBOX", true);
         for await (const rows of listMessages(connection, "1:*")) for (const { uid } of rows) uids.push(uid);
         const wanted = { uids: Uint32Array.from([5, 6, 7]), sizes: Uint32Array.from([4, 0, 3]) };
-        for await (const fetched of fetchBodies(connection, wanted, () => undefined))
-          if ("content" in fetched) for await (const _ of fetched.content);
+        for await (const batch of fetchBodies(connection, wanted, () => undefined))
+          for (const fetched of batch) if ("content" in fetched) for await (const _ of fetched.content);
       } finally {
         connection.fail(new Error("over"));
         expect(new Set(uids).size).toBe(uids.length);

@@ -55,8 +55,10 @@ export function delivery(): Delivery {
       const fates = new Array<Fate<string>>(messages.length);
       const written: { readonly at: number; readonly item: Written }[] = [];
       const unlettered = await giveLetters(folder, messages);
-      for (const [at, message] of messages.entries())
+      let at = -1;
+      for (const message of messages)
         try {
+          at++;
           signal.throwIfAborted();
           if (unlettered !== undefined && lacksLetters(folder, message)) throw unlettered;
           const item = write(folder, message, signal);
@@ -65,7 +67,9 @@ export function delivery(): Delivery {
           fates[at] = { error };
         }
       const stored = await group.addAll(written.map(({ item }) => item));
-      for (const [i, { at }] of written.entries()) fates[at] = stored[i] ?? { error: new Error("no fate") };
+      written.forEach(({ at }, i) => {
+        fates[at] = stored[i] ?? { error: new Error("no fate") };
+      });
       return fates;
     },
     idle: () => group.idle(),
@@ -193,7 +197,8 @@ async function syncFiles(batch: readonly Written[], failed: Map<Written, unknown
       fail(item, error);
     }
     isInstant = performance.now() - began < INSTANT_MS;
-    await close(item);
+    const closing = close(item);
+    if (closing !== undefined) await closing;
   }
   await each(batch.slice(at), async (item) => {
     try {
@@ -206,9 +211,9 @@ async function syncFiles(batch: readonly Written[], failed: Map<Written, unknown
 }
 
 /** What is durable stays so, whatever closing says. */
-function close({ file }: Written): void | Promise<void> {
+function close({ file }: Written): Promise<void> | undefined {
   try {
-    return file.close()?.catch(() => undefined);
+    return file.close()?.catch(() => undefined) ?? undefined;
   } catch {
     return undefined;
   }

@@ -33,9 +33,18 @@ export function parseFileName(name: string): FileName {
   return other === null ? { base: name, letters: "" } : { base: name.slice(0, other.index), letters: other[1] ?? "" };
 }
 
+/** The info part of letters that came before: a folder has a handful of them. */
+const knownInfos = new Map<string, string>();
+const MAX_KNOWN = 512;
+
 /** The info part, its letters once each and in ASCII order as the convention demands. */
-export function infoOf(letters: Iterable<string>): string {
-  return `:2,${[...new Set(letters)].sort().join("")}`;
+export function infoOf(letters: string): string {
+  const known = knownInfos.get(letters);
+  if (known !== undefined) return known;
+  const info = `:2,${[...new Set(letters)].sort().join("")}`;
+  if (knownInfos.size >= MAX_KNOWN) knownInfos.clear();
+  knownInfos.set(letters, info);
+  return info;
 }
 
 export function flagsOf(letters: string): Set<SystemFlag> {

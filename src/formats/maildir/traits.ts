@@ -106,7 +106,7 @@ export async function changedFile(
   const foreign = [...letters].filter(
     (letter) => !OURS.test(letter) || (KEYWORD_LETTER.test(letter) && stores.keywords.nameOf(letter) === undefined),
   );
-  const name = base + infoOf([...held.letters, ...foreign]);
+  const name = base + infoOf(held.letters + foreign.join(""));
   const after: Extra = {
     ...(held.extra ?? NO_EXTRA),
     ...(before.received === undefined ? {} : { received: before.received }),

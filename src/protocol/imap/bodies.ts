@@ -61,7 +61,8 @@ export function fitsAtOnce(wanted: Wanted): boolean {
 type Item = { readonly row: FetchRow } | { readonly batch: Batch; readonly answer: Tagged };
 
 /**
- * Yields each of `wanted` once. A large content must be read, or is skipped, before the next pull. Throws MailError connection
+ * Yields each of `wanted` once, those that came together at once. A large content is the last of its batch, and must be read, or is
+ * skipped, before the next pull. Throws MailError connection
  * when the wire fails; `broken` is told the UID that the server was sending, or was to send next, when it did. The first step
  * sends the first commands, before anything is awaited.
  */
@@ -70,7 +71,7 @@ export async function* fetchBodies(
   wanted: Wanted,
   broken: (uid: number) => void,
   sharing?: Sharing,
-): AsyncGenerator<Fetched> {
+): AsyncGenerator<readonly Fetched[]> {
   const channel = new Channel<Item>(connection, sharing === undefined ? CHANNEL_BYTES : SHARED_BYTES);
   const isOpen = sharing?.isOpen ?? (() => true);
   const onAbort = (): void => channel.fail(sharing?.signal.reason);
@@ -121,25 +122,32 @@ export async function* fetchBodies(
     for (let n = 0; n < IN_FLIGHT; n++) start();
     while (batches.length > 0) {
       const items = await channel.take();
+      let together: Fetched[] = [];
       for (const item of items ?? []) {
         if ("row" in item) {
           const { row } = item;
           const { uid = 0, body } = row;
-          if (Buffer.isBuffer(body)) yield { uid, row, content: once(body), bytes: body };
+          if (Buffer.isBuffer(body)) together.push({ uid, row, content: once(body), bytes: body });
           else if (body !== null && body !== undefined) {
-            yield { uid, row, content: body.content };
+            together.push({ uid, row, content: body.content });
+            yield together;
+            together = [];
             body.skip();
           }
           continue;
         }
         const refusal = item.answer.status === "OK" ? undefined : accountRefusal(item.answer);
-        if (refusal !== undefined) throw refusal;
+        if (refusal !== undefined) {
+          yield together;
+          throw refusal;
+        }
         batches.splice(batches.indexOf(item.batch), 1);
         missing.push(...item.batch.pending);
       }
+      if (together.length > 0) yield together;
     }
     for (const uid of missing) {
-      if (sharing === undefined) yield* fetchOne(connection, uid, broken);
+      if (sharing === undefined) for await (const fetched of fetchOne(connection, uid, broken)) yield [fetched];
       else sharing.lone(uid);
     }
   } finally {

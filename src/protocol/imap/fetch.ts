@@ -4,9 +4,9 @@ import type { Received, SystemFlag } from "../../mail/model.ts";
 import { Channel, type LiteralStream, literalStream } from "./channel.ts";
 import type { Connection, Listener } from "./connection.ts";
 import { forPairs } from "./mailbox.ts";
-import { type DataResponse, type Tagged, valueNumber, valueText } from "./parse.ts";
+import { type DataResponse, type Tagged, UsualRow, valueNumber, valueText } from "./parse.ts";
 import { Streamed } from "./scanner.ts";
-import { parseFlags, parseInternalDate } from "./syntax.ts";
+import { flagsOfList, parseFlags, parseInternalDate } from "./syntax.ts";
 
 export const ROW_ITEMS = "UID FLAGS INTERNALDATE RFC822.SIZE";
 
@@ -14,8 +14,8 @@ export const ROW_ITEMS = "UID FLAGS INTERNALDATE RFC822.SIZE";
 export interface FetchRow {
   uid?: number;
   sequence?: number;
-  flags?: Set<SystemFlag>;
-  keywords?: Set<string>;
+  flags?: ReadonlySet<SystemFlag>;
+  keywords?: ReadonlySet<string>;
   received?: Received;
   size?: number;
   /** BODY[]: null for NIL. */
@@ -24,8 +24,21 @@ export interface FetchRow {
   header?: Buffer;
 }
 
+/** The row of which nothing else is to be told. */
+function usualRow({ number, uid, flags, date, size, body }: UsualRow): FetchRow {
+  const both = flagsOfList(flags);
+  const row: FetchRow = { sequence: number, flags: both.flags, keywords: both.keywords, size: Number(size) };
+  const id = Number(uid);
+  if (id > 0 && id <= 0xffffffff) row.uid = id;
+  const received = parseInternalDate(date);
+  if (received !== undefined) row.received = received;
+  if (Buffer.isBuffer(body)) row.body = body;
+  return row;
+}
+
 /** Undefined for other responses. */
 export function parseRow(response: DataResponse): FetchRow | undefined {
+  if (response instanceof UsualRow) return usualRow(response);
   if (response.name !== "FETCH") return undefined;
   const row: FetchRow = {};
   if (response.number !== undefined) row.sequence = response.number;
@@ -57,6 +70,7 @@ export function parseRow(response: DataResponse): FetchRow | undefined {
 }
 
 export function hasStreamedBody(response: DataResponse): boolean {
+  if (response instanceof UsualRow) return response.body instanceof Streamed;
   const [list] = response.values;
   return Array.isArray(list) && list.some((value) => value instanceof Streamed);
 }

@@ -53,27 +53,45 @@ const STATUS = /^(OK|NO|BAD|BYE|PREAUTH)(?: (.*))?$/is;
 const ROW =
   /^\* (\d{1,10}) FETCH \(UID (\d{1,10}) FLAGS \(([^()"{}]{0,4096})\) INTERNALDATE "([^"\\]*)" RFC822\.SIZE (\d{1,15})(?:\)| (BODY\[\]) )$/;
 
-function parseUsualRow(pieces: readonly Piece[]): DataResponse | undefined {
+/** What `ROW` found, as text. Its values are made only for who asks for them. */
+export class UsualRow implements DataResponse {
+  readonly kind = "data";
+  readonly name = "FETCH";
+  readonly number: number;
+  readonly uid: string;
+  /** What stands between the parentheses. */
+  readonly flags: string;
+  readonly date: string;
+  readonly size: string;
+  /** A BODY[] behind it. */
+  readonly body: Buffer | Streamed | undefined;
+
+  constructor([, number = "", uid = "", flags = "", date = "", size = ""]: RegExpExecArray, body?: Buffer | Streamed) {
+    this.number = Number(number);
+    this.uid = uid;
+    this.flags = flags;
+    this.date = date;
+    this.size = size;
+    this.body = body;
+  }
+
+  get values(): readonly Value[] {
+    const { uid, flags, date, size, body } = this;
+    const list = flags === "" ? [] : flags.split(" ");
+    const row: Value[] = ["UID", uid, "FLAGS", list, "INTERNALDATE", date, "RFC822.SIZE", size];
+    if (body !== undefined) row.push("BODY[]", body);
+    return [row];
+  }
+}
+
+function parseUsualRow(pieces: readonly Piece[]): UsualRow | undefined {
   const [first, body, last] = pieces;
   if (typeof first !== "string") return undefined;
   const match = ROW.exec(first);
   if (match === null) return undefined;
-  const [, number, uid = "", flags = "", date = "", size = "", name] = match;
-  const row: Value[] = [
-    "UID",
-    uid,
-    "FLAGS",
-    flags === "" ? [] : flags.split(" "),
-    "INTERNALDATE",
-    date,
-    "RFC822.SIZE",
-    size,
-  ];
-  if (name !== undefined) {
-    if (pieces.length !== 3 || body === undefined || typeof body === "string" || last !== ")") return undefined;
-    row.push(name, body);
-  } else if (pieces.length > 1) return undefined;
-  return { kind: "data", number: Number(number), name: "FETCH", values: [row] };
+  if (match[6] === undefined) return pieces.length > 1 ? undefined : new UsualRow(match);
+  const isWhole = pieces.length === 3 && body !== undefined && typeof body !== "string" && last === ")";
+  return isWhole ? new UsualRow(match, body) : undefined;
 }
 
 /** With `open`, the pieces may end in the middle of a list: all that came so far is given. Throws MailError "protocol". */

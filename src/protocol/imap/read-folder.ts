@@ -27,9 +27,10 @@ export interface Reading {
   readonly signal: AbortSignal;
 }
 
+/** What came together. */
 export interface Read {
   readonly uidValidity: string;
-  readonly fetched: Fetched;
+  readonly fetched: readonly Fetched[];
 }
 
 interface Plan {
@@ -52,7 +53,8 @@ export class FolderReader {
   }
 
   /**
-   * Yields each message that is wanted once. `messages` as STATUS counts them; `range` of UIDs. Throws MailError: scope folder
+   * Yields each message that is wanted once; a content that is not in memory is the last of its batch, and is read or skipped
+   * before the next pull. `messages` as STATUS counts them; `range` of UIDs. Throws MailError: scope folder
    * when it cannot be opened or listed, connection when the wire fails.
    */
   async *read(
@@ -129,10 +131,10 @@ export class FolderReader {
             scope: "message",
             remedy: "give-up",
           });
-          yield { uidValidity, fetched: { uid, row: undefined, error } };
+          yield { uidValidity, fetched: [{ uid, row: undefined, error }] };
         } else
           for await (const fetched of fetchOne(connection, uid, broken)) {
-            yield { uidValidity, fetched };
+            yield { uidValidity, fetched: [fetched] };
             this.#strikes.delete(struck);
           }
         if (signal.aborted) return;

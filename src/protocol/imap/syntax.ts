@@ -68,8 +68,28 @@ export function flagNames(traits: Pick<Traits, "flags" | "keywords">): { names: 
 /** Flags and keywords of one message or folder; servers with a limit have some hundred a folder. */
 export const MAX_FLAGS = 4096;
 
+/** The flags of one message; shared by all messages that have the same, so nobody changes them. */
+export interface Flags {
+  readonly flags: ReadonlySet<SystemFlag>;
+  readonly keywords: ReadonlySet<string>;
+}
+
+/** By the text of the list: a folder of many thousand messages has a handful of them. */
+const knownFlags = new Map<string, Flags>();
+const MAX_KNOWN = 512;
+
+/** The same for a list as it stands between its parentheses, without literals and quoted strings. */
+export function flagsOfList(text: string): Flags {
+  const known = knownFlags.get(text);
+  if (known !== undefined) return known;
+  const parsed = parseFlags(text === "" ? [] : text.split(" "));
+  if (knownFlags.size >= MAX_KNOWN) knownFlags.clear();
+  knownFlags.set(text, parsed);
+  return parsed;
+}
+
 /** A server's flag list as flags and keywords; \Recent and unknown system flags are no one's to copy. */
-export function parseFlags(value: Value | undefined): { flags: Set<SystemFlag>; keywords: Set<string> } {
+export function parseFlags(value: Value | undefined): Flags {
   const flags = new Set<SystemFlag>();
   const keywords = new Set<string>();
   const items = Array.isArray(value) ? value : [];
@@ -93,22 +113,53 @@ export function changeKey(change: TraitChange): string {
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const INTERNALDATE = /^ ?(\d{1,2})-([A-Za-z]{3})-(\d{4}) (\d{2}):(\d{2}):(\d{2})(?: ([+-]\d{4}))?$/;
 
-/** The day of the row before: mail lies in the order of its days, and a folder's rows are many. */
-let lastDay = { day: 0, name: "", year: 0, midnight: 0 };
+/** Days before the first of each month, in a year that begins in March: so the leap day is the last one of its year. */
+const DAYS_BEFORE = [306, 337, 0, 31, 61, 92, 122, 153, 184, 214, 245, 275];
 
-/** Epoch seconds of its midnight in UTC; undefined for a month that there is not. */
+/** Epoch seconds of its midnight in UTC, for any year of the Gregorian calendar; undefined for a month that there is not. */
 function midnightOf(day: number, name: string, year: number): number | undefined {
-  if (day === lastDay.day && name === lastDay.name && year === lastDay.year) return lastDay.midnight;
-  const month = MONTHS.indexOf(name.charAt(0).toUpperCase() + name.slice(1).toLowerCase());
+  const month = MONTHS.indexOf(name) === -1 ? MONTHS.indexOf(titled(name)) : MONTHS.indexOf(name);
   if (month === -1) return undefined;
-  // Date.UTC takes the year 99 for 1999.
-  const midnight = new Date(0).setUTCFullYear(year, month, day) / 1000;
-  lastDay = { day, name, year, midnight };
-  return midnight;
+  const from = month < 2 ? year - 1 : year;
+  const leapDays = Math.floor(from / 4) - Math.floor(from / 100) + Math.floor(from / 400);
+  // 719,469 days lie between the first of March of the year 0 and the epoch's first day, which is itself a first.
+  return (from * 365 + leapDays + (DAYS_BEFORE[month] ?? 0) + day - 719_469) * 86_400;
+}
+
+function titled(name: string): string {
+  return name.charAt(0).toUpperCase() + name.slice(1).toLowerCase();
+}
+
+/** Two digits at this place of a text; NaN where there are none. A space stands for a leading zero (RFC 9051 9, date-day-fixed). */
+function twoDigits(text: string, at: number): number {
+  const tens = text.charCodeAt(at);
+  const high = tens === 32 && at === 0 ? 0 : tens - 48;
+  const low = text.charCodeAt(at + 1) - 48;
+  return high >= 0 && high <= 9 && low >= 0 && low <= 9 ? high * 10 + low : Number.NaN;
+}
+
+/** The length of `01-Jan-2024 12:00:00 +0000`, which is what servers send. */
+const USUAL_DATE = 26;
+const SEPARATORS = /^..-[A-Za-z]{3}-.... ..:..:.. [+-]....$/;
+
+/** The usual form, without a piece of text for each number; undefined for any other. */
+function usualDate(text: string): Received | undefined {
+  if (text.length !== USUAL_DATE || !SEPARATORS.test(text)) return undefined;
+  const time = twoDigits(text, 12) * 3600 + twoDigits(text, 15) * 60 + twoDigits(text, 18);
+  const zone = twoDigits(text, 22) * 60 + twoDigits(text, 24);
+  const day = twoDigits(text, 0);
+  const year = twoDigits(text, 7) * 100 + twoDigits(text, 9);
+  if (Number.isNaN(time + zone + day + year) || zone >= 1440 || twoDigits(text, 24) > 59) return undefined;
+  const midnight = midnightOf(day, text.slice(3, 6), year);
+  if (midnight === undefined) return undefined;
+  const zoneMinutes = text.charCodeAt(21) === 45 && zone > 0 ? -zone : zone;
+  return { epochSeconds: midnight + time - zoneMinutes * 60, zoneMinutes };
 }
 
 /** INTERNALDATE with its zone kept; undefined for what is none. */
 export function parseInternalDate(text: string): Received | undefined {
+  const usual = usualDate(text);
+  if (usual !== undefined) return usual;
   const match = INTERNALDATE.exec(text);
   if (match === null) return undefined;
   const [, day, name = "", year, hour, minute, second, zone] = match;
