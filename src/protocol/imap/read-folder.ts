@@ -165,7 +165,7 @@ export class FolderReader {
     const answer = want(row, plan.uidValidity);
     const take = (isWanted: boolean): void => {
       if (!isWanted) return;
-      if (this.#strikes.has(strikeKey(name, plan.uidValidity, row.uid))) {
+      if (this.#strikes.size > 0 && this.#strikes.has(strikeKey(name, plan.uidValidity, row.uid))) {
         plan.lone.push(row.uid);
         return;
       }

@@ -1,7 +1,8 @@
 // What goes into a command cannot break out of it, and what comes out of a response is read as it was meant.
 
 import { describe, expect, it } from "vitest";
-import { parseResponse } from "../../../src/protocol/imap/parse.ts";
+import { parseRow } from "../../../src/protocol/imap/fetch.ts";
+import { type DataResponse, parseResponse, type Response } from "../../../src/protocol/imap/parse.ts";
 import {
   expandSet,
   flagNames,
@@ -45,6 +46,38 @@ it.each([
   expect(parseInternalDate((formatInternalDate(received) ?? "").slice(1, -1))).toEqual(received);
 });
 
+it("every month of every kind of year is what Date makes of it", () => {
+  const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+  for (const year of [1, 4, 99, 100, 400, 1900, 1969, 1970, 1999, 2000, 2001, 2004, 2038, 2100, 9999])
+    for (const [month, name] of months.entries())
+      for (const day of [1, 28, 29, 30, 31]) {
+        const expected = new Date(Date.UTC(2000, 0, 1, 23, 5, 9)).setUTCFullYear(year, month, day) / 1000;
+        const text = `${String(day).padStart(2, "0")}-${name}-${String(year).padStart(4, "0")} 23:05:09 +0000`;
+        expect(parseInternalDate(text)).toEqual({ epochSeconds: expected, zoneMinutes: 0 });
+      }
+});
+
+it.each([
+  ["-0000", 0],
+  ["+1459", 899],
+  ["-2359", -1439],
+  ["+2400", undefined],
+  ["+0160", undefined],
+  ["-9999", undefined],
+])("a zone of %s is %j minutes", (zone, zoneMinutes) => {
+  const epochSeconds = 1577872800 - (zoneMinutes ?? 0) * 60;
+  expect(parseInternalDate(`01-Jan-2020 10:00:00 ${zone}`)).toEqual(
+    zoneMinutes === undefined ? { epochSeconds } : { epochSeconds, zoneMinutes },
+  );
+});
+
+it.each([
+  "0x-Jan-2020 10:00:00 +0000",
+  "01-Jan-20 0 10:00:00 +0000",
+  "01-Jan-2020 1a:00:00 +0000",
+  "01-Jxn-2020 10:00:00 +0000",
+])("%j is no date", (text) => expect(parseInternalDate(text)).toBeUndefined());
+
 it("what is no date is none", () => {
   for (const text of ["", "x", "1-Foo-2020 10:00:00 +0000", "Mon, 1 Jan 2020 10:00:00 +0000"])
     expect(parseInternalDate(text)).toBeUndefined();
@@ -72,6 +105,12 @@ it("UID sets are ranges, and never longer than a command line may be", () => {
 describe("a message's row", () => {
   const parsed = (row: string) => parseResponse([row]);
 
+  const plain = (response: Response): DataResponse => {
+    if (response.kind !== "data") throw new Error("no data");
+    const { kind, name, number, values } = response;
+    return { kind, name, values, ...(number === undefined ? {} : { number }) };
+  };
+
   it.each([
     ["", []],
     ["\\Seen", ["\\Seen"]],
@@ -80,13 +119,17 @@ describe("a message's row", () => {
     const items = `UID 12 FLAGS (${flags}) INTERNALDATE " 1-Jan-2024 12:00:00 +0100" RFC822.SIZE 345`;
     const values = ["UID", "12", "FLAGS", list, "INTERNALDATE", " 1-Jan-2024 12:00:00 +0100", "RFC822.SIZE", "345"];
     const usual = { kind: "data", name: "FETCH", number: 7, values: [values] };
-    expect(parsed(`* 7 FETCH (${items})`)).toEqual(usual);
+    expect(plain(parsed(`* 7 FETCH (${items})`))).toEqual(usual);
     // Two spaces are not quite legal, and not the usual shape.
     expect(parsed(`* 7 FETCH  (${items})`)).toEqual(usual);
     const body = Buffer.from("x");
     const withBody = { ...usual, values: [[...values, "BODY[]", body]] };
-    expect(parseResponse([`* 7 FETCH (${items} BODY[] `, body, ")"])).toEqual(withBody);
-    expect(parseResponse([`* 7 fetch (${items} BODY[] `, body, ")"])).toEqual(withBody);
+    const [one, other] = [`* 7 FETCH (${items} BODY[] `, `* 7 fetch (${items} BODY[] `].map((first) =>
+      plain(parseResponse([first, body, ")"])),
+    );
+    expect(one).toEqual(withBody);
+    expect(other).toEqual(withBody);
+    expect(one === undefined ? undefined : parseRow(one)).toEqual(parseRow(parsed(`* 7 FETCH  (${items} BODY[] "x")`)));
     expect(parseResponse([`* 7 FETCH (${items} BODY[] `, body, " MODSEQ (9))"])).toEqual({
       ...usual,
       values: [[...values, "BODY[]", body, "MODSEQ", ["9"]]],
