@@ -2,7 +2,7 @@
 
 import { MailError } from "../../mail/errors.ts";
 import type { Connection } from "./connection.ts";
-import { folderRefusal, protocolError } from "./errors.ts";
+import { accountRefusal, folderRefusal, protocolError } from "./errors.ts";
 import { type FetchRow, fetchAll, fetchRows, ROW_ITEMS } from "./fetch.ts";
 import type { Selecting } from "./mailbox.ts";
 import { valueNumber } from "./parse.ts";
@@ -21,15 +21,36 @@ export const MAX_UNORDERED = 100_000;
 const MAX_INCOMPLETE = 10_000;
 
 /**
- * Lists the selected folder, UIDs in `range` ("1:*", "1:5000"). A message that STATUS and EXISTS count and FETCH leaves out is
- * looked for by SEARCH and listed with its UID alone. Throws MailError of scope folder when the server refuses.
+ * Lists the selected folder, UIDs in `range` ("1:*", "1:5000"), or one that is being opened: then the first step sends the command
+ * right behind the one that opens it. A message that STATUS and EXISTS count and FETCH leaves out is looked for by SEARCH and listed
+ * with its UID alone. Throws MailError of scope folder when the server refuses.
  */
-export async function* listMessages(connection: Connection, range: string): AsyncGenerator<ListedRow[]> {
-  const exists = connection.selected?.exists ?? 0;
-  if (exists === 0) return;
-  const rows = fetchRows(connection, `UID FETCH ${range} (${ROW_ITEMS})`);
-  const { seen, expunged } = yield* eachOnce(rows, connection.selected?.name ?? "the folder");
+export async function* listMessages(
+  connection: Connection,
+  range: string,
+  opening?: Selecting,
+): AsyncGenerator<ListedRow[]> {
+  if (opening === undefined && (connection.selected?.exists ?? 0) === 0) return;
+  const command = `UID FETCH ${range} (${ROW_ITEMS})`;
+  let rows = fetchRows(connection, command, opening?.isOpen);
+  let first = await rows.next();
+  const { exists = 0, name = "the folder" } = (await opening?.selected) ?? connection.selected ?? {};
+  if (opening !== undefined && isRefused(first)) {
+    // "*" names no message of an empty folder; and a server may not like to be asked before it has answered.
+    if (exists === 0) return;
+    rows = fetchRows(connection, command);
+    first = await rows.next();
+  }
+  const { seen, expunged } = yield* eachOnce(rows, name, first);
   if (range === "1:*" && seen.size + expunged < exists) yield* leftOut(connection, seen);
+}
+
+type Rows = ReturnType<typeof fetchRows>;
+type Step = Awaited<ReturnType<Rows["next"]>>;
+
+/** Refused, for no reason that the whole account has, before it gave a single row. */
+function isRefused(step: Step): boolean {
+  return step.done === true && step.value.answer.status !== "OK" && accountRefusal(step.value.answer) === undefined;
 }
 
 /**
@@ -57,13 +78,14 @@ export async function listBehind(
 
 /** Rows as they come, each message once. */
 async function* eachOnce(
-  rows: ReturnType<typeof fetchRows>,
+  rows: Rows,
   name: string,
+  first?: Step,
 ): AsyncGenerator<ListedRow[], { readonly seen: UidTrail; readonly expunged: number }> {
   const seen = new UidTrail();
   // Flag changes are told unasked, perhaps before the row that was asked for (RFC 9051 7.5.2): they wait for it.
   const incomplete = new Map<number, ListedRow>();
-  let next = await rows.next();
+  let next = first ?? (await rows.next());
   for (; next.done !== true; next = await rows.next()) {
     const fresh: ListedRow[] = [];
     for (const row of next.value) {

@@ -115,9 +115,9 @@ export class FolderReader {
     const { connection } = lease;
     const release = connection.endOn(signal);
     try {
-      const { uidValidity } = await selectMailbox(connection, name, true);
-      if (left !== "everything" && left.uidValidity !== uidValidity) throw madeAnew(name);
-      const plan = left === "everything" ? await this.#list(connection, name, range, uidValidity, reading) : left;
+      const plan = left === "everything" ? await this.#list(connection, name, range, reading) : left;
+      const { uidValidity } = left === "everything" ? plan : await selectMailbox(connection, name, true);
+      if (plan.uidValidity !== uidValidity) throw madeAnew(name);
       const broken = this.#broken(name, uidValidity, signal);
       const wanted = { uids: plan.uids.view(), sizes: plan.sizes.view() };
       for await (const fetched of fetchBodies(connection, wanted, broken)) {
@@ -144,16 +144,17 @@ export class FolderReader {
     }
   }
 
-  async #list(
-    connection: Connection,
-    name: string,
-    range: string,
-    uidValidity: string,
-    reading: Reading,
-  ): Promise<Plan> {
-    const plan = newPlan(uidValidity);
-    for await (const rows of listMessages(connection, range))
-      for (const row of rows) {
+  /** Opens the folder and lists it, in one round trip. */
+  async #list(connection: Connection, name: string, range: string, reading: Reading): Promise<Plan> {
+    const opening = beginSelect(connection, name, true);
+    const listing = listMessages(connection, range, opening);
+    // The first step sends the command. Where the folder is refused it fails too, and that is to be waited for.
+    const [opened, first] = await Promise.allSettled([opening.selected, listing.next()]);
+    if (opened.status === "rejected") throw opened.reason;
+    if (first.status === "rejected") throw first.reason;
+    const plan = newPlan(opened.value.uidValidity);
+    for (let step = first.value; step.done !== true; step = await listing.next())
+      for (const row of step.value) {
         const wait = this.#judge(name, plan, row, reading);
         if (wait !== undefined) await wait;
       }

@@ -4,6 +4,7 @@ import { expect, it } from "vitest";
 import { type Fetched, fetchBodies } from "../../../src/protocol/imap/bodies.ts";
 import type { Connection } from "../../../src/protocol/imap/connection.ts";
 import { listMessages } from "../../../src/protocol/imap/listing.ts";
+import { beginSelect } from "../../../src/protocol/imap/mailbox.ts";
 import { GATHER_LIMIT } from "../../../src/protocol/imap/scanner.ts";
 import { expandSet } from "../../../src/protocol/imap/syntax.ts";
 import type { Conversation } from "../../kit/scripted.ts";
@@ -203,4 +204,63 @@ it("the listing gives each message once, with those that FETCH left out", async 
   }
   expect(uids).toEqual([10, 20, 40, 30]);
   expect(played.server.failures).toEqual([]);
+});
+
+/** A folder of two messages, and what the server makes of a listing that comes before it has answered the EXAMINE. */
+async function listedBehind(
+  exists: number,
+  hasty: (talk: Conversation, examine: string, fetch: string) => Promise<void> | void,
+): Promise<{ uids: number[]; failures: readonly unknown[] }> {
+  await using played = await play(async (talk) => {
+    const examine = await command(talk);
+    // Both are there before anything is answered.
+    const fetch = await command(talk);
+    expect([examine?.text, fetch?.text.split(" (")[0]]).toEqual(['EXAMINE "x"', "UID FETCH 1:*"]);
+    await hasty(talk, examine?.tag ?? "", fetch?.tag ?? "");
+    await command(talk);
+  });
+  const opening = beginSelect(played.connection, "x", true);
+  const uids: number[] = [];
+  opening.selected.catch(() => undefined);
+  for await (const rows of listMessages(played.connection, "1:*", opening)) uids.push(...rows.map(({ uid }) => uid));
+  expect(played.connection.selected?.exists).toBe(exists);
+  return { uids, failures: played.server.failures };
+}
+
+const OPENED = "* 2 EXISTS\r\n* OK [UIDVALIDITY 5] x\r\n";
+
+it("a folder is listed in the round trip that opens it", async () => {
+  const { uids, failures } = await listedBehind(2, (talk, examine, fetch) => {
+    // Before the folder is open, a row is one of another folder.
+    talk.send(`* 1 FETCH (UID 99 ${META})\r\n${OPENED}${examine} OK\r\n`);
+    talk.send(`* 1 FETCH (UID 10 ${META})\r\n* 2 FETCH (UID 20 ${META})\r\n${fetch} OK\r\n`);
+  });
+  expect(uids).toEqual([10, 20]);
+  expect(failures).toEqual([]);
+});
+
+it.each(["NO", "BAD"])("a server that refuses that (%s) is asked again when the folder is open", async (word) => {
+  const { uids, failures } = await listedBehind(2, async (talk, examine, fetch) => {
+    talk.send(`${OPENED}${examine} OK\r\n${fetch} ${word} wait for me\r\n`);
+    const again = await command(talk);
+    expect(again?.text).toContain("UID FETCH 1:*");
+    talk.send(`* 1 FETCH (UID 10 ${META})\r\n* 2 FETCH (UID 20 ${META})\r\n${again?.tag} OK\r\n`);
+  });
+  expect(uids).toEqual([10, 20]);
+  expect(failures).toEqual([]);
+});
+
+it("an empty folder of which there is nothing to list is no failure", async () => {
+  const { uids, failures } = await listedBehind(0, (talk, examine, fetch) => {
+    talk.send(`* 0 EXISTS\r\n* OK [UIDVALIDITY 5] x\r\n${examine} OK\r\n${fetch} BAD no such messages\r\n`);
+  });
+  expect(uids).toEqual([]);
+  expect(failures).toEqual([]);
+});
+
+it("a folder that cannot be opened is refused as that, and not for its listing", async () => {
+  const list = listedBehind(0, (talk, examine, fetch) => {
+    talk.send(`${examine} NO [NONEXISTENT] no such folder\r\n${fetch} BAD no folder is open\r\n`);
+  });
+  await expect(list).rejects.toMatchObject({ code: "not-found", details: { scope: "folder" } });
 });

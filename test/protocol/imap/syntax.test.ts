@@ -111,6 +111,8 @@ describe("a message's row", () => {
     return { kind, name, values, ...(number === undefined ? {} : { number }) };
   };
 
+  const rowOf = (response: Response) => (response.kind === "data" ? parseRow(response) : undefined);
+
   it.each([
     ["", []],
     ["\\Seen", ["\\Seen"]],
@@ -129,7 +131,9 @@ describe("a message's row", () => {
     );
     expect(one).toEqual(withBody);
     expect(other).toEqual(withBody);
-    expect(one === undefined ? undefined : parseRow(one)).toEqual(parseRow(parsed(`* 7 FETCH  (${items} BODY[] "x")`)));
+    expect(rowOf(parseResponse([`* 7 FETCH (${items} BODY[] `, body, ")"]))).toEqual(
+      rowOf(parsed(`* 7 FETCH  (${items} BODY[] "x")`)),
+    );
     expect(parseResponse([`* 7 FETCH (${items} BODY[] `, body, " MODSEQ (9))"])).toEqual({
       ...usual,
       values: [[...values, "BODY[]", body, "MODSEQ", ["9"]]],
