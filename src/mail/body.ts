@@ -23,6 +23,8 @@ export interface Body extends AsyncDisposable {
   readonly bytes?: Uint8Array;
   /** The same with LF line ends, where it is at hand and can be undone exactly. */
   readonly folded?: Uint8Array;
+  /** As disposing it, at once: for a body that is held in memory and has something to give back. */
+  recycle?(): void;
   /** May be opened again, for a retry, until the body is disposed. */
   open(): AsyncIterable<Uint8Array>;
 }
@@ -90,7 +92,57 @@ export async function stage(content: AsyncIterable<Uint8Array>, directory: strin
  * `keepsFolded`: the form with LF line ends, which hashing makes, is held too.
  */
 export function stageBytes(bytes: Uint8Array, keepsFolded: boolean): Body {
-  return held(keyOfBytes(bytes, keepsFolded), bytes);
+  if (!keepsFolded || bytes.length < ROOMY) return held(keyOfBytes(bytes, keepsFolded), bytes);
+  const room = rooms.pop() ?? Buffer.allocUnsafeSlow(MEMORY_LIMIT);
+  const named = keyOfBytes(bytes, true, room);
+  if (named.folded !== undefined) return new Roomy(named, bytes, named.folded, room);
+  rooms.push(room);
+  return held(named, bytes);
+}
+
+/** From here on the folded form lies in a buffer that is used again: pages that the system has to find and clear cost more than folding. */
+const ROOMY = 64 * 1024;
+/** Of MEMORY_LIMIT octets each; as many as there were bodies at once. */
+const rooms: Buffer[] = [];
+const MOST_ROOMS = 16;
+
+class Roomy implements Body {
+  readonly key: ContentKey;
+  readonly shape: Shape;
+  readonly bytes: Uint8Array;
+  readonly head: Uint8Array;
+  #folded: Uint8Array | undefined;
+  #room: Buffer | undefined;
+
+  constructor({ key, shape }: Named, bytes: Uint8Array, folded: Uint8Array, room: Buffer) {
+    this.key = key;
+    this.shape = shape;
+    this.bytes = bytes;
+    this.head = bytes;
+    this.#folded = folded;
+    this.#room = room;
+  }
+
+  /** Throws once the room is given back, as it may then hold another message. */
+  get folded(): Uint8Array {
+    if (this.#folded === undefined) throw new Error("a body was used after it was given back");
+    return this.#folded;
+  }
+
+  open(): AsyncIterable<Uint8Array> {
+    return once(this.bytes);
+  }
+
+  recycle(): void {
+    const room = this.#room;
+    this.#room = undefined;
+    this.#folded = undefined;
+    if (room !== undefined && rooms.length < MOST_ROOMS) rooms.push(room);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.recycle();
+  }
 }
 
 /** Made for every message: a method with a computed name in the literal would cost more than the hashing of most mail. */

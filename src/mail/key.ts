@@ -144,18 +144,19 @@ export class KeyHasher {
 
 /**
  * The same for a content that is in memory, in one look. `folded`: its form with LF line ends, where that can be undone exactly
- * and is another; only where it is asked for.
+ * and is another; only where it is asked for. It lies in `room`, where that is given; then that has at least as many octets.
  */
 export function keyOfBytes(
   bytes: Uint8Array,
   keepsFolded = true,
+  room?: Buffer,
 ): { key: ContentKey; shape: Shape; folded?: Uint8Array } {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   // Line ends of several kinds are rare, and KeyHasher knows them all.
   if (buffer[buffer.length - 1] !== LF || buffer[buffer.length - 2] !== CR) return keyOfOdd(buffer);
   const isSmall = buffer.length <= WINDOW;
   if (!keepsFolded && !isSmall) return keyOfOdd(buffer);
-  const space = keepsFolded ? Buffer.allocUnsafe(buffer.length) : scratch;
+  const space = keepsFolded ? (room ?? Buffer.allocUnsafe(buffer.length)) : scratch;
   const { length, lines, crlf, doubled } = foldInto(space, buffer);
   const folded = space.subarray(0, length);
   if (doubled > 0 || folded.includes(CR)) return keyOfOdd(buffer);

@@ -185,8 +185,8 @@ function sendOff(current: Pass): void {
           ? setAside(current, item.state, item.entry, item.body, fate.error)
           : arrived(current, item, fate.value);
       if (wait !== undefined) await wait;
-      // What is held in memory alone has nothing to give back.
       if (item.body.bytes === undefined) await item.body[Symbol.asyncDispose]();
+      else item.body.recycle?.();
     }
   });
 }

@@ -5,8 +5,8 @@ import { Gathering } from "./gathering.ts";
 
 /** A SEARCH answer over a million messages has about 8 MB in one line; beyond this a server is broken or hostile. */
 export const MAX_LINE = 32 * 1024 * 1024;
-/** Literals up to this many octets are gathered; larger ones are offered to a sink first. */
-export const GATHER_LIMIT = 256 * 1024;
+/** Literals up to this many octets are gathered, as bodies of this size are held in memory; larger ones are offered to a sink first. */
+export const GATHER_LIMIT = 1024 * 1024;
 /** What one response may hold in memory, lines and gathered literals together. */
 export const MAX_RESPONSE = 64 * 1024 * 1024;
 /** Literals in one response; a FETCH or LIST response has a handful. */
@@ -44,6 +44,15 @@ const LITERAL_MARKER = /~?\{(\d{1,15})\+?\}$/;
 /** Free text ends these responses, so braces at their end mean nothing: continuations, tagged and untagged status. */
 const FREE_TEXT = /^(?:\+|[^*]|\* (?:OK|NO|BAD|BYE|PREAUTH)(?: |$))/i;
 
+/** A literal that is under way: to a sink, into its own buffer, or, where that is too large to be made on a server's word, gathered. */
+interface Incoming {
+  readonly size: number;
+  left: number;
+  readonly sink: LiteralSink | undefined;
+  parts: Gathering | undefined;
+  whole: Buffer | undefined;
+}
+
 /** Fed with `push`; while `paused` is true nothing more is dispatched, until `resume`. Throws MailError "protocol". */
 export class Scanner {
   readonly #events: ScannerEvents;
@@ -52,7 +61,7 @@ export class Scanner {
   readonly #partial = new Gathering();
   #pieces: Piece[] = [];
   #gathered = 0;
-  #literal: { size: number; left: number; parts: Gathering; sink: LiteralSink | undefined } | undefined;
+  #literal: Incoming | undefined;
   #running = false;
   paused = false;
 
@@ -153,7 +162,8 @@ export class Scanner {
     this.#gathered += text + (sink === undefined ? size : 0);
     if (this.#gathered > MAX_RESPONSE)
       throw protocolError(`a response of the server is larger than ${MAX_RESPONSE} octets`);
-    this.#literal = { size, left: size, parts: new Gathering(), sink };
+    const parts = sink === undefined && size > GATHER_LIMIT ? new Gathering() : undefined;
+    this.#literal = { size, left: size, sink, parts, whole: undefined };
   }
 
   #readLiteral(): boolean {
@@ -163,19 +173,29 @@ export class Scanner {
       const chunk = this.#chunks[0];
       if (chunk === undefined) return false;
       const part = chunk.subarray(this.#offset, this.#offset + literal.left);
-      literal.left -= part.length;
       this.#advance(this.#offset + part.length);
-      if (literal.sink === undefined) literal.parts.push(part);
-      else literal.sink.write(part);
+      take(literal, part);
+      literal.left -= part.length;
       if (literal.left > 0) return true;
       // The sink may just have paused us; the end is told all the same, since it needs no room.
     }
     this.#literal = undefined;
-    if (literal.sink === undefined) this.#pieces.push(literal.parts.take());
+    if (literal.sink === undefined) this.#pieces.push(literal.parts?.take() ?? literal.whole ?? Buffer.alloc(0));
     else {
       this.#pieces.push(new Streamed(literal.size));
       literal.sink.end();
     }
     return true;
+  }
+}
+
+function take(literal: Incoming, part: Buffer): void {
+  const { sink, parts, size, left } = literal;
+  if (sink !== undefined) sink.write(part);
+  else if (parts !== undefined) parts.push(part);
+  else if (part.length === size) literal.whole = part;
+  else {
+    literal.whole ??= Buffer.allocUnsafe(size);
+    literal.whole.set(part, size - left);
   }
 }
