@@ -77,6 +77,7 @@ export async function pass(
     again: undefined,
     changed: fresh,
     uncertain: false,
+    everything: number === 1 && ledger.size === 0 && !filtersMessages(options),
   };
   // A copy must have its name before its flags can follow those of the source.
   if (ledger.nameless > 0 && !trusted) await current.target.candidates();

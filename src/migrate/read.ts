@@ -34,6 +34,8 @@ export interface Pass {
   changed: boolean;
   /** A message failed for good that may have been stored all the same. */
   uncertain: boolean;
+  /** The first pass over folders of which nothing is known and nothing is left out. */
+  readonly everything: boolean;
 }
 
 /** One message, its bytes at hand. */
@@ -47,7 +49,7 @@ const TOGETHER = 64;
 
 /** Ends when everything that the folder lists was let go; a failure is in `current.error`. */
 export async function readFolder(current: Pass, state: JobState): Promise<void> {
-  const { context, target } = current;
+  const { context, target, everything, signal } = current;
   const { tally } = state;
   const { ledger } = target;
   state.listed = 0;
@@ -93,7 +95,7 @@ export async function readFolder(current: Pass, state: JobState): Promise<void> 
 
   try {
     for await (const slice of context.source.slices(state.job.folder, current.signal))
-      for await (const incoming of context.source.read(slice, { want, listed, signal: current.signal })) {
+      for await (const incoming of context.source.read(slice, { want, listed, everything, signal })) {
         const wait = receive(current, state, incoming);
         if (wait !== undefined) await wait;
       }

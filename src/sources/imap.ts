@@ -57,7 +57,10 @@ export async function openImapSource(server: ServerOptions, signal: AbortSignal,
     });
   }
 
-  async function* read(slice: Slice, { want, listed, signal: abort }: ReadOptions): AsyncGenerator<Incoming> {
+  async function* read(
+    slice: Slice,
+    { want, listed, everything = false, signal: abort }: ReadOptions,
+  ): AsyncGenerator<Incoming> {
     const { folder } = slice;
     if (!folder.selectable || abort.aborted) return;
     const entryOf = (uid: number, uidValidity: string, row: FetchRow | undefined): Entry => {
@@ -68,6 +71,7 @@ export async function openImapSource(server: ServerOptions, signal: AbortSignal,
     const reading: Reading = {
       want: (row, uidValidity) => want(entryOf(row.uid, uidValidity, row)),
       listed: () => listed?.(),
+      everything,
       signal: abort,
     };
     try {

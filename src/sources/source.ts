@@ -25,6 +25,11 @@ export interface ReadOptions {
   want(entry: Entry): boolean | Promise<boolean>;
   /** Called once, between the last `want` and the first body; never called by a store that meets its entries as it reads. */
   listed?(): void;
+  /**
+   * Nothing is known of the slice yet: `want` will say yes to nearly everything. A store that would have to list its entries before it
+   * can transfer them may then do both at once, and ask `want` as it hands on what came.
+   */
+  readonly everything?: boolean;
   readonly signal: AbortSignal;
 }
 

@@ -2,9 +2,11 @@
 
 import { MailError } from "../../mail/errors.ts";
 import { CHANNEL_BYTES, Channel } from "./channel.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection, Listener } from "./connection.ts";
 import { accountRefusal, messageRefusal } from "./errors.ts";
 import { bodyListener, type FetchRow, fetchAll, ROW_ITEMS } from "./fetch.ts";
+import { UidTrail } from "./listing.ts";
+import type { Selecting } from "./mailbox.ts";
 import type { Tagged } from "./parse.ts";
 import { uidSet } from "./syntax.ts";
 
@@ -152,6 +154,87 @@ export async function* fetchBodies(
     }
   } finally {
     sharing?.signal.removeEventListener("abort", onAbort);
+    channel.drop();
+  }
+}
+
+/** What came of asking for everything. */
+export interface Everything {
+  readonly answer: Tagged;
+  /** Those that came, each whole and with all that belongs to its row. */
+  readonly seen: UidTrail;
+  /** Messages that went away meanwhile. */
+  readonly expunged: number;
+}
+
+/**
+ * All messages of a folder that is being opened, by one command that goes out right behind the one that opens it, in the first step:
+ * nothing has to be listed before. Yields as `fetchBodies` does. What did not come as it should is left out; whoever asked finds out by
+ * the number of those that came, and lists the folder. Undefined when it was not read to its end. `signal`: on a connection that others use too it ends the wait. Throws MailError
+ * connection when the wire fails, and an account's refusal; `broken` as for `fetchBodies`.
+ */
+export async function* fetchEverything(
+  connection: Connection,
+  { isOpen }: Selecting,
+  broken: (uid: number) => void,
+  signal?: AbortSignal,
+): AsyncGenerator<readonly Fetched[], Everything | undefined> {
+  const channel = new Channel<FetchRow>(connection, signal === undefined ? CHANNEL_BYTES : SHARED_BYTES);
+  const onAbort = (): void => channel.fail(signal?.reason);
+  signal?.addEventListener("abort", onAbort, { once: true });
+  const seen = new UidTrail();
+  let expunged = 0;
+  let streaming: number | undefined;
+  const isWhole = ({ uid, flags, received, size }: FetchRow): boolean =>
+    uid !== undefined && flags !== undefined && received !== undefined && size !== undefined && !seen.has(uid);
+  const bodies = bodyListener(
+    connection,
+    (row) => (isOpen() ? (isWhole(row) ? "yes" : "discard") : "no"),
+    (row, weight) => {
+      const { uid, body } = row;
+      if (!isOpen() || uid === undefined || body === null || !isWhole(row)) return false;
+      seen.add(uid);
+      streaming = Buffer.isBuffer(body) ? undefined : uid;
+      channel.push(row, weight);
+      return true;
+    },
+  );
+  const listener: Listener = {
+    ...bodies,
+    data(response) {
+      if (isOpen() && (response.name === "EXPUNGE" || response.name === "VANISHED")) expunged++;
+      return bodies.data?.(response) === true;
+    },
+    lost(oldest) {
+      if (oldest && streaming !== undefined) broken(streaming);
+    },
+  };
+  const answered = connection.run(`UID FETCH 1:* (${ROW_ITEMS} BODY.PEEK[])`, listener);
+  answered.then(
+    () => channel.end(),
+    (error: unknown) => channel.fail(error),
+  );
+  try {
+    for (let rows = await channel.take(); rows !== undefined; rows = await channel.take()) {
+      let together: Fetched[] = [];
+      for (const row of rows) {
+        const { uid = 0, body } = row;
+        if (Buffer.isBuffer(body)) together.push({ uid, row, content: once(body), bytes: body });
+        else if (body !== null && body !== undefined) {
+          together.push({ uid, row, content: body.content });
+          yield together;
+          together = [];
+          body.skip();
+        }
+      }
+      if (together.length > 0) yield together;
+    }
+    const answer = await answered;
+    const refusal = answer.status === "OK" ? undefined : accountRefusal(answer);
+    if (refusal !== undefined) throw refusal;
+    return { answer, seen, expunged };
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
     channel.drop();
   }
 }

@@ -130,7 +130,7 @@ async function* leftOut(connection: Connection, seen: UidTrail): AsyncGenerator<
 }
 
 /** Which UIDs came already: four octets each while they come in order, as they nearly always do. */
-class UidTrail {
+export class UidTrail {
   readonly #ordered = new GrowingUint32();
   readonly #others = new Set<number>();
   #last = 0;

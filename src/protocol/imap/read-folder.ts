@@ -5,9 +5,9 @@
 // somebody who takes messages as fast as they are written elsewhere, which never waits for this connection.
 
 import { MailError } from "../../mail/errors.ts";
-import { type Fetched, fetchBodies, fetchOne, fitsAtOnce } from "./bodies.ts";
+import { type Fetched, fetchBodies, fetchEverything, fetchOne, fitsAtOnce } from "./bodies.ts";
 import type { Connection } from "./connection.ts";
-import { type ListedRow, listBehind, listMessages } from "./listing.ts";
+import { type ListedRow, listBehind, listMessages, type UidTrail } from "./listing.ts";
 import { beginSelect, selectMailbox } from "./mailbox.ts";
 import type { ConnectionPool } from "./pool.ts";
 import { Seats } from "./seats.ts";
@@ -18,11 +18,16 @@ const STRIKES = 3;
 /** A folder that STATUS counts more in has a connection of its own from the start. */
 const SMALL_FOLDER = 500;
 
+/** A folder of more messages is listed first in any case: one command is not to go on for hours. */
+const EAGER_FOLDER = 10_000;
+
 export interface Reading {
-  /** Asked once for each message, before any body comes. */
+  /** Asked once for each message, before any body comes; where `everything` is expected to be wanted, before it is handed on. */
   want(row: ListedRow, uidValidity: string): boolean | Promise<boolean>;
   /** Called once, after the last `want`. */
   listed(): void;
+  /** Nothing of the folder is known yet, so that it need not be listed before it is fetched. */
+  readonly everything: boolean;
   /** On abort the reading ends with the signal's reason, or a MailError connection. */
   readonly signal: AbortSignal;
 }
@@ -40,6 +45,14 @@ interface Plan {
   /** To be asked for one by one, last: a message that ends the connection shall not take others with it. */
   readonly lone: number[];
 }
+
+/** What is left when not everything came that was asked for at once. */
+interface Rest {
+  readonly uidValidity: string;
+  readonly seen: UidTrail;
+}
+
+type Left = Plan | Rest | "everything";
 
 export class FolderReader {
   readonly #pool: ConnectionPool;
@@ -62,16 +75,62 @@ export class FolderReader {
     { messages, range = "1:*" }: { readonly messages: number | undefined; readonly range: string | undefined },
     reading: Reading,
   ): AsyncGenerator<Read> {
-    const isSmall = messages !== undefined && messages <= SMALL_FOLDER && range === "1:*";
-    const left = isSmall ? yield* this.#together(name, reading) : "everything";
+    const isWhole = messages !== undefined && range === "1:*";
+    const isEager = isWhole && messages <= EAGER_FOLDER && reading.everything;
+    const isSmall = isWhole && messages <= SMALL_FOLDER;
+    const left = isSmall ? yield* this.#together(name, reading) : isEager ? "unasked" : "everything";
     if (left !== "nothing" && !reading.signal.aborted) yield* this.#alone(name, range, reading, left);
   }
 
+  /**
+   * Opens the folder and fetches everything in it, in one round trip. Gives what is left to do: "everything" where the folder is
+   * refused. `shared`: on a connection that others use too.
+   */
+  async *#unasked(
+    connection: Connection,
+    name: string,
+    reading: Reading,
+    shared: boolean,
+  ): AsyncGenerator<Read, Rest | "nothing" | "everything"> {
+    const { signal } = reading;
+    const opening = beginSelect(connection, name, true);
+    let uidValidity = "";
+    const broken = (uid: number): void => this.#broken(name, uidValidity, signal)(uid);
+    const bodies = fetchEverything(connection, opening, broken, shared ? signal : undefined);
+    try {
+      const both = Promise.allSettled([opening.selected, bodies.next()]);
+      const [opened, first] = await (shared ? orAbort(both, signal) : both);
+      if (first.status === "rejected") throw first.reason;
+      // Whatever keeps it from being opened, by itself it is found out what that is.
+      if (opened.status === "rejected") return "everything";
+      uidValidity = opened.value.uidValidity;
+      let step = first.value;
+      for (; step.done !== true; step = await bodies.next()) {
+        const fetched: Fetched[] = [];
+        for (const one of step.value) {
+          const { uid } = one;
+          const answer = reading.want(Object.assign(one.row ?? {}, { uid }), uidValidity);
+          if (typeof answer === "boolean" ? answer : await answer) fetched.push(one);
+        }
+        if (fetched.length > 0) yield { uidValidity, fetched };
+        signal.throwIfAborted();
+      }
+      if (step.value === undefined) return "everything";
+      const { answer, seen, expunged } = step.value;
+      if (answer.status !== "OK" || seen.size + expunged < opened.value.exists) return { uidValidity, seen };
+      reading.listed();
+      return "nothing";
+    } finally {
+      await bodies.return(undefined);
+    }
+  }
+
   /** On a connection that others use too. Gives what is left to do alone. */
-  async *#together(name: string, reading: Reading): AsyncGenerator<Read, Plan | "nothing" | "everything"> {
+  async *#together(name: string, reading: Reading): AsyncGenerator<Read, Left | "nothing"> {
     const { signal } = reading;
     using seat = await this.#seats.enter(signal);
     const { connection } = seat;
+    if (reading.everything) return yield* this.#unasked(connection, name, reading, true);
     const opening = beginSelect(connection, name, true);
     const listing = listBehind(connection, opening);
     // Whatever keeps it from being opened, alone it is found out what that is.
@@ -109,14 +168,18 @@ export class FolderReader {
     return { ...newPlan(uidValidity), lone: plan.lone };
   }
 
-  async *#alone(name: string, range: string, reading: Reading, left: Plan | "everything"): AsyncGenerator<Read> {
+  async *#alone(name: string, range: string, reading: Reading, begun: Left | "unasked"): AsyncGenerator<Read> {
     const { signal } = reading;
     using lease = await this.#pool.lease(name, signal);
     const { connection } = lease;
     const release = connection.endOn(signal);
     try {
-      const plan = left === "everything" ? await this.#list(connection, name, range, reading) : left;
-      const { uidValidity } = left === "everything" ? plan : await selectMailbox(connection, name, true);
+      const left = begun === "unasked" ? yield* this.#unasked(connection, name, reading, false) : begun;
+      if (left === "nothing" || signal.aborted) return;
+      const isPlanned = left !== "everything" && "uids" in left;
+      const seen = left !== "everything" && "seen" in left ? left : undefined;
+      const plan = isPlanned ? left : await this.#list(connection, name, range, reading, seen);
+      const { uidValidity } = isPlanned ? await selectMailbox(connection, name, true) : plan;
       if (plan.uidValidity !== uidValidity) throw madeAnew(name);
       const broken = this.#broken(name, uidValidity, signal);
       const wanted = { uids: plan.uids.view(), sizes: plan.sizes.view() };
@@ -144,8 +207,8 @@ export class FolderReader {
     }
   }
 
-  /** Opens the folder and lists it, in one round trip. */
-  async #list(connection: Connection, name: string, range: string, reading: Reading): Promise<Plan> {
+  /** Opens the folder and lists it, in one round trip; but for what came already. */
+  async #list(connection: Connection, name: string, range: string, reading: Reading, rest?: Rest): Promise<Plan> {
     const opening = beginSelect(connection, name, true);
     const listing = listMessages(connection, range, opening);
     // The first step sends the command. Where the folder is refused it fails too, and that is to be waited for.
@@ -153,8 +216,10 @@ export class FolderReader {
     if (opened.status === "rejected") throw opened.reason;
     if (first.status === "rejected") throw first.reason;
     const plan = newPlan(opened.value.uidValidity);
+    if (rest !== undefined && rest.uidValidity !== plan.uidValidity) throw madeAnew(name);
     for (let step = first.value; step.done !== true; step = await listing.next())
       for (const row of step.value) {
+        if (rest?.seen.has(row.uid) === true) continue;
         const wait = this.#judge(name, plan, row, reading);
         if (wait !== undefined) await wait;
       }
