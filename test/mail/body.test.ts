@@ -1,10 +1,14 @@
 // Staging: exact bytes, size and key; small in memory, large in a private file that goes away.
+//
+// mutation: src/mail/body.ts: "    this.#room = undefined;\n    this.#folded = undefined;" -> "    this.#folded = undefined;"
+// mutation: src/mail/body.ts: "    this.#folded = undefined;\n    if (room" -> "    if (room"
+// mutation: src/mail/body.ts: "const room = rooms.pop() ?? Buffer" -> "const room = rooms.at(-1) ?? Buffer"
 
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { MEMORY_LIMIT, stage } from "../../src/mail/body.ts";
+import { type Body, MEMORY_LIMIT, stage, stageBytes } from "../../src/mail/body.ts";
 import { MailError } from "../../src/mail/errors.ts";
 import { KeyHasher } from "../../src/mail/key.ts";
 
@@ -123,5 +127,52 @@ describe("a staged body", () => {
     await using body = await stage(pieces(data, 65_536), directory);
     const read = await Promise.all([1, 2, 3, 4].map(() => gather(body.open())));
     for (const one of read) expect(one.equals(data)).toBe(true);
+  });
+});
+
+describe("a body with its folded form at hand", () => {
+  const wire = (name: string, lines: number): Buffer =>
+    Buffer.from(`${name} is a line of it, and no other's\r\n`.repeat(lines));
+  const disk = (bytes: Buffer): string => bytes.toString().replaceAll("\r\n", "\n");
+  const foldedOf = ({ folded }: Body): string => Buffer.from(folded ?? []).toString();
+  const LINES = [1, 1000, 3000, 20_000];
+
+  it("keeps it whatever is staged and given back around it", () => {
+    const random = (n: number): number => (n * 7919) % 10_007;
+    const held: { readonly body: Body; readonly bytes: Buffer }[] = [];
+    for (let n = 0; n < 400; n++) {
+      const bytes = wire(`message ${n}`, LINES[random(n) % LINES.length] ?? 1);
+      held.push({ body: stageBytes(bytes, true), bytes });
+      const [gone] = held.length > 20 ? held.splice(random(n + 1) % held.length, 1) : [];
+      if (gone !== undefined) {
+        expect(foldedOf(gone.body)).toBe(disk(gone.bytes));
+        gone.body.recycle?.();
+        // A second time means nothing, not even for whoever has its place by now.
+        if (n % 3 === 0) gone.body.recycle?.();
+      }
+    }
+    for (const { body, bytes } of held) expect(foldedOf(body)).toBe(disk(bytes));
+  });
+
+  it("has the key that streaming gives, and none where folding could not be undone", () => {
+    for (const bytes of [
+      wire("x", 3000),
+      Buffer.concat([wire("x", 3000), Buffer.from("bare\n")]),
+      Buffer.alloc(100_000, "\r"),
+    ]) {
+      const hasher = new KeyHasher();
+      hasher.update(bytes);
+      const { key, shape, folded } = stageBytes(bytes, true);
+      expect({ key, shape }).toEqual(hasher.digest());
+      expect(folded === undefined).toBe(shape.strayCr > 0 || shape.crlf < shape.lines);
+    }
+  });
+
+  it("is of no use once it was given back", async () => {
+    for (const giveBack of [(body: Body) => body.recycle?.(), (body: Body) => body[Symbol.asyncDispose]()]) {
+      const body = stageBytes(wire("x", 3000), true);
+      await giveBack(body);
+      expect(() => body.folded).toThrow("after it was given back");
+    }
   });
 });
