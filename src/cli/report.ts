@@ -45,7 +45,9 @@ export function renderBalance(summary: RunSummary, isDry: boolean): string[] {
   const verdict = closes
     ? "The balance closes."
     : summary.outcome === "stopped"
-      ? `Stopped before its end: ${plural(listed - settled, "message")} of ${showCount(listed)} listed so far still open.`
+      ? settled === listed
+        ? "Stopped before its end: not every folder was read to its end."
+        : `Stopped before its end: ${plural(listed - settled, "message")} of ${showCount(listed)} listed so far still open.`
       : settled === listed
         ? "The balance does not close: not every folder was read to its end."
         : `The balance does not close: ${plural(listed - settled, "message")} of ${showCount(listed)} not accounted for.`;

@@ -85,8 +85,10 @@ async function giveUp(context: RunContext, state: JobState, ledger: FolderLedger
   try {
     for await (const slice of source.slices(state.job.folder, soft))
       for await (const _ of source.read(slice, { want, signal: soft }));
-    if (!soft.aborted) state.tally.unresolved = 0;
-    else state.tally.error = error.message;
+    if (!soft.aborted) {
+      state.tally.unresolved = 0;
+      state.tally.isCut = false;
+    } else state.tally.error = error.message;
   } catch {
     state.tally.error = error.message;
   }

@@ -52,8 +52,10 @@ export async function readFolder(current: Pass, state: JobState): Promise<void> 
   const { context, target, everything, signal } = current;
   const { tally } = state;
   const { ledger } = target;
+  let isListed = false;
   state.listed = 0;
   tally.unresolved = 0;
+  tally.isCut = false;
 
   const want = (entry: Entry): boolean | Promise<boolean> => {
     state.listed++;
@@ -90,6 +92,7 @@ export async function readFolder(current: Pass, state: JobState): Promise<void> 
     return false;
   };
   const listed = (): void => {
+    isListed = true;
     if (state.generation !== undefined) ledger.listedAll(state.job.folder.path, state.generation);
   };
 
@@ -102,6 +105,7 @@ export async function readFolder(current: Pass, state: JobState): Promise<void> 
   } catch (error) {
     fail(current, error);
   }
+  tally.isCut = signal.aborted && !isListed;
   sendOff(current);
 }
 

@@ -20,6 +20,8 @@ export class FolderTally {
   readonly balance = emptyBalance();
   /** Origins that the last pass found wanted and could not settle; 0 when everything came. */
   unresolved = 0;
+  /** It was stopped before the source had listed everything: nobody knows what is left. */
+  isCut = false;
   error: string | undefined;
   /** Deleted at the source, and what stayed there for which reason. */
   removed = 0;
@@ -37,7 +39,7 @@ export class FolderTally {
       name: this.name,
       listed: settled + this.unresolved,
       balance: { ...this.balance },
-      closes: this.unresolved === 0 && this.error === undefined,
+      closes: this.unresolved === 0 && !this.isCut && this.error === undefined,
       ...(this.error === undefined ? {} : { error: this.error }),
     };
   }

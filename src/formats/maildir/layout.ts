@@ -7,7 +7,7 @@ import type { FolderPath } from "../../mail/model.ts";
 import { ARCHIVE_HOME } from "../archive.ts";
 import { decodePart, pathOfDirectory } from "./folder-name.ts";
 import { PLACES } from "./listing.ts";
-import { type BytePath, fsPath, showBytes } from "./paths.ts";
+import { type BytePath, fsPath, listedPath, showBytes } from "./paths.ts";
 
 export interface FoundFolder {
   readonly path: FolderPath;
@@ -37,7 +37,7 @@ async function isDirectory(path: BytePath): Promise<boolean> {
 /** The entries of a directory as byte strings; undefined when there is no such directory. */
 export async function entriesOf(directory: BytePath): Promise<Dirent[] | undefined> {
   try {
-    return (await readdir(fsPath(directory), { withFileTypes: true, encoding: "latin1" })) as Dirent[];
+    return (await readdir(listedPath(directory), { withFileTypes: true, encoding: "latin1" })) as Dirent[];
   } catch (error) {
     if (errno(error) === "ENOENT") return undefined;
     throw ioError(`cannot list ${showBytes(directory)}`, error);

@@ -5,7 +5,7 @@ import { opendir, stat } from "node:fs/promises";
 import { errno, ioError } from "../../mail/errors.ts";
 import { nameHash } from "./compact-index.ts";
 import { deliveryOrder, parseFileName } from "./names.ts";
-import { type BytePath, fsPath, showBytes } from "./paths.ts";
+import { type BytePath, fsPath, listedPath, showBytes } from "./paths.ts";
 
 /** The two that hold mail; what lies in tmp is not delivered yet. New comes first: mail moves from there to cur, never back. */
 export const PLACES = ["new", "cur"] as const;
@@ -26,7 +26,7 @@ export async function* messageFiles(folder: BytePath): AsyncGenerator<string> {
     const path = `${folder}/${place}`;
     try {
       // Byte strings, see paths.ts; Node's types know only UTF-8 here.
-      const directory = await opendir(fsPath(path), { bufferSize: READ_AHEAD, encoding: "latin1" });
+      const directory = await opendir(listedPath(path), { bufferSize: READ_AHEAD, encoding: "latin1" });
       for await (const entry of directory as AsyncIterable<Dirent>)
         if (!entry.name.startsWith(".") && !entry.isDirectory()) yield `${place}/${entry.name}`;
     } catch (error) {

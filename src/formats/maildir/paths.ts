@@ -9,8 +9,17 @@ export function toBytes(path: string): BytePath {
   return Buffer.from(path, "utf8").toString("latin1");
 }
 
+/** For a call about this path alone; one that lists names below it takes `listedPath`. */
 export function fsPath(path: BytePath): string | Buffer {
   return ASCII.test(path) ? path : Buffer.from(path, "latin1");
+}
+
+/**
+ * For opendir and readdir. Where a file system does not tell what is a folder, Node looks for itself, at this path joined with the name:
+ * with a text, names beyond ASCII would be others there, and look as if they were gone. With octets it refuses.
+ */
+export function listedPath(path: BytePath): Buffer {
+  return Buffer.from(path, "latin1");
 }
 
 /** For people: UTF-8 where it is that, else one letter an octet. */

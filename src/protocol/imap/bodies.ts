@@ -1,7 +1,7 @@
 // Whole messages by UID, in batches with several on their way at once; every UID that was asked for is accounted.
 
 import { MailError } from "../../mail/errors.ts";
-import { CHANNEL_BYTES, Channel } from "./channel.ts";
+import { CHANNEL_BYTES, Channel, type LiteralStream } from "./channel.ts";
 import type { Connection, Listener } from "./connection.ts";
 import { accountRefusal, messageRefusal } from "./errors.ts";
 import { bodyListener, type FetchRow, fetchAll, ROW_ITEMS } from "./fetch.ts";
@@ -82,6 +82,8 @@ export async function* fetchBodies(
   const missing: number[] = [];
   let next = 0;
   let streaming: number | undefined;
+  let stream: LiteralStream | undefined;
+  let isOver = false;
 
   const batchOf = (uid: number | undefined): Batch | undefined =>
     uid === undefined ? undefined : batches.find(({ pending }) => pending.has(uid));
@@ -95,14 +97,16 @@ export async function* fetchBodies(
       connection,
       ({ uid, flags, received }) => {
         if (!isOpen()) return "no";
-        return batchOf(uid) !== undefined && flags !== undefined && received !== undefined ? "yes" : "discard";
+        const isAwaited = !isOver && batchOf(uid) !== undefined && flags !== undefined && received !== undefined;
+        return isAwaited ? "yes" : "discard";
       },
       (row, weight) => {
         // NIL, and what comes twice or unasked, does not count as delivered.
         const found = row.body === null || !isOpen() ? undefined : batchOf(row.uid);
         if (found === undefined || row.uid === undefined) return false;
         found.pending.delete(row.uid);
-        streaming = Buffer.isBuffer(row.body) ? undefined : row.uid;
+        stream = Buffer.isBuffer(row.body) || row.body === null ? undefined : row.body;
+        streaming = stream === undefined ? undefined : row.uid;
         channel.push({ row }, weight);
         return true;
       },
@@ -154,17 +158,19 @@ export async function* fetchBodies(
     }
   } finally {
     sharing?.signal.removeEventListener("abort", onAbort);
+    // What nobody reads would hold up the connection, and with it all others who use it.
+    isOver = true;
+    stream?.skip();
     channel.drop();
   }
 }
 
 /** What came of asking for everything. */
 export interface Everything {
-  readonly answer: Tagged;
   /** Those that came, each whole and with all that belongs to its row. */
   readonly seen: UidTrail;
-  /** Messages that went away meanwhile. */
-  readonly expunged: number;
+  /** Nothing was left out, as far as the server says. */
+  readonly isComplete: boolean;
 }
 
 /**
@@ -175,7 +181,7 @@ export interface Everything {
  */
 export async function* fetchEverything(
   connection: Connection,
-  { isOpen }: Selecting,
+  { isOpen, isRefused, counted }: Selecting,
   broken: (uid: number) => void,
   signal?: AbortSignal,
 ): AsyncGenerator<readonly Fetched[], Everything | undefined> {
@@ -183,18 +189,26 @@ export async function* fetchEverything(
   const onAbort = (): void => channel.fail(signal?.reason);
   signal?.addEventListener("abort", onAbort, { once: true });
   const seen = new UidTrail();
-  let expunged = 0;
   let streaming: number | undefined;
+  let stream: LiteralStream | undefined;
+  let isOver = false;
+  /** Messages that there must be: what EXAMINE counted, and what came since. */
+  let least = 0;
+  let wasExpunged = false;
   const isWhole = ({ uid, flags, received, size }: FetchRow): boolean =>
     uid !== undefined && flags !== undefined && received !== undefined && size !== undefined && !seen.has(uid);
   const bodies = bodyListener(
     connection,
-    (row) => (isOpen() ? (isWhole(row) ? "yes" : "discard") : "no"),
+    (row) => {
+      if (!isOpen()) return isRefused() ? "discard" : "no";
+      return !isOver && isWhole(row) ? "yes" : "discard";
+    },
     (row, weight) => {
       const { uid, body } = row;
       if (!isOpen() || uid === undefined || body === null || !isWhole(row)) return false;
       seen.add(uid);
-      streaming = Buffer.isBuffer(body) ? undefined : uid;
+      stream = Buffer.isBuffer(body) ? undefined : body;
+      streaming = stream === undefined ? undefined : uid;
       channel.push(row, weight);
       return true;
     },
@@ -202,7 +216,11 @@ export async function* fetchEverything(
   const listener: Listener = {
     ...bodies,
     data(response) {
-      if (isOpen() && (response.name === "EXPUNGE" || response.name === "VANISHED")) expunged++;
+      if (isOpen()) {
+        // One that went away may be one that came, or one that did not.
+        if (response.name === "EXPUNGE" || response.name === "VANISHED") wasExpunged = true;
+        if (response.name === "EXISTS") least = Math.max(least, response.number ?? 0);
+      }
       return bodies.data?.(response) === true;
     },
     lost(oldest) {
@@ -232,9 +250,13 @@ export async function* fetchEverything(
     const answer = await answered;
     const refusal = answer.status === "OK" ? undefined : accountRefusal(answer);
     if (refusal !== undefined) throw refusal;
-    return { answer, seen, expunged };
+    const isComplete = answer.status === "OK" && !wasExpunged && seen.size >= Math.max(least, counted());
+    return { seen, isComplete };
   } finally {
     signal?.removeEventListener("abort", onAbort);
+    // What nobody reads would hold up the connection, and with it all others who use it.
+    isOver = true;
+    stream?.skip();
     channel.drop();
   }
 }

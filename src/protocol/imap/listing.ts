@@ -34,7 +34,8 @@ export async function* listMessages(
   const command = `UID FETCH ${range} (${ROW_ITEMS})`;
   let rows = fetchRows(connection, command, opening?.isOpen);
   let first = await rows.next();
-  const { exists = 0, name = "the folder" } = (await opening?.selected) ?? connection.selected ?? {};
+  const { name = "the folder", exists: told = 0 } = (await opening?.selected) ?? connection.selected ?? {};
+  const exists = opening?.counted() ?? told;
   if (opening !== undefined && isRefused(first)) {
     // "*" names no message of an empty folder; and a server may not like to be asked before it has answered.
     if (exists === 0) return;
@@ -42,7 +43,8 @@ export async function* listMessages(
     first = await rows.next();
   }
   const { seen, expunged } = yield* eachOnce(rows, name, first);
-  if (range === "1:*" && seen.size + expunged < exists) yield* leftOut(connection, seen);
+  // One that was expunged may be one that was listed, or one that was not.
+  if (range === "1:*" && (expunged > 0 || seen.size < exists)) yield* leftOut(connection, seen);
 }
 
 type Rows = ReturnType<typeof fetchRows>;
@@ -59,7 +61,7 @@ function isRefused(step: Step): boolean {
  */
 export async function listBehind(
   connection: Connection,
-  { selected, isOpen }: Selecting,
+  { selected, isOpen, counted }: Selecting,
 ): Promise<ListedRow[] | undefined> {
   const listing = eachOnce(fetchRows(connection, `UID FETCH 1:* (${ROW_ITEMS})`, isOpen), "the folder");
   const all: ListedRow[] = [];
@@ -67,8 +69,9 @@ export async function listBehind(
     // The first step sends the command: nothing may come between it and the one before.
     let next = await listing.next();
     for (; next.done !== true; next = await listing.next()) all.push(...next.value);
-    const { exists } = await selected;
-    return next.value.seen.size + next.value.expunged < exists ? undefined : all;
+    await selected;
+    const { seen, expunged } = next.value;
+    return expunged > 0 || seen.size < counted() ? undefined : all;
   } catch (error) {
     if (connection.failure === undefined && error instanceof MailError && error.details.scope !== "account")
       return undefined;

@@ -199,6 +199,13 @@ export async function mailboxStatus(connection: Connection, name: string, items:
 export interface Selecting {
   /** True from its answer on, if that was OK: what the server says before it concerns the folder that was open until then. */
   isOpen(): boolean;
+  /** True when it was answered and the folder is not open: no content that comes now is one of it. */
+  isRefused(): boolean;
+  /**
+   * Messages that were in it when it was opened. (`Selected.exists` follows what the server says from then on, which on a connection
+   * that others use too may be said of another folder.)
+   */
+  counted(): number;
   /** Rejects with MailError not-found, config or protocol of scope folder. */
   readonly selected: Promise<Selected>;
 }
@@ -219,6 +226,8 @@ export function beginSelect(connection: Connection, name: string, readOnly: bool
   let uidValidity: string | undefined;
   let uidNext: number | undefined;
   let opened: Selected | undefined;
+  let isAnswered = false;
+  let counted = 0;
   const status = ({ code, argument = "" }: Status): void => {
     if (code === "UIDVALIDITY") uidValidity = argument.trim();
     else if (code === "UIDNEXT") uidNext = Number(argument);
@@ -233,6 +242,8 @@ export function beginSelect(connection: Connection, name: string, readOnly: bool
     return true;
   };
   const answered = (answer: Status): void => {
+    isAnswered = true;
+    counted = exists;
     // RFC 3501 2.3.1.1 lets a server have no lasting UIDs; then nothing in it could be named again.
     if (answer.status !== "OK" || uidValidity === undefined || !/^\d+$/.test(uidValidity)) {
       if (connection.upcoming === name) connection.upcoming = undefined;
@@ -258,7 +269,12 @@ export function beginSelect(connection: Connection, name: string, readOnly: bool
       remedy: "give-up",
     });
   });
-  return { isOpen: () => opened !== undefined, selected };
+  return {
+    isOpen: () => opened !== undefined,
+    isRefused: () => isAnswered && opened === undefined,
+    counted: () => counted,
+    selected,
+  };
 }
 
 /** The prefix and delimiter of one's own folders (RFC 2342); no prefix where the server does not say. */

@@ -51,7 +51,7 @@ const STATUS = /^(OK|NO|BAD|BYE|PREAUTH)(?: (.*))?$/is;
  * most of what a run parses, and most of that before the code is compiled.
  */
 const ROW =
-  /^\* (\d{1,10}) FETCH \(UID (\d{1,10}) FLAGS \(([^()"{}]{0,4096})\) INTERNALDATE "([^"\\]*)" RFC822\.SIZE (\d{1,15})(?:\)| (BODY\[\]) )$/;
+  /^\* (\d{1,10}) FETCH \(UID (\d{1,10}) FLAGS \(([^()"{}]{0,4096})\) INTERNALDATE "([^"\\]{0,64})" RFC822\.SIZE (\d{1,15})(?:\)| (BODY\[\]) )$/;
 
 /** What `ROW` found, as text. Its values are made only for who asks for them. */
 export class UsualRow implements DataResponse {

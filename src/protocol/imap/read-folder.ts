@@ -116,8 +116,8 @@ export class FolderReader {
         signal.throwIfAborted();
       }
       if (step.value === undefined) return "everything";
-      const { answer, seen, expunged } = step.value;
-      if (answer.status !== "OK" || seen.size + expunged < opened.value.exists) return { uidValidity, seen };
+      const { seen, isComplete } = step.value;
+      if (!isComplete) return { uidValidity, seen };
       reading.listed();
       return "nothing";
     } finally {

@@ -3,10 +3,16 @@
 //
 // mutation: src/protocol/imap/bodies.ts: "if (!isOpen() || uid === undefined || body === null || !isWhole(row)) return false;" -> "if (uid === undefined || body === null || !isWhole(row)) return false;"
 // mutation: src/protocol/imap/bodies.ts: "size !== undefined && !seen.has(uid);" -> "size !== undefined;"
-// mutation: src/protocol/imap/read-folder.ts: "seen.size + expunged < opened.value.exists" -> "seen.size > opened.value.exists"
+// mutation: src/protocol/imap/bodies.ts: "seen.size >= Math.max(least, counted())" -> "true"
+// mutation: src/protocol/imap/bodies.ts: "seen.size >= Math.max(least, counted())" -> "seen.size >= counted()"
+// mutation: src/protocol/imap/bodies.ts: "answer.status === \"OK\" && !wasExpunged &&" -> "answer.status === \"OK\" &&"
+// mutation: src/protocol/imap/bodies.ts: "stream?.skip();\n    channel.drop();\n  }\n}\n\n/** One message by itself" -> "channel.drop();\n  }\n}\n\n/** One message by itself"
+// mutation: src/protocol/imap/bodies.ts: "return !isOver && isWhole(row)" -> "return isWhole(row)"
+// mutation: src/protocol/imap/mailbox.ts: "counted: () => counted," -> "counted: () => opened?.exists ?? 0,"
 // mutation: src/protocol/imap/read-folder.ts: "if (rest?.seen.has(row.uid) === true) continue;" -> ""
 // mutation: src/protocol/imap/read-folder.ts: "if (typeof answer === \"boolean\" ? answer : await answer) fetched.push(one);" -> "fetched.push(one);"
 
+import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { Entry, Folder } from "../../../src/mail/model.ts";
 import { GATHER_LIMIT } from "../../../src/protocol/imap/scanner.ts";
@@ -182,14 +188,56 @@ describe.each([
     },
   );
 
-  it("a message that went away meanwhile is not looked for", async () => {
+  it("one that goes away after it came does not hide one that was left out", async () => {
     await using server = await serve({
       uids: [1, 20, 30],
-      everything: (talk, tag) => talk.send(`${rowOf(1)}* 2 EXPUNGE\r\n${rowOf(30)}${tag} OK\r\n`),
+      everything: (talk, tag) => talk.send(`${rowOf(1)}* 1 EXPUNGE\r\n${rowOf(30)}${tag} OK\r\n`),
+    });
+    expect((await read(server, messages)).bodies).toEqual(three);
+  });
+
+  it("nor does one that comes meanwhile", async () => {
+    await using server = await serve({
+      uids: [1, 20, 30],
+      everything: (talk, tag) => talk.send(`${rowOf(1)}* 4 EXISTS\r\n${rowOf(30)}${rowOf(40)}${tag} OK\r\n`),
     });
     const got = await read(server, messages);
-    expect([...got.bodies.keys()]).toEqual(["1", "30"]);
-    expect(got.heard).toHaveLength(2);
+    expect([...got.bodies.keys()].sort()).toEqual(["1", "20", "30", "40"]);
+  });
+
+  it("nor does a count that was lowered after it", async () => {
+    await using server = await serve({
+      uids: [1, 20, 30],
+      everything: (talk, tag) => talk.send(`${rowOf(1)}* 1 EXPUNGE\r\n* 2 EXISTS\r\n${rowOf(30)}${tag} OK\r\n`),
+    });
+    expect((await read(server, messages)).bodies).toEqual(three);
+  });
+
+  it("nor do one that goes and one that comes, which leave the count as it is", async () => {
+    await using server = await serve({
+      uids: [1, 20, 30],
+      everything: (talk, tag) =>
+        talk.send(`${rowOf(1)}* 1 EXPUNGE\r\n* 3 EXISTS\r\n${rowOf(30)}${rowOf(40)}${tag} OK\r\n`),
+    });
+    expect([...(await read(server, messages)).bodies.keys()].sort()).toEqual(["1", "20", "30", "40"]);
+  });
+
+  it("a folder that is opened without a UIDVALIDITY is not read into memory", async () => {
+    const size = GATHER_LIMIT + 1000;
+    await using server = await startScripted(async (talk) => {
+      talk.send("* OK [CAPABILITY IMAP4rev1] hello\r\n");
+      for (let heard = await command(talk); heard !== undefined; heard = await command(talk)) {
+        if (heard.text === "CAPABILITY") talk.send("* CAPABILITY IMAP4rev1\r\n");
+        if (heard.text.startsWith("EXAMINE")) talk.send("* 1 EXISTS\r\n");
+        if (heard.text === EVERYTHING) {
+          talk.send(`* 1 FETCH (UID 20 ${META} BODY[] {${size}}\r\n`);
+          talk.send(Buffer.alloc(size, "x"));
+          talk.send(")\r\n");
+        }
+        talk.send(`${heard.tag} OK\r\n`);
+      }
+    });
+    await expect(read(server, messages)).rejects.toMatchObject({ code: "protocol", details: { scope: "folder" } });
   });
 
   it("what is not wanted is not handed on", async () => {
@@ -249,5 +297,89 @@ describe.each([
       },
     });
     await expect(read(server, messages)).rejects.toMatchObject({ code: "connection", details: { scope: "account" } });
+  });
+});
+
+describe("two folders on one connection", () => {
+  const folder = (name: string, messages: number): Folder => ({ path: [name], name, selectable: true, messages });
+
+  /** Both folders' commands come before anything is answered. `late`: rows of the first folder that come after `pause`. */
+  async function both(
+    { first, late = "", second }: { readonly first: string; readonly late?: string; readonly second: string },
+    then: (talk: Conversation) => Promise<void> = async () => undefined,
+    pause: () => Promise<void> = async () => undefined,
+  ): Promise<ScriptedServer> {
+    return await startScripted(async (talk) => {
+      talk.send("* OK [CAPABILITY IMAP4rev1] hello\r\n");
+      for (;;) {
+        const heard = await command(talk);
+        if (heard === undefined) return;
+        if (heard.text === "CAPABILITY") talk.send("* CAPABILITY IMAP4rev1\r\n");
+        if (!heard.text.startsWith("EXAMINE")) {
+          talk.send(`${heard.tag} OK\r\n`);
+          continue;
+        }
+        const [fetchA, examineB, fetchB] = [await command(talk), await command(talk), await command(talk)];
+        talk.send(`* 3 EXISTS\r\n* OK [UIDVALIDITY 5] x\r\n${heard.tag} OK\r\n${first}`);
+        await pause();
+        talk.send(
+          `${late}${fetchA?.tag} OK\r\n* 1 EXISTS\r\n* OK [UIDVALIDITY 6] x\r\n${examineB?.tag} OK\r\n` +
+            `${second}${fetchB?.tag} OK\r\n`,
+        );
+        await then(talk);
+      }
+    });
+  }
+
+  async function ids(server: ScriptedServer, stop?: AbortController): Promise<{ a: string[]; b: string[] }> {
+    await using source = await openImapSource({ ...options(server.port), connections: 1 }, signal);
+    const idsOf = async (slice: Folder, own: AbortSignal): Promise<string[]> => {
+      const got: string[] = [];
+      const reading = { want: () => true, everything: true, signal: own };
+      for await (const { entry, content } of source.read({ folder: slice }, reading)) {
+        got.push(entry.origin.id);
+        if (stop !== undefined && slice.name === "A") {
+          stop.abort();
+          continue;
+        }
+        for await (const _ of content);
+      }
+      return got;
+    };
+    const [a, b] = await Promise.all([idsOf(folder("A", 3), stop?.signal ?? signal), idsOf(folder("B", 1), signal)]);
+    return { a, b };
+  }
+
+  const rowOf = (uid: number): string => `* 1 FETCH (UID ${uid} ${META} BODY[] "a${uid}")\r\n`;
+
+  it("what the server counts in one does not close the other", async () => {
+    const listed: string[] = [];
+    const first = `${rowOf(1)}* 1 FETCH (UID 20 ${META} BODY[] NIL)\r\n${rowOf(30)}`;
+    await using server = await both({ first, second: rowOf(1) }, async (talk) => {
+      // What is left of the first folder is looked for by itself.
+      for (let heard = await command(talk); heard !== undefined; heard = await command(talk)) {
+        listed.push(heard.text);
+        if (heard.text.startsWith("EXAMINE")) talk.send("* 3 EXISTS\r\n* OK [UIDVALIDITY 5] x\r\n");
+        if (heard.text.includes("1:*")) for (const uid of [1, 20, 30]) talk.send(`* 1 FETCH (UID ${uid} ${META})\r\n`);
+        else if (heard.text.startsWith("UID FETCH")) talk.send(rowOf(20));
+        talk.send(`${heard.tag} OK\r\n`);
+      }
+    });
+    const { a, b } = await ids(server);
+    expect(b).toEqual(["1"]);
+    expect(a.sort()).toEqual(["1", "20", "30"]);
+    expect(listed[0]).toBe('EXAMINE "A"');
+  });
+
+  it.each([
+    ["in the same batch", 0],
+    ["later", 300],
+  ])("a large body that nobody reads any more (%s) does not hold up the other", async (_, ms) => {
+    const size = 4 * GATHER_LIMIT;
+    const large = `* 1 FETCH (UID 20 ${META} BODY[] {${size}}\r\n${"x".repeat(size)})\r\n`;
+    const rows = ms === 0 ? { first: rowOf(1) + large } : { first: rowOf(1) + rowOf(30), late: large };
+    await using server = await both({ ...rows, second: rowOf(1) }, undefined, () => delay(ms));
+    const { b } = await ids(server, new AbortController());
+    expect(b).toEqual(["1"]);
   });
 });
