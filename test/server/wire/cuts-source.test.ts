@@ -18,7 +18,8 @@ beforeAll(async () => {
 afterAll(() => yard?.[Symbol.asyncDispose]());
 
 const SWEEPS: readonly (readonly [JobName, number, number])[] = [
-  ["readImap", 140, 220],
+  ["readImap", 90, 140],
+  ["listImap", 50, 80],
   ["moveImap", 60, 100],
   ["readPop", 500, 250],
   ["drainPop", 200, 250],

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { EXIT, type ExitCode, exitCodeOf } from "../../../src/cli/exit.ts";
 import { MailError } from "../../../src/mail/errors.ts";
+import type { RunOptions } from "../../../src/migrate/context.ts";
 import type { RunSummary } from "../../../src/migrate/events.ts";
 import { run } from "../../../src/migrate/run.ts";
 import type { ServerOptions } from "../../../src/protocol/server.ts";
@@ -51,6 +52,7 @@ export interface Ends {
   readonly path?: string;
   /** What the source still has; where it is given, the job removes what was proved. */
   left?(): Promise<Content>;
+  readonly options?: Partial<RunOptions>;
 }
 
 export interface Job {
@@ -93,7 +95,7 @@ export interface YardOptions extends DovecotOptions {
   readonly mail?: () => Iterable<Seed>;
 }
 
-export type JobName = "readImap" | "moveImap" | "readPop" | "drainPop" | "writeImap" | "bothImap";
+export type JobName = "readImap" | "listImap" | "moveImap" | "readPop" | "drainPop" | "writeImap" | "bothImap";
 
 /** A Dovecot, a source account of each kind, and the jobs between them and the disk. */
 export async function openYard(options: YardOptions = {}): Promise<Yard> {
@@ -149,6 +151,13 @@ export async function openYard(options: YardOptions = {}): Promise<Yard> {
       kind: "imap",
       open: (port) => imapSource(from, port),
       begin: async (port) => ({ source: () => imapSource(from, port), ...disk() }),
+    },
+    listImap: {
+      name: "IMAP to Maildir, each folder listed before it is fetched",
+      kind: "imap",
+      open: (port) => imapSource(from, port),
+      // Where a filter is set it is not known beforehand that everything is wanted.
+      begin: async (port) => ({ source: () => imapSource(from, port), options: { maxSize: 1 << 30 }, ...disk() }),
     },
     moveImap: {
       name: "a move from IMAP to Maildir",
@@ -246,7 +255,8 @@ async function once(ends: Ends, stateDirectory: string, mended: () => void): Pro
   try {
     await using source = await ends.source();
     await using sink = await ends.sink();
-    const options = { stateDirectory, patience: PATIENCE, ...(ends.left !== undefined ? { remove: {} } : {}) };
+    const removing = ends.left !== undefined ? { remove: {} } : {};
+    const options = { stateDirectory, patience: PATIENCE, ...removing, ...ends.options };
     const summary = await run(source, sink, options, signal).finished;
     mended();
     if (summary.outcome === "complete") await changesNothing(source, sink, stateDirectory);
