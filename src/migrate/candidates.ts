@@ -26,12 +26,15 @@ export interface Candidates {
   left(): number;
   /**
    * The copy of this body that nobody has claimed yet, and claims it; N twins at the source find N twins here. Of several, one
-   * with these flags and keywords comes first.
+   * with this date, these flags and keywords comes first. `rivals`: how many messages of the same size and of another date are still
+   * to be looked for; they may be twins, and a copy of their date is left to them.
    */
-  find(body: Body, traits: Traits, signal: AbortSignal): Promise<Found | undefined>;
+  find(body: Body, traits: Traits, signal: AbortSignal, rivals?: RivalsOf): Promise<Found | undefined>;
   /** The same for a message whose bytes are not at hand. */
   findKey(key: ContentKey, size: number, traits: Traits, signal: AbortSignal): Promise<Found | undefined>;
 }
+
+export type RivalsOf = (epochSeconds: number) => number;
 
 export const NO_CANDIDATES: Candidates = {
   size: 0,
@@ -62,7 +65,7 @@ export async function gatherCandidates(
   return {
     size: table.count,
     left: () => table.count - search.claimed,
-    find: (body, traits, abort) => search.find(body, traits, abort),
+    find: (body, traits, abort, rivals) => search.find(body, traits, abort, rivals),
     findKey: (key, size, traits, abort) => search.findKey(key, size, traits, abort),
   };
 }
@@ -110,10 +113,10 @@ class Search {
     this.#table = table;
   }
 
-  async find(body: Body, traits: Traits, signal: AbortSignal): Promise<Found | undefined> {
+  async find(body: Body, traits: Traits, signal: AbortSignal, rivals?: RivalsOf): Promise<Found | undefined> {
     this.#active++;
     try {
-      return await this.#seek(body, traits, signal);
+      return await this.#seek(body, traits, signal, rivals);
     } finally {
       this.#active--;
       this.#goOn();
@@ -133,7 +136,7 @@ class Search {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  async #seek(body: Body, traits: Traits, signal: AbortSignal): Promise<Found | undefined> {
+  async #seek(body: Body, traits: Traits, signal: AbortSignal, rivals?: RivalsOf): Promise<Found | undefined> {
     const messageId = hashOf(messageIdOf(body.head));
     const sizes = plausibleSizes(body.shape);
     const others: number[] = [];
@@ -147,7 +150,8 @@ class Search {
     // Flags can be mended afterwards, a date cannot.
     for (const row of others) if (this.#hasDateOf(row, traits) && this.#claim(row)) return this.#found(row, true);
     if (others.length > 0) await this.#lastTurn();
-    for (const row of others) if (this.#claim(row)) return this.#found(row, true);
+    for (const row of others)
+      if (!this.#isAwaited(row, others, rivals) && this.#claim(row)) return this.#found(row, true);
     const { received } = traits;
     if (!body.shape.hasNul || messageId === NO_ID || received === undefined) return undefined;
     // No server gives a NUL back as it was sent, so bytes can prove nothing: Message-ID and date must do.
@@ -173,6 +177,17 @@ class Search {
 
   #isLike(row: number, traits: Traits): boolean {
     return this.#hasDateOf(row, traits) && this.#table.hasTraits(row, traits);
+  }
+
+  /** As many twins of its date may come as there are such copies left. */
+  #isAwaited(row: number, twins: readonly number[], rivals: RivalsOf | undefined): boolean {
+    const date = this.#table.date(row);
+    if (date === undefined || rivals === undefined) return false;
+    const count = rivals(date);
+    if (count === 0) return false;
+    const isLeft = (twin: number): boolean =>
+      this.#table.date(twin) === date && !this.#ledger.holds(this.#table.receipt(twin));
+    return count >= twins.filter(isLeft).length;
   }
 
   /** True as well where either does not tell. */

@@ -146,6 +146,11 @@ export class CopyTable {
     return (this.#get(row, TRAITS) & HAS_DATE) !== 0;
   }
 
+  /** The lower 32 bits of its received date; undefined where the store does not tell. */
+  date(row: number): number | undefined {
+    return this.hasDate(row) ? this.#get(row, DATE) : undefined;
+  }
+
   /** Whether it was received at this second. */
   isOf(row: number, epochSeconds: number): boolean {
     return this.hasDate(row) && this.#get(row, DATE) === epochSeconds >>> 0;

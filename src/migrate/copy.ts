@@ -7,10 +7,11 @@ import { receivedFromHeader } from "../mail/headers.ts";
 import { keyOf } from "../mail/key.ts";
 import type { Entry, Received, TraitChange, Traits } from "../mail/model.ts";
 import type { Receipt, SinkFolder } from "../sinks/sink.ts";
-import type { Candidates } from "./candidates.ts";
+import type { Candidates, Found, RivalsOf } from "./candidates.ts";
 import { isFiltered, type RunContext } from "./context.ts";
 import type { Disposition } from "./events.ts";
 import type { DoneRecord, FolderLedger, Known } from "./ledger.ts";
+import type { Rivals } from "./rivals.ts";
 
 /** One target folder during one pass. */
 export interface Target {
@@ -20,6 +21,17 @@ export interface Target {
   candidates(): Promise<Candidates>;
   /** Marks the ledger open, durably, once. */
   begin(): Promise<void>;
+  /** Messages that are wanted and not looked for yet; undefined where there is nothing to find. */
+  readonly rivals: Rivals | undefined;
+}
+
+/** It waits to be looked for, where the source tells what may be compared. */
+export function joinRivals(rivals: Rivals | undefined, { size, traits: { received } }: Entry): void {
+  if (size !== undefined && received !== undefined) rivals?.add(size, received.epochSeconds);
+}
+
+function leaveRivals(rivals: Rivals | undefined, { size, traits: { received } }: Entry): void {
+  if (size !== undefined && received !== undefined) rivals?.take(size, received.epochSeconds);
 }
 
 export interface Settled {
@@ -41,16 +53,27 @@ export async function copyMessage(context: RunContext, target: Target, entry: En
   const { options, hard } = context;
   const { folder, ledger } = target;
   const received = receivedOf(entry, body);
-  if (isFiltered(entry, options, received, body.shape.size)) return { as: "filtered", losses: NO_LOSSES };
+  if (isFiltered(entry, options, received, body.shape.size)) {
+    leaveRivals(target.rivals, entry);
+    return { as: "filtered", losses: NO_LOSSES };
+  }
 
   const removed = await removedBefore(ledger, entry, body);
   const moved = removed ?? (await ledger.adopt(entry.origin, body.key));
-  if (moved !== undefined) return { as: "already-copied", ...(await carryTraits(context, target, moved, entry)) };
+  if (moved !== undefined) {
+    leaveRivals(target.rivals, entry);
+    return { as: "already-copied", ...(await carryTraits(context, target, moved, entry)) };
+  }
 
   const traits: Traits = received === undefined ? entry.traits : { ...entry.traits, received };
   const { kept, losses } = narrow(traits, folder.fidelity);
   const candidates = await target.candidates();
-  for (let found = await candidates.find(body, kept, hard); found; found = await candidates.find(body, kept, hard)) {
+  const { size = 0 } = entry;
+  const rivals: RivalsOf = (epochSeconds) => target.rivals?.count(size, epochSeconds) ?? 0;
+  const look = (): Promise<Found | undefined> => candidates.find(body, kept, hard, rivals);
+  // From here on it is looked for itself.
+  leaveRivals(target.rivals, entry);
+  for (let found = await look(); found; found = await look()) {
     // From here on records name copies of this generation of the folder.
     await target.begin();
     // Labels are not listed with a copy, so they are only ever added.

@@ -10,6 +10,7 @@ import { planMessages } from "./dry-run.ts";
 import { announce, type JobState } from "./job.ts";
 import type { FolderLedger, Head } from "./ledger.ts";
 import { type Pass, readFolder } from "./read.ts";
+import { Rivals } from "./rivals.ts";
 
 /**
  * Returns the opened target folder, or undefined where nothing had to be opened. Throws what ended the pass: whatever was
@@ -67,6 +68,7 @@ export async function pass(
         begun ??= ledger.begin(folder.generation);
         return begun;
       },
+      rivals: certainlyEmpty ? undefined : new Rivals(),
     },
     reader,
     signal: listenedTo(AbortSignal.any([context.soft, reader.signal])),

@@ -5,7 +5,7 @@ import { isAbort, MailError } from "../mail/errors.ts";
 import type { Entry } from "../mail/model.ts";
 import type { Incoming } from "../sources/source.ts";
 import { isFiltered, type RunContext } from "./context.ts";
-import { type Settled, type Target, updateKnown } from "./copy.ts";
+import { joinRivals, type Settled, type Target, updateKnown } from "./copy.ts";
 import { copyTogether, type Item } from "./copy-batch.ts";
 import { type JobState, settle } from "./job.ts";
 import type { Known } from "./ledger.ts";
@@ -75,6 +75,7 @@ export async function readFolder(current: Pass, state: JobState): Promise<void> 
     }
     if (known?.state === "failed") state.retried.add(entry.origin.id);
     tally.unresolved++;
+    joinRivals(target.rivals, entry);
     return true;
   };
   const settled = (entry: Entry, outcome: Settled): boolean | Promise<boolean> => {
