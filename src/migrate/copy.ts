@@ -69,7 +69,9 @@ export async function copyMessage(context: RunContext, target: Target, entry: En
   const { kept, losses } = narrow(traits, folder.fidelity);
   const candidates = await target.candidates();
   const { size = 0 } = entry;
-  const rivals: RivalsOf = (epochSeconds) => target.rivals?.count(size, epochSeconds) ?? 0;
+  // Where records may be taken over, those who do so need no copy of the target.
+  const mayAdopt = ledger.mayHold(entry.origin);
+  const rivals: RivalsOf = (epochSeconds) => (mayAdopt ? 0 : (target.rivals?.count(size, epochSeconds) ?? 0));
   const look = (): Promise<Found | undefined> => candidates.find(body, kept, hard, rivals);
   // From here on it is looked for itself.
   leaveRivals(target.rivals, entry);

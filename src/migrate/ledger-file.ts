@@ -34,6 +34,8 @@ export interface JournalStore {
   readonly runs: number | undefined;
   /** Octets of whole lines. */
   readonly size: number;
+  /** When the file was last written before it was opened, in milliseconds of the epoch; undefined for a new one. */
+  readonly writtenAt: number | undefined;
   /** The lines from an offset (else the first record) to the end as it is now. */
   scan(from?: number): AsyncGenerator<ScannedLine[]>;
   /** The text of the line at an offset. Fails with MailError io when it cannot be read or does not hold. */
@@ -64,7 +66,7 @@ export async function openJournalFile(path: string, header: Header, options: Fil
     return store(path, header, undefined, { start: 0, runs: undefined, size: 0 });
   }
   try {
-    const { size } = await handle.stat();
+    const { size, mtimeMs } = await handle.stat();
     const first = Buffer.alloc(Math.min(size, HEADER_LIMIT));
     await readFully(handle, first, 0);
     const end = first.indexOf(10);
@@ -79,7 +81,8 @@ export async function openJournalFile(path: string, header: Header, options: Fil
     }
     checkHeader(path, text, header);
     const start = end + 1 + RUNS_LENGTH;
-    return store(path, header, handle, { start, runs: readRuns(first.subarray(end + 1, start)), size });
+    const runs = readRuns(first.subarray(end + 1, start));
+    return store(path, header, handle, { start, runs, size, writtenAt: mtimeMs });
   } catch (error) {
     await handle.close().catch(() => undefined);
     throw ioError(`cannot read the ledger ${path}`, error);
@@ -185,7 +188,12 @@ function store(
   path: string,
   header: Header,
   opened: FileHandle | undefined,
-  found: { readonly start: number; readonly runs: number | undefined; readonly size: number },
+  found: {
+    readonly start: number;
+    readonly runs: number | undefined;
+    readonly size: number;
+    readonly writtenAt?: number;
+  },
   /** What is in the way of a new file. */
   obstacle?: "unreadable" | "empty",
 ): JournalStore {
@@ -218,6 +226,7 @@ function store(
     get size() {
       return size;
     },
+    writtenAt: found.writtenAt,
     async *scan() {
       const reader = handle;
       if (reader === undefined || size <= start) return;

@@ -67,6 +67,7 @@ class JournalFolder implements FolderLedger {
   /** Counts the compactions: after one, every offset is another. */
   #epoch = 0;
   #disposed = false;
+  readonly brokenOffAt: number | undefined;
 
   constructor(
     store: JournalStore,
@@ -84,6 +85,7 @@ class JournalFolder implements FolderLedger {
     this.#onDispose = onDispose;
     this.#generation = state.generation;
     this.#position = state.position;
+    this.brokenOffAt = this.clean ? undefined : store.writtenAt;
     this.#writes = new GroupCommit((requests) => this.#write(requests), { maxItems: BATCH });
   }
 

@@ -58,6 +58,11 @@ export interface FolderLedger extends AsyncDisposable {
   readonly sinkGeneration: string | undefined;
   readonly sinkPosition: string | undefined;
   head(source: FolderPath): Head | undefined;
+  /**
+   * When it was last written, in milliseconds of the epoch, if the run that wrote it came to no end: what that run had sent may only now
+   * be stored. Undefined when it was closed, or is new.
+   */
+  readonly brokenOffAt: number | undefined;
   /** The source folders that have a head. */
   heads(): readonly FolderPath[];
   /** Done and altered records without a receipt: their copies are in the folder, and nobody knows which they are. */

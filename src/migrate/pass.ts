@@ -1,6 +1,7 @@
 // One pass over a target folder and the source folders that lead to it.
 
 import { setMaxListeners } from "node:events";
+import { DEFAULT_PATIENCE, delayToSettle, pause } from "../core/retry.ts";
 import { MailError } from "../mail/errors.ts";
 import { samePath } from "../mail/model.ts";
 import type { SinkFolder } from "../sinks/sink.ts";
@@ -49,6 +50,7 @@ export async function pass(
   };
   let candidates: Promise<Candidates> | undefined;
   const look = async (): Promise<Candidates> => {
+    if (number === 1 && context.sink.storesLate === true) await afterDeath(context, ledger);
     const seen = await gatherCandidates(folder, ledger, since, context.hard);
     if (since === undefined) await name(seen);
     return seen;
@@ -109,6 +111,16 @@ export async function pass(
   const position = known ? await folder.position(context.hard) : since;
   await closeLedger(context, position, ledger, states, current.changed || begun !== undefined);
   return folder;
+}
+
+/** A run that died a moment ago may have left a server with something to store: as long as within a run, it is waited for. */
+async function afterDeath({ options, hard }: RunContext, { brokenOffAt }: FolderLedger): Promise<void> {
+  if (brokenOffAt === undefined) return;
+  const patience = options.patience ?? DEFAULT_PATIENCE;
+  const settleMs = delayToSettle(1, patience);
+  // A clock that was set back makes it neither longer nor endless.
+  const left = Math.min(brokenOffAt + settleMs - Date.now(), settleMs);
+  if (left > 0) await pause(left, patience, hard);
 }
 
 /** Whatever ended the pass first: something may have been stored. */

@@ -105,6 +105,7 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
 
   return {
     kind: "imap",
+    storesLate: true,
     identity: serverIdentity("imap", server),
     limits: { writes: WRITES, folders },
     describe,

@@ -99,6 +99,8 @@ export interface Sink extends AsyncDisposable {
     /** Epoch seconds: not before it was sealed. */
     readonly since: number;
   };
+  /** What was sent before a connection or a run died may be stored only afterwards. */
+  readonly storesLate?: boolean;
   /** Messages lie in it with LF line ends, where that can be undone: their form with these is worth its memory. */
   readonly storesLf?: boolean;
   /** `seal` ends this target for good: it is called only when nothing is open that another run could still bring. */

@@ -1,7 +1,7 @@
 // The engine's promises, on adapters in memory that misbehave on demand.
 //
 // mutation: src/migrate/tally.ts: "listed: settled + this.unresolved," -> "listed: settled,"
-// mutation: src/migrate/tally.ts: "closes: this.unresolved === 0 && this.error === undefined," -> "closes: true,"
+// mutation: src/migrate/tally.ts: "closes: this.unresolved === 0 && !this.isCut && this.error === undefined," -> "closes: true,"
 // mutation: src/migrate/read.ts: "    tally.unresolved++;\n" -> ""
 // mutation: src/migrate/pass.ts: "if (lost > 0 && !context.soft.aborted)" -> "if (lost < 0)"
 // mutation: src/migrate/read.ts: "await settle(context, state, target.ledger, entry, { as: \"vanished\", losses: [] }, 0);" -> ""

@@ -7,6 +7,8 @@
 // mutation: src/migrate/read.ts: "if (error.code === \"quota\") {" -> "if (error.code === \"auth\") {" (tests: "stores what fits")
 // mutation: src/migrate/run.ts: "if (!soft.aborted && full !== undefined) throw full;" -> "void full;" (tests: "stores what fits")
 // mutation: src/migrate/read.ts: "if (full !== undefined) fail(current, full);" -> "void full;" (tests: "rest of a large")
+// mutation: src/migrate/pass.ts: "if (number === 1 && context.sink.storesLate === true) await afterDeath(context, ledger);" -> "" (tests: "broke off")
+// mutation: src/migrate/ledger-folder.ts: "this.brokenOffAt = this.clean ? undefined : store.writtenAt;" -> "this.brokenOffAt = store.writtenAt;" (tests: "broke off")
 // mutation: src/protocol/imap/session.ts: "if (greeting[0] === STAR) return;" -> "return;" (tests: "POP3")
 
 import { createServer } from "node:net";
@@ -209,4 +211,33 @@ describe("a port that is no IMAP server's", () => {
     });
     server.close();
   });
+});
+
+it("a run after one that broke off gives the server time to store what it was sent; after one that ended well nobody waits", async () => {
+  count("scripted cases");
+  await using account = await startAccount();
+  const job = intoAccount(bench, account);
+  const opening = { source: await job.source(), sink: await job.sink() };
+  account.manners = {
+    before({ text }, talk) {
+      if (!text.startsWith("APPEND")) return undefined;
+      talk.end();
+      return "done";
+    },
+  };
+  const ends = { ...job, source: async () => opening.source, sink: async () => opening.sink };
+  const { failure } = await once(ends, impatient(1));
+  expect(failure).toMatchObject({ code: "connection" });
+  account.manners = {};
+
+  const second = impatient();
+  expect((await once(job, second)).summary).toMatchObject({ outcome: "complete" });
+  expect(second.waits).toHaveLength(1);
+  expect(second.waits[0]).toBeGreaterThan(0);
+  expect(second.waits[0]).toBeLessThanOrEqual(3000);
+  expect(await job.arrived()).toEqual(await job.wanted());
+
+  const third = impatient();
+  await once(job, { ...third, recheck: true });
+  expect(third.waits).toEqual([]);
 });
