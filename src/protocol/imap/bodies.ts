@@ -60,13 +60,28 @@ export function fitsAtOnce(wanted: Wanted): boolean {
   return at >= wanted.uids.length;
 }
 
+/** Rows that came together: a large content is the last of its batch, and is skipped when the next one is pulled. */
+async function* handOn(rows: readonly FetchRow[]): AsyncGenerator<readonly Fetched[]> {
+  let together: Fetched[] = [];
+  for (const row of rows) {
+    const { uid = 0, body } = row;
+    if (Buffer.isBuffer(body)) together.push({ uid, row, content: once(body), bytes: body });
+    else if (body !== null && body !== undefined) {
+      together.push({ uid, row, content: body.content });
+      yield together;
+      together = [];
+      body.skip();
+    }
+  }
+  if (together.length > 0) yield together;
+}
+
 type Item = { readonly row: FetchRow } | { readonly batch: Batch; readonly answer: Tagged };
 
 /**
  * Yields each of `wanted` once, those that came together at once. A large content is the last of its batch, and must be read, or is
- * skipped, before the next pull. Throws MailError connection
- * when the wire fails; `broken` is told the UID that the server was sending, or was to send next, when it did. The first step
- * sends the first commands, before anything is awaited.
+ * skipped, before the next pull. Throws MailError connection when the wire fails; `broken` is told the UID that the server was
+ * sending, or was to send next, when it did. The first step sends the first commands, before anything is awaited.
  */
 export async function* fetchBodies(
   connection: Connection,
@@ -127,30 +142,15 @@ export async function* fetchBodies(
   try {
     for (let n = 0; n < IN_FLIGHT; n++) start();
     while (batches.length > 0) {
-      const items = await channel.take();
-      let together: Fetched[] = [];
-      for (const item of items ?? []) {
-        if ("row" in item) {
-          const { row } = item;
-          const { uid = 0, body } = row;
-          if (Buffer.isBuffer(body)) together.push({ uid, row, content: once(body), bytes: body });
-          else if (body !== null && body !== undefined) {
-            together.push({ uid, row, content: body.content });
-            yield together;
-            together = [];
-            body.skip();
-          }
-          continue;
-        }
+      const items = (await channel.take()) ?? [];
+      yield* handOn(items.flatMap((item) => ("row" in item ? [item.row] : [])));
+      for (const item of items) {
+        if ("row" in item) continue;
         const refusal = item.answer.status === "OK" ? undefined : accountRefusal(item.answer);
-        if (refusal !== undefined) {
-          yield together;
-          throw refusal;
-        }
+        if (refusal !== undefined) throw refusal;
         batches.splice(batches.indexOf(item.batch), 1);
         missing.push(...item.batch.pending);
       }
-      if (together.length > 0) yield together;
     }
     for (const uid of missing) {
       if (sharing === undefined) for await (const fetched of fetchOne(connection, uid, broken)) yield [fetched];
@@ -176,8 +176,9 @@ export interface Everything {
 /**
  * All messages of a folder that is being opened, by one command that goes out right behind the one that opens it, in the first step:
  * nothing has to be listed before. Yields as `fetchBodies` does. What did not come as it should is left out; whoever asked finds out by
- * the number of those that came, and lists the folder. Undefined when it was not read to its end. `signal`: on a connection that others use too it ends the wait. Throws MailError
- * connection when the wire fails, and an account's refusal; `broken` as for `fetchBodies`.
+ * the number of those that came, and lists the folder. Undefined when it was not read to its end. `signal`: on a connection that
+ * others use too it ends the wait. Throws MailError connection when the wire fails, and an account's refusal; `broken` as for
+ * `fetchBodies`.
  */
 export async function* fetchEverything(
   connection: Connection,
@@ -233,20 +234,7 @@ export async function* fetchEverything(
     (error: unknown) => channel.fail(error),
   );
   try {
-    for (let rows = await channel.take(); rows !== undefined; rows = await channel.take()) {
-      let together: Fetched[] = [];
-      for (const row of rows) {
-        const { uid = 0, body } = row;
-        if (Buffer.isBuffer(body)) together.push({ uid, row, content: once(body), bytes: body });
-        else if (body !== null && body !== undefined) {
-          together.push({ uid, row, content: body.content });
-          yield together;
-          together = [];
-          body.skip();
-        }
-      }
-      if (together.length > 0) yield together;
-    }
+    for (let rows = await channel.take(); rows !== undefined; rows = await channel.take()) yield* handOn(rows);
     const answer = await answered;
     const refusal = answer.status === "OK" ? undefined : accountRefusal(answer);
     if (refusal !== undefined) throw refusal;
