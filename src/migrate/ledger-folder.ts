@@ -161,6 +161,7 @@ class JournalFolder implements FolderLedger {
         if (line === undefined || (line.s !== "done" && line.s !== "altered") || line.k !== key) continue;
         const days = [line.c, state.table.seen(row) ?? line.c, this.firstSeen(origin) ?? line.c];
         const record: DoneRecord = { ...doneRecord(line), origin, firstSeen: Math.min(...days) };
+        if (line.r !== undefined) state.table.claimAnyway(line.r);
         await this.#request(recordLine(record, { folder: line.f, generation: line.g, id: line.i }));
         reserved.pop();
         return record;

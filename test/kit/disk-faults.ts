@@ -1,8 +1,7 @@
 // A disk that fails at the step that a test names: Node's own file functions, wrapped within this process, for one folder.
 
-import fs from "node:fs";
-import promises from "node:fs/promises";
-import { syncBuiltinESMExports } from "node:module";
+import { constants } from "node:fs";
+import { type Before, fileHooks, systemError } from "./file-hooks.ts";
 
 export type Errno = "ENOSPC" | "EIO" | "EDQUOT" | "EROFS";
 
@@ -26,9 +25,6 @@ const WORDS: Readonly<Record<Errno, readonly [number, string]>> = {
   EDQUOT: [-122, "disk quota exceeded"],
   EROFS: [-30, "read-only file system"],
 };
-
-type Where = Record<string, unknown>;
-type Call = (this: unknown, ...args: unknown[]) => unknown;
 
 /** Only what asks for room, or for durability: a full disk can still be read and emptied. */
 const BY_PATH = ["mkdir", "rename", "link", "writeFile", "appendFile", "truncate", "copyFile", "utimes"];
@@ -55,105 +51,57 @@ const BY_NUMBER: Readonly<Record<string, string>> = {
 export async function faultyDisk(root: string, fault: DiskFault): Promise<FaultyDisk> {
   const steps: string[] = [];
   let failed = 0;
-  const undo: (() => void)[] = [];
   const inside = (path: unknown): boolean =>
     String(path instanceof Uint8Array ? Buffer.from(path) : path).startsWith(root);
   const ours = new Set<number>();
 
-  const errorAt = (kind: string, path: string): NodeJS.ErrnoException | undefined => {
-    steps.push(kind);
-    const isHit = fault.at > 0 && (fault.lasting ? steps.length >= fault.at : steps.length === fault.at);
-    if (!isHit) return undefined;
-    failed++;
-    const [errno, words] = WORDS[fault.errno];
-    return Object.assign(new Error(`${fault.errno}: ${words}, ${kind} '${path}'`), {
-      code: fault.errno,
-      errno,
-      syscall: kind,
-      path,
-    });
-  };
+  const failAt =
+    (kind: string, isOurs: (args: readonly unknown[], self: unknown) => boolean): Before =>
+    (args, self) => {
+      if (!isOurs(args, self)) return undefined;
+      steps.push(kind);
+      const isHit = fault.at > 0 && (fault.lasting ? steps.length >= fault.at : steps.length === fault.at);
+      if (!isHit) return undefined;
+      failed++;
+      return systemError(fault.errno, ...WORDS[fault.errno], kind, args[0]);
+    };
   const writes = (flags: unknown): boolean =>
     typeof flags === "string"
       ? flags !== "r" && flags !== "rs"
-      : typeof flags === "number" && (flags & (fs.constants.O_WRONLY | fs.constants.O_RDWR)) !== 0;
-
-  /** `style` says how a failure reaches the caller. */
-  const wrap = (
-    where: Where,
-    name: string,
-    style: "promise" | "callback" | "sync",
-    kindOf: (args: unknown[], self: unknown) => string | undefined,
-    after?: (args: readonly unknown[], result: unknown) => void,
-  ): void => {
-    const original = where[name] as Call | undefined;
-    if (typeof original !== "function") return;
-    const wrapped: Call = function (...args) {
-      const kind = kindOf(args, this);
-      const error = kind === undefined ? undefined : errorAt(kind, String(args[0]));
-      if (error === undefined) {
-        if (style === "callback") {
-          const callback = args.at(-1);
-          if (after !== undefined && typeof callback === "function")
-            args[args.length - 1] = (...results: unknown[]) => {
-              after(args, results[1]);
-              callback(...results);
-            };
-          return Reflect.apply(original, this, args);
-        }
-        const result = Reflect.apply(original, this, args) as unknown;
-        if (result instanceof Promise) result.then((value) => after?.(args, value)).catch(() => undefined);
-        else after?.(args, result);
-        return result;
-      }
-      if (style === "promise") return Promise.reject(error);
-      if (style === "sync") throw error;
-      const callback = args.at(-1);
-      if (typeof callback === "function") setImmediate(() => callback(error));
-      return undefined;
-    };
-    where[name] = wrapped;
-    undo.push(() => {
-      where[name] = original;
-    });
-  };
-
-  const handle = await promises.open(new URL(import.meta.url), "r");
-  const handles = Object.getPrototypeOf(handle) as Where;
-  await handle.close();
-  const promised = promises as unknown as Where;
-  const plain = fs as unknown as Where;
-  const pathKind = (kind: string) => (args: unknown[]) => (args.slice(0, 2).some(inside) ? kind : undefined);
-  const openKind = (args: unknown[]) => (inside(args[0]) && writes(args[1]) ? "open" : undefined);
+      : typeof flags === "number" && (flags & (constants.O_WRONLY | constants.O_RDWR)) !== 0;
   // Numbers are used again. Directories, opened for reading to be synced, count too.
   const opened = ([path]: readonly unknown[], result: unknown): void => {
     const fd = typeof result === "number" ? result : (result as { fd?: number } | undefined)?.fd;
     if (fd !== undefined) ours[inside(path) ? "add" : "delete"](fd);
   };
-  const fdOf = (self: unknown): number => (self as { fd: number }).fd;
-  for (const name of BY_PATH) {
-    wrap(promised, name, "promise", pathKind(name));
-    wrap(plain, name, "callback", pathKind(name));
-    wrap(plain, `${name}Sync`, "sync", pathKind(name));
-  }
-  wrap(promised, "open", "promise", openKind, opened);
-  wrap(plain, "open", "callback", openKind, opened);
-  wrap(plain, "openSync", "sync", openKind, opened);
+
+  const hooks = await fileHooks();
+  for (const name of BY_PATH)
+    hooks.onFunction(
+      name,
+      failAt(name, (args) => args.slice(0, 2).some(inside)),
+    );
+  hooks.onFunction(
+    "open",
+    failAt("open", ([path, flags]) => inside(path) && writes(flags)),
+    opened,
+  );
   for (const [name, kind] of Object.entries(ON_HANDLE))
-    wrap(handles, name, "promise", (_, self) => (ours.has(fdOf(self)) ? kind : undefined));
-  for (const [name, kind] of Object.entries(BY_NUMBER)) {
-    wrap(plain, name, "callback", ([fd]) => (ours.has(fd as number) ? kind : undefined));
-    wrap(plain, `${name}Sync`, "sync", ([fd]) => (ours.has(fd as number) ? kind : undefined));
-  }
-  syncBuiltinESMExports();
+    hooks.onHandle(
+      name,
+      failAt(kind, (_, self) => ours.has((self as { fd: number }).fd)),
+    );
+  for (const [name, kind] of Object.entries(BY_NUMBER))
+    hooks.onFunction(
+      name,
+      failAt(kind, ([fd]) => ours.has(fd as number)),
+    );
+  hooks.begin();
   return {
     steps,
     get failed() {
       return failed;
     },
-    [Symbol.dispose]() {
-      for (const each of undo.reverse()) each();
-      syncBuiltinESMExports();
-    },
+    [Symbol.dispose]: () => hooks[Symbol.dispose](),
   };
 }

@@ -1,4 +1,6 @@
 // Records taken over by new origins: a UIDVALIDITY changed, UIDLs changed, an mbox grew; and twins stay as many as they were.
+//
+// mutation: src/migrate/ledger-folder.ts: "if (line.r !== undefined) state.table.claimAnyway(line.r);" -> ""
 
 import { describe, expect, it } from "vitest";
 import { memoryLedger, openLedger } from "../../src/migrate/journal.ts";
@@ -56,6 +58,21 @@ describe("a record is taken over", () => {
     folder.listedAll(INBOX, "7");
     await folder.put(done(origin("1"), same));
     expect(await folder.adopt(origin("2"), same.key)).toBeUndefined();
+  });
+
+  it("with its copy: nobody else gets that one in this run, even when its new owner has another by then", async () => {
+    await using place = await scratch();
+    const old = done(origin("1"));
+    {
+      await using ledger = await openLedger(place.path, PAIR);
+      await (await ledger.folder("INBOX")).put(old);
+    }
+    await using ledger = await openLedger(place.path, PAIR);
+    const folder = await ledger.folder("INBOX");
+    const moved = origin("1", "8");
+    expect(await folder.adopt(moved, old.key)).toBeDefined();
+    await folder.put(done(moved, { key: old.key, receipt: { ref: "1:another" } }));
+    expect(folder.claim({ ref: "1:7-1" })).toBe(false);
   });
 
   it("by as many as there are, however many ask at once", async () => {
