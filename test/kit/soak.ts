@@ -60,8 +60,8 @@ const TURNS: readonly Turn[] = [
   { name: "hostile input", files: testsIn("test/fuzz") },
   { name: "failing disks", files: testsIn("test/server/disk") },
   {
-    name: "random runs of the engine and its journal",
-    files: [...testsIn("test/migrate/random.test.ts"), ...testsIn("test/migrate/journal-random.test.ts")],
+    name: "random runs of the engine and its journal, and damage to it",
+    files: ["random", "journal-random", "damaged-state"].flatMap((name) => testsIn(`test/migrate/${name}.test.ts`)),
   },
   ...EVERY_OCTET,
   { name: "kills, signals, sleep and locks", files: crash.filter((file) => !isMatrix(file)) },

@@ -11,7 +11,7 @@ import { deathsAtEdges, drawDeaths, everyDeath, shuffled } from "../../kit/death
 import { randomFrom } from "../../kit/random.ts";
 import { FIRST_SEED, SOAK_SECONDS } from "../../kit/seeds.ts";
 import { nameOf, type Scene, scene, type Way } from "./scenes.ts";
-import { expectComplete, useStage } from "./stage.ts";
+import { expectComplete, type StageOptions, useStage } from "./stage.ts";
 
 /** A machine that is slow, or busy with other things, shall not fail for it. */
 const TIME_LIMIT_MS = 1_800_000 + SOAK_SECONDS * 1000;
@@ -27,8 +27,8 @@ interface Options {
 }
 
 /** Declares the tests of one file: its own server, its own build. */
-export function crashMatrix(matrix: readonly Options[]): void {
-  const stage = useStage();
+export function crashMatrix(matrix: readonly Options[], options: StageOptions = {}): void {
+  const stage = useStage(options);
   const { commandOf } = stage;
 
   async function stepsOf(way: Way): Promise<readonly string[]> {

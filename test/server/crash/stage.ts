@@ -8,6 +8,7 @@ import { type Built, build } from "../../kit/build.ts";
 import { countCompared } from "../../kit/counts.ts";
 import type { Command } from "../../kit/crash.ts";
 import { type Dovecot, type DovecotOptions, startDovecot } from "../../kit/dovecot.ts";
+import { withoutUidplus } from "../../kit/without-uidplus.ts";
 import type { Content, Scene } from "./scenes.ts";
 
 export interface Stage {
@@ -16,13 +17,19 @@ export interface Stage {
   commandOf(scene: Scene): Command;
 }
 
+export interface StageOptions extends DovecotOptions {
+  /** Whether accounts that are reached by `imap` tell the UIDs of what was appended. Default true. */
+  readonly uidplus?: boolean;
+}
+
 /** Made before the tests of the file, and taken down after them. */
-export function useStage(options: DovecotOptions = {}): Stage {
+export function useStage({ uidplus = true, ...options }: StageOptions = {}): Stage {
   let made: { dovecot: Dovecot; root: string; built: Built } | undefined;
   beforeAll(async () => {
     const root = await mkdtemp(join(tmpdir(), "mailferry-stage-"));
     const built = await build();
-    made = { root, built, dovecot: await startDovecot({ ...options, users: [] }) };
+    const dovecot = await startDovecot({ ...options, users: [] });
+    made = { root, built, dovecot: uidplus ? dovecot : await withoutUidplus(dovecot) };
   });
   afterAll(async () => {
     await made?.dovecot.stop();

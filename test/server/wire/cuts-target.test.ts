@@ -13,24 +13,28 @@ const LIMIT_MS = 600_000;
 
 let yard: Yard;
 let single: Yard;
+let nameless: Yard;
 beforeAll(async () => {
   yard = await openYard();
   // Dovecot tells what it is told to tell, so each message goes in a command of its own, with synchronising literals.
   single = await openYard({ extraConfig: "imap_capability = IMAP4rev1 LITERAL- UIDPLUS NAMESPACE\n" });
+  nameless = await openYard({ uidplus: false });
 });
 afterAll(async () => {
   await yard?.[Symbol.asyncDispose]();
   await single?.[Symbol.asyncDispose]();
+  await nameless?.[Symbol.asyncDispose]();
 });
 
 const ONCE = 1;
 /** Each reconnection but the last few meets the same fate. */
 const OFTEN = 3;
-const SWEEPS = 3;
+const SWEEPS = 4;
 
 describe.each<readonly [string, () => Yard, JobName, number, number, number]>([
   ["messages in groups", () => yard, "writeImap", ONCE, 150, 220],
   ["one message a command", () => single, "writeImap", ONCE, 70, 100],
+  ["messages in groups, whose copies get no name", () => nameless, "writeImap", ONCE, 60, 80],
   ["both ends, three times", () => yard, "bothImap", OFTEN, 50, 70],
 ])("%s", (_, of, name, connections, up, down) => {
   it.each([

@@ -23,6 +23,7 @@ import { countCompared } from "../../kit/counts.ts";
 import { type Dovecot, type DovecotOptions, startDovecot } from "../../kit/dovecot.ts";
 import { connectImap, type Held as HeldInAccount, type Seed } from "../../kit/imap-client.ts";
 import { seedMaildir } from "../../kit/seed-maildir.ts";
+import { withoutUidplus } from "../../kit/without-uidplus.ts";
 
 const { signal } = new AbortController();
 /** A server that works for many lanes at once commits late. */
@@ -93,22 +94,25 @@ export interface YardOptions extends DovecotOptions {
   /** Silence that is taken for a dead wire, all of its kinds. */
   readonly stallMs?: number;
   readonly mail?: () => Iterable<Seed>;
+  /** Default true. */
+  readonly uidplus?: boolean;
 }
 
 export type JobName = "readImap" | "listImap" | "moveImap" | "readPop" | "drainPop" | "writeImap" | "bothImap";
 
 /** A Dovecot, a source account of each kind, and the jobs between them and the disk. */
 export async function openYard(options: YardOptions = {}): Promise<Yard> {
-  const { security = "none", stallMs, mail = smallMail, ...more } = options;
+  const { security = "none", stallMs, mail = smallMail, uidplus = true, ...more } = options;
   // In memory where that is possible: thousands of jobs sync their files, and the disk is not what is tested.
   const root = await mkdtemp(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "mailferry-wire-"));
-  const dovecot = await startDovecot({
+  const started = await startDovecot({
     fsync: false,
     users: [],
     ...more,
     // A process a session would be half of the time; they all run as one user.
     extraConfig: `service imap {\n  service_count = 500\n}\nservice pop3 {\n  service_count = 500\n}\n${more.extraConfig ?? ""}`,
   });
+  const dovecot = uidplus ? started : await withoutUidplus(started);
   let count = 0;
   const account = async (filled: "all" | "inbox" | "empty"): Promise<string> => {
     // All of one length: places are counted over conversations that name them.
