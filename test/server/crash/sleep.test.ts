@@ -64,11 +64,16 @@ for (const way of WAYS)
       }
     });
 
-    it("a clock that steps back in the middle of a run changes nothing", async () => {
-      for (const afterLooks of [2, 8, 20]) {
+    it("a clock that steps back in the middle of a run, or ahead as after a sleep, changes nothing", async () => {
+      for (const [jumpSeconds, afterLooks] of [
+        [-HOUR, 2],
+        [-HOUR, 8],
+        [-HOUR, 20],
+        [HOUR, 8],
+      ] as const) {
         const play = await scene(stage.place(), way, MAIL);
-        const ended = await start(stage.commandOf(play), { clock: { jumpSeconds: -HOUR, afterLooks } });
-        const where = `${nameOf(way)}: an hour back after ${afterLooks} looks at the clock`;
+        const ended = await start(stage.commandOf(play), { clock: { jumpSeconds, afterLooks } });
+        const where = `${nameOf(way)}: ${jumpSeconds} s after ${afterLooks} looks at the clock`;
         count("crash points");
         expect(ended.code, `${where}\n${ended.stderr}`).toBe(0);
         await nothingToDo(play, where);
