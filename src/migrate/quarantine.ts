@@ -1,13 +1,14 @@
 // Messages that could not be carried, or came out altered: their bytes set aside with the reason beside them.
 
 import { createHash } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { unlink, writeFile } from "node:fs/promises";
+import { createReadStream, createWriteStream } from "node:fs";
+import { readdir, readFile, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { crc32 } from "node:zlib";
 import { ensureDirectory, PRIVATE_FILE } from "../core/files.ts";
 import type { Body } from "../mail/body.ts";
-import { ioError } from "../mail/errors.ts";
+import { errno, ioError } from "../mail/errors.ts";
 import { type Origin, showPath } from "../mail/model.ts";
 
 export interface Quarantine {
@@ -32,10 +33,10 @@ export function quarantineIn(directory: string): Quarantine {
       const base = stem(origin);
       try {
         await ensureDirectory(directory);
-        if (body !== undefined)
-          await pipeline(body.open(), createWriteStream(`${base}.eml`, { mode: PRIVATE_FILE, flush: true }));
-        const note = { folder: origin.folder, generation: origin.generation, id: origin.id, reason };
-        await writeFile(`${base}.txt`, `${JSON.stringify(note, undefined, 2)}\n`, { mode: PRIVATE_FILE, flush: true });
+        const sha256 = body === undefined ? undefined : await write(body, `${base}.eml`);
+        const note = { folder: origin.folder, generation: origin.generation, id: origin.id, reason, sha256 };
+        const text = JSON.stringify({ ...note, check: checkOf(note) }, undefined, 2);
+        await writeFile(`${base}.txt`, `${text}\n`, { mode: PRIVATE_FILE, flush: true });
       } catch (error) {
         throw ioError(`cannot set a message aside in ${directory}`, error);
       }
@@ -46,4 +47,71 @@ export function quarantineIn(directory: string): Quarantine {
       await Promise.all([".eml", ".txt"].map((ending) => unlink(base + ending).catch(() => undefined)));
     },
   };
+}
+
+/** Resolves to the SHA-256 of what was written, in hex. */
+async function write(body: Body, path: string): Promise<string> {
+  const hash = createHash("sha256");
+  const hashed = async function* (chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      hash.update(chunk);
+      yield chunk;
+    }
+  };
+  await pipeline(body.open(), hashed, createWriteStream(path, { mode: PRIVATE_FILE, flush: true }));
+  return hash.digest("hex");
+}
+
+/** A CRC-32 of the note's fields. */
+function checkOf(note: Readonly<Record<string, unknown>>): string {
+  return crc32(JSON.stringify(note)).toString(16).padStart(8, "0");
+}
+
+/**
+ * Whether what was set aside is what it was: every message against the hash in its note, every note against its own checksum. Each
+ * damaged or missing file is given to `onProblem`, in one line. Nothing where there is no such directory. Throws MailError io.
+ */
+export async function checkQuarantine(directory: string, onProblem: (text: string) => void): Promise<void> {
+  let names: Set<string>;
+  try {
+    names = new Set(await readdir(directory));
+  } catch (error) {
+    if (errno(error) === "ENOENT") return;
+    throw ioError(`cannot read ${directory}`, error);
+  }
+  for (const name of names) {
+    const path = join(directory, name);
+    const stem = name.slice(0, -4);
+    if (name.endsWith(".eml") && !names.has(`${stem}.txt`))
+      onProblem(`${path}: the note that belongs to it is missing`);
+    if (!name.endsWith(".txt")) continue;
+    try {
+      const note = noteIn(await readFile(path, "utf8"));
+      if (note === undefined) onProblem(`${path} is damaged`);
+      else if (note.sha256 !== undefined) {
+        const message = join(directory, `${stem}.eml`);
+        if (!names.has(`${stem}.eml`)) onProblem(`${message} is missing`);
+        else if ((await hashOf(message)) !== note.sha256)
+          onProblem(`${message} has other bytes than the message that was set aside`);
+      }
+    } catch (error) {
+      throw ioError(`cannot read ${path}`, error);
+    }
+  }
+}
+
+/** Undefined when it is not as it was written. */
+function noteIn(text: string): { readonly sha256?: unknown } | undefined {
+  try {
+    const { check, ...note } = JSON.parse(text) as { readonly check?: unknown; readonly sha256?: unknown };
+    return check === checkOf(note) ? note : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function hashOf(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Uint8Array);
+  return hash.digest("hex");
 }

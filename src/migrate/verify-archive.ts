@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { MailError } from "../mail/errors.ts";
-import { keyOf } from "../mail/key.ts";
+import { keyOf, wireSize } from "../mail/key.ts";
 import { showPath } from "../mail/model.ts";
 import type { Source } from "../sources/source.ts";
 import { firstWord, list, nameKey, type Recorded, readLedgers } from "./verify-journals.ts";
@@ -17,6 +17,8 @@ export interface VerifiedArchive {
 export interface ArchiveKnowledge {
   /** True for the name of a message that we stored: it must have a record. */
   isOurs(id: string): boolean;
+  /** Octets with CRLF line ends, where the name tells them: the key does not see a last line end that became a CR. */
+  wireSizeOf?(id: string): number | undefined;
 }
 
 /**
@@ -49,7 +51,7 @@ export async function verifyArchive(
         const { id } = entry.origin;
         generation = entry.origin.generation;
         try {
-          const { key } = await keyOf(content);
+          const { key, shape } = await keyOf(content);
           const [row] = expected?.table.find(nameKey(id)) ?? [];
           if (row === undefined) {
             unrecorded++;
@@ -57,7 +59,8 @@ export async function verifyArchive(
             continue;
           }
           expected?.table.take(row.index);
-          if (row.id !== firstWord(key)) onProblem(`${where}: ${id} has other bytes than were stored`);
+          const isOther = row.id !== firstWord(key) || (knows.wireSizeOf?.(id) ?? wireSize(shape)) !== wireSize(shape);
+          if (isOther) onProblem(`${where}: ${id} has other bytes than were stored`);
         } catch (error) {
           if (!(error instanceof MailError) || error.details.scope !== "message") throw error;
           onProblem(`${where}: ${id} cannot be read: ${error.message}`);

@@ -1,7 +1,9 @@
 // A POP3 maildrop as a source: one folder, read in one session, deleted from in a session of its own.
 
+import { HEADER_LIMIT } from "../mail/body.ts";
 import { MailError } from "../mail/errors.ts";
 import { NO_FIDELITY } from "../mail/fidelity.ts";
+import { messageIdOf } from "../mail/headers.ts";
 import { KeyHasher, keyOf } from "../mail/key.ts";
 import { type Entry, type Folder, NO_TRAITS, type Origin, samePath } from "../mail/model.ts";
 import type { Timing } from "../protocol/pop3/limits.ts";
@@ -25,6 +27,7 @@ const UNREADABLE = "unreadable:";
 export async function openPop3Source(server: ServerOptions, signal: AbortSignal, timing: Timing = {}): Promise<Source> {
   /** Logged in, and idle. */
   let kept: Pop3Session | undefined = await openPop3Session(server, signal, timing);
+  const tellsHeads = kept.heads !== undefined;
   const busy = new Set<Pop3Session>();
 
   /**
@@ -79,10 +82,7 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
       session = started.session;
       const listing = started.seen;
       const drop = await identify(session, listing);
-      const entryOf = (number: number): Entry => {
-        const size = listing.size(number);
-        return { origin: origin(drop.id(number)), traits: NO_TRAITS, ...(size === undefined ? {} : { size }) };
-      };
+      const entryOf = (number: number): Entry => entryIn(listing, drop, number);
       for (const number of listing.numbers()) {
         const wanted = want(entryOf(number));
         if (typeof wanted === "boolean" ? wanted : await wanted) listing.choose(number);
@@ -104,6 +104,32 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
     } finally {
       until.removeEventListener("abort", onAbort);
       if (session !== undefined) end(session);
+    }
+  }
+
+  async function* heads(
+    _folder: Folder,
+    until: AbortSignal,
+  ): AsyncGenerator<{ readonly entry: Entry; readonly messageId: string | undefined }> {
+    if (until.aborted) return;
+    const { session, seen: listing } = await start(until, (each) => each.list());
+    const onAbort = () => session.close();
+    until.addEventListener("abort", onAbort);
+    try {
+      const drop = await identify(session, listing);
+      if (session.heads === undefined) throw new Error("this session offers no TOP, and the first one did");
+      for await (const { number, content } of session.heads(listing.numbers())) {
+        const messageId = await messageIdIn(content);
+        if (until.aborted) return;
+        yield { entry: entryIn(listing, drop, number), messageId };
+      }
+      await session[Symbol.asyncDispose]();
+    } catch (error) {
+      if (until.aborted) return;
+      throw error;
+    } finally {
+      until.removeEventListener("abort", onAbort);
+      end(session);
     }
   }
 
@@ -159,6 +185,7 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
     },
     read,
     remove,
+    ...(tellsHeads ? { identify: heads } : {}),
     async [Symbol.asyncDispose]() {
       for (const session of busy) session.close();
       await kept?.[Symbol.asyncDispose]();
@@ -202,6 +229,26 @@ async function identify(session: Pop3Session, listing: Listing): Promise<Named> 
       throw error;
     }
   }
+}
+
+function entryIn(listing: Listing, drop: Named, number: number): Entry {
+  const size = listing.size(number);
+  return { origin: origin(drop.id(number)), traits: NO_TRAITS, ...(size === undefined ? {} : { size }) };
+}
+
+/** Undefined also where the server refuses the header. */
+async function messageIdIn(content: AsyncIterable<Uint8Array>): Promise<string | undefined> {
+  let head: Uint8Array = new Uint8Array(0);
+  try {
+    for await (const chunk of content) {
+      head = Buffer.concat([head, chunk]);
+      if (head.length >= HEADER_LIMIT) break;
+    }
+  } catch (error) {
+    if (!(error instanceof MailError) || error.details.scope !== "message") throw error;
+    return undefined;
+  }
+  return messageIdOf(head);
 }
 
 /** The message's UIDL, where it names this message and no other. */

@@ -29,6 +29,8 @@ export interface Manners {
   /** What NAMESPACE says, behind its name. */
   readonly namespace?: string;
   readonly delimiter?: string | null;
+  /** How it spells the name that it was given: where it differs, both are one mailbox. */
+  spelling?(name: string, account: ScriptedAccount): string;
   /** Called for each command before it is worked on. */
   before?(heard: Heard, talk: Conversation, account: ScriptedAccount): Instead;
   /** Called when a command was worked on and its data was sent, before its tagged answer. */
@@ -117,7 +119,8 @@ function work({ text, literals }: Heard, talk: Conversation, account: ScriptedAc
   const { mailboxes, manners } = account;
   const { capabilities = USUAL, delimiter = "/", namespace = '(("" "/")) NIL NIL' } = manners;
   const verb = /^(?:UID )?\S+/.exec(text)?.[0].toUpperCase() ?? "";
-  const name = nameIn(text);
+  const asked = nameIn(text);
+  const name = manners.spelling?.(asked, account) ?? asked;
   const mailbox = mailboxes.get(name);
   const shown = delimiter === null ? "NIL" : `"${delimiter}"`;
   switch (verb) {

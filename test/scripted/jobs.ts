@@ -113,8 +113,12 @@ export function impatient(attempts = 4): { patience: NonNullable<RunOptions["pat
   return { patience: { attempts, firstDelayMs: 1000, random: () => 0, wait }, waits };
 }
 
-/** One run; only a MailError may end it. */
-export async function once(job: Job, options: Partial<RunOptions> = {}): Promise<Ran> {
+/** One run; only a MailError may end it. `seen` is called with each event. */
+export async function once(
+  job: Job,
+  options: Partial<RunOptions> = {},
+  seen?: (event: MigrationEvent) => void,
+): Promise<Ran> {
   const events: MigrationEvent[] = [];
   let failure: unknown;
   let summary: RunSummary | undefined;
@@ -124,6 +128,7 @@ export async function once(job: Job, options: Partial<RunOptions> = {}): Promise
     const going = run(source, sink, { stateDirectory: job.state, ...impatient(), ...options }, signal);
     for await (const event of going) {
       events.push(event);
+      seen?.(event);
       if (event.type === "run-finished") summary = event.summary;
     }
     await going.finished;

@@ -370,3 +370,42 @@ describe("deleting", () => {
     expect(server.commands.lastIndexOf("QUIT")).toBe(server.commands.indexOf("QUIT"));
   });
 });
+
+describe("messages told by their headers alone", () => {
+  const messages = [
+    { uidl: "a", body: "Subject: x\r\n.Message-ID: no\r\nMessage-ID: <a@example.org>\r\n\r\nbody\r\n" },
+    { uidl: "b", body: "Subject: y\r\n\r\nMessage-ID: <in.the.body@example.org>\r\n" },
+    { uidl: "c", body: "Message-ID: <c@example.org>\r\n\r\nbody\r\n" },
+  ];
+  const headOf = (n: number): string => (messages[n - 1]?.body.split("\r\n\r\n")[0] ?? "").replace(/^\./gm, "..");
+
+  it.each([["PIPELINING"], ["RESP-CODES"]])("by TOP, and no body is asked for (with %s)", async (...more) => {
+    const asked: string[] = [];
+    await using server = await scriptedServer({
+      messages,
+      capabilities: ["UIDL", "USER", "TOP", ...more],
+      on(line) {
+        asked.push(line);
+        const number = /^TOP (\d+) 0$/.exec(line)?.[1];
+        if (number === "3") return { send: "-ERR gone\r\n" };
+        return number === undefined ? undefined : { send: `+OK\r\n${headOf(Number(number))}\r\n\r\n.\r\n` };
+      },
+    });
+    await using source = await openPop3Source(server.options(), never);
+    const found: unknown[] = [];
+    for await (const { entry, messageId } of source.identify?.({ path: ["INBOX"], selectable: true }, never) ?? [])
+      found.push([entry.origin.id, messageId]);
+    expect(found).toEqual([
+      ["a", "<a@example.org>"],
+      ["b", undefined],
+      ["c", undefined],
+    ]);
+    expect(asked.filter((line) => line.startsWith("RETR"))).toEqual([]);
+  });
+
+  it("not where the server offers no TOP", async () => {
+    await using server = await scriptedServer({ messages, capabilities: ["UIDL", "USER"] });
+    await using source = await openPop3Source(server.options(), never);
+    expect(source.identify).toBeUndefined();
+  });
+});

@@ -166,18 +166,25 @@ type Check = (
 export const checkMaildir: Check = async (path, signal, onProblem) => {
   const { verifyArchive } = await import("../../migrate/verify-archive.ts");
   const { checkMaildirFiles } = await import("../../formats/maildir/check.ts");
-  const { parseOwn } = await import("../../formats/maildir/names.ts");
+  const { announcedWireSize, parseOwn } = await import("../../formats/maildir/names.ts");
+  const { checkQuarantine } = await import("../../migrate/quarantine.ts");
   await using source = await openSource({ kind: "maildir", path }, {}, signal);
   await checkMaildirFiles(path, onProblem);
-  const knows = { isOurs: (id: string) => parseOwn(id) !== undefined };
+  await checkQuarantine(join(path, "mailferry", "quarantine"), onProblem);
+  const isOurs = (id: string): boolean => parseOwn(id) !== undefined;
+  const wireSizeOf = (id: string): number | undefined => (isOurs(id) ? announcedWireSize(id) : undefined);
+  const knows = { isOurs, wireSizeOf };
   return await verifyArchive(source, join(path, "mailferry"), signal, onProblem, knows);
 };
 
 /** An mboxzip, a file or a directory, by itself. */
 export const checkZip: Check = async (path, signal, onProblem) => {
   const { checkMboxZip } = await import("../../formats/mboxzip/check.ts");
+  const { isSingleFile, quarantineBeside } = await import("../../formats/mboxzip/layout.ts");
   const { parseRef } = await import("../../formats/mboxzip/ref.ts");
+  const { checkQuarantine } = await import("../../migrate/quarantine.ts");
   const { readLedgers } = await import("../../migrate/verify-journals.ts");
+  await checkQuarantine(isSingleFile(path) ? quarantineBeside(path) : join(path, "mailferry", "quarantine"), onProblem);
   let archive: string | undefined;
   let last = 0;
   const { messages } = await checkMboxZip(path, signal, onProblem, (id, lastZip) => {

@@ -132,6 +132,12 @@ export function announcedSize(base: string): number | undefined {
   return match === null ? undefined : Number(match[1]);
 }
 
+/** The octets with CRLF line ends that the name announces; never trusted. */
+export function announcedWireSize(base: string): number | undefined {
+  const match = /,W=(\d{1,15})(?=,|$)/.exec(base);
+  return match === null ? undefined : Number(match[1]);
+}
+
 /** A number that sorts names in the order in which their messages were delivered: microseconds, 0 where the name says nothing. */
 export function deliveryOrder(base: string): number {
   const match = /^(\d{1,10})(?:\.(?:[^,:]*?M(\d{1,6})(?!\d))?)?/.exec(base);

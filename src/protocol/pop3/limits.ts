@@ -39,3 +39,6 @@ export interface Timing {
   readonly connectMs?: number;
   readonly inactivityMs?: number;
 }
+
+/** What a header is reckoned at, whose length no server tells beforehand. */
+export const HEAD_OCTETS = 8192;

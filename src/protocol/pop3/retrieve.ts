@@ -17,12 +17,13 @@ export interface Retrieved {
   readonly bytes?: Uint8Array;
 }
 
-/** See Pop3Session.retrieve. */
+/** See Pop3Session.retrieve and heads. `command`: what asks for a message, or for a part of it. */
 export async function* retrieve(
   wire: Wire,
   pipelining: boolean,
   numbers: Iterable<number>,
   size: (number: number) => number | undefined,
+  command = (number: number): string => `RETR ${number}`,
 ): AsyncGenerator<Retrieved> {
   const ahead = pipelining ? PIPELINE_COMMANDS : 1;
   const iterator = numbers[Symbol.iterator]();
@@ -39,14 +40,14 @@ export async function* retrieve(
           const weight = size(number) ?? UNKNOWN_SIZE;
           asked.push({ number, octets: weight });
           octets += weight;
-          commands.push(`RETR ${number}`);
+          commands.push(command(number));
           next = iterator.next();
         }
         if (commands.length > 0) wire.send(commands.join("\r\n"));
       }
       const current = asked[0];
       if (current === undefined) break;
-      const answer = new Answer(wire, current.number);
+      const answer = new Answer(wire, command(current.number));
       const bytes = current.octets <= WHOLE_OCTETS ? await answer.whole(WHOLE_OCTETS) : undefined;
       yield { number: current.number, content: answer.content(), ...(bytes === undefined ? {} : { bytes }) };
       await answer.skip();
@@ -61,7 +62,7 @@ export async function* retrieve(
 
 class Answer {
   readonly #wire: Wire;
-  readonly #number: number;
+  readonly #command: string;
   readonly #unstuffer = new DotUnstuffer();
   /** Content that was received and not yet handed out. */
   #held: Buffer[] = [];
@@ -70,9 +71,9 @@ class Answer {
   #taken = false;
   #refused: MailError | undefined;
 
-  constructor(wire: Wire, number: number) {
+  constructor(wire: Wire, command: string) {
     this.#wire = wire;
-    this.#number = number;
+    this.#command = command;
   }
 
   /**
@@ -118,7 +119,7 @@ class Answer {
     if (this.#begun) return;
     this.#begun = true;
     const reply = await this.#wire.reply();
-    if (reply.status !== "+OK") this.#refused = replyError(this.#wire.server, `RETR ${this.#number}`, reply, "message");
+    if (reply.status !== "+OK") this.#refused = replyError(this.#wire.server, this.#command, reply, "message");
   }
 
   async #pieces(): Promise<readonly Buffer[] | undefined> {
