@@ -17,7 +17,7 @@ export { type Endpoint, identityOf, isAccount, parseEndpoint, refuseSame, showEn
 /** What an endpoint needs beside its URL. */
 export interface EndpointContext {
   /** Asked once a login; never stored. Needed for accounts alone. */
-  readonly password?: () => Promise<string>;
+  readonly password?: (refused?: string) => Promise<string>;
   /** Lets tls=none go to other machines. */
   readonly allowCleartext?: boolean;
   /** Connections to open at the most, where the endpoint's own query does not say. */

@@ -20,13 +20,16 @@ const SHORTEST_HIDDEN = 4;
 
 export const variableOf = (side: Role): string => `MAILFERRY_${side.toUpperCase()}_PASSWORD`;
 
+/** Told which secret the server refused, it looks for another one where there may be one. */
+type Asking = (refused?: string) => Promise<string>;
+
 /** The secrets of one process, which knows them well enough to hide them. */
 export interface Secrets {
   /**
    * The password of one side. It is asked for at once, so that nothing starts without it; a command is run again when a later
-   * login finds its answer old. Throws MailError config when there is none, or when a source of it fails.
+   * login finds its answer old, or refused. Throws MailError config when there is none, or when a source of it fails.
    */
-  password(side: Role, account: string, options: SecretOptions, signal: AbortSignal): Promise<() => Promise<string>>;
+  password(side: Role, account: string, options: SecretOptions, signal: AbortSignal): Promise<Asking>;
   /** The text with every secret met so far replaced. */
   hide(text: string): string;
 }
@@ -149,18 +152,27 @@ function firstLine(text: string): string {
   return /^[^\r\n]*/.exec(text.replace(/^\ufeff/, ""))?.[0] ?? "";
 }
 
-/** Concurrent calls share one answer, later ones too for a while. */
-function remembering(ask: () => Promise<string>): () => Promise<string> {
+/** Concurrent calls share one answer, later ones too for a while, unless it was refused. */
+function remembering(ask: () => Promise<string>): Asking {
   let answer: Promise<string> | undefined;
+  let given: string | undefined;
   let asked = 0;
-  return () => {
+  return (refused) => {
+    // Another login may have been refused before, and asked already: what it was told is for both.
+    if (refused !== undefined && refused === given) answer = undefined;
     // The clock of the day, which goes on while the machine sleeps; set back, it says nothing about the age of an answer.
     if (answer === undefined || Math.abs(Date.now() - asked) > COMMAND_MEMORY_MS) {
       asked = Date.now();
+      given = undefined;
       answer = ask();
-      answer.catch(() => {
-        answer = undefined;
-      });
+      answer.then(
+        (secret) => {
+          given = secret;
+        },
+        () => {
+          answer = undefined;
+        },
+      );
     }
     return answer;
   };

@@ -1,6 +1,6 @@
 // User names and secrets on their way to a server: nothing in them becomes a command, and nothing of them comes back out.
 
-import { configError } from "../mail/errors.ts";
+import { configError, MailError } from "../mail/errors.ts";
 
 /** Shorter secrets are in every other line; hiding them would hide the conversation. */
 const LEAST_HIDDEN = 4;
@@ -26,6 +26,25 @@ function check(name: "user name" | "password" | "token", value: string): void {
   }
   if (CONTROLS.test(value)) throw configError(`the ${name} holds a control character: nothing was sent`, hint);
   if (value === "") throw configError(`the ${name} is empty: nothing was sent`);
+}
+
+/**
+ * Logs in with what `ask` says. A secret that is refused may have been changed, or have run out, since it was told: `ask` hears of
+ * it and is asked once more. Only another answer is tried, and that once: many servers shut out who repeats a wrong password.
+ */
+export async function withSecret<T>(
+  ask: (refused?: string) => Promise<string>,
+  login: (secret: string) => Promise<T>,
+): Promise<T> {
+  const secret = await ask();
+  try {
+    return await login(secret);
+  } catch (error) {
+    if (!(error instanceof MailError) || error.code !== "auth") throw error;
+    const other = await ask(secret).catch(() => secret);
+    if (other === secret) throw error;
+    return login(other);
+  }
 }
 
 /** Puts stars where one of the secrets stands. Not for texts that are parsed: "1234" may be a password. */

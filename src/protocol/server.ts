@@ -11,8 +11,8 @@ export interface ServerOptions {
   readonly port: number;
   readonly security: Security;
   readonly user: string;
-  /** Asked once a login; never stored. */
-  readonly password: () => Promise<string>;
+  /** Asked once a login, and once more with the secret that the server refused: it may have been changed. Never stored. */
+  readonly password: (refused?: string) => Promise<string>;
   /** PEM text of certificates to trust instead of the system's. */
   readonly ca?: string;
   /** SHA-256 of the server's own certificate, lower-case hex without colons: it alone is trusted, whoever signed it. */

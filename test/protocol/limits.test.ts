@@ -8,6 +8,12 @@
 // mutation: src/protocol/pop3/wire.ts: "if (at !== -1 || this.#rest.length >= limit)" -> "if (at !== -1)"
 // mutation: src/protocol/pop3/session.ts: "if (told.push(line) > CAPABILITY_LIMIT) throw" -> "if (told.push(line) < 0) throw"
 // mutation: src/protocol/imap/listing.ts: "if (this.#others.size > MAX_UNORDERED)" -> "if (this.#others.size < 0)"
+// mutation: src/protocol/imap/listing.ts: "if (this.#ordered.length >= MAX_MESSAGES)" -> "if (this.#ordered.length < 0)" (tests: "as many messages")
+// mutation: src/protocol/imap/listing.ts: "row.size === undefined && incomplete.size < MAX_INCOMPLETE" -> "row.size === undefined" (tests: "rows without a size")
+// mutation: src/protocol/imap/session.ts: "    maxLineLength: LOGIN_LINE_LIMIT,\n" -> "" (tests: "a line without end")
+// mutation: src/protocol/imap/session.ts: "    maxLiteralSize: LOGIN_LINE_LIMIT,\n" -> "" (tests: "before the login")
+// mutation: src/protocol/imap/session.ts: "    maxResponseSize: LOGIN_RESPONSE_LIMIT,\n" -> "" (tests: "before the login")
+// mutation: src/protocol/imap/session.ts: "if (TOO_MUCH.has(errno(error) ?? \"\"))" -> "if (TOO_MUCH.size === 0)" (tests: "before the login")
 
 import { once } from "node:events";
 import { PassThrough, Writable } from "node:stream";
@@ -17,10 +23,17 @@ import { MAX_FOLDERS } from "../../src/mail/model.ts";
 import { Connection } from "../../src/protocol/imap/connection.ts";
 import { fetchAll } from "../../src/protocol/imap/fetch.ts";
 import { Gathering } from "../../src/protocol/imap/gathering.ts";
-import { listMessages, MAX_UNORDERED } from "../../src/protocol/imap/listing.ts";
+import {
+  listMessages,
+  MAX_INCOMPLETE,
+  MAX_MESSAGES,
+  MAX_UNORDERED,
+  UidTrail,
+} from "../../src/protocol/imap/listing.ts";
 import { listMailboxes, MAX_FOLDER_NAME, MAX_FOLDER_NAMES, selectMailbox } from "../../src/protocol/imap/mailbox.ts";
 import { MAX_LISTS, MAX_TEXT, MAX_VALUES } from "../../src/protocol/imap/parse.ts";
 import { MAX_LINE, MAX_RESPONSE } from "../../src/protocol/imap/scanner.ts";
+import { connectImap, LOGIN_LINE_LIMIT } from "../../src/protocol/imap/session.ts";
 import { MAX_FLAGS } from "../../src/protocol/imap/syntax.ts";
 import {
   CAPABILITY_LIMIT,
@@ -31,6 +44,8 @@ import {
 import { openPop3SessionAs } from "../../src/protocol/pop3/session.ts";
 import { WORDS_LIMIT } from "../../src/protocol/words.ts";
 import { count } from "../kit/counts.ts";
+import { startScripted } from "../kit/scripted.ts";
+import { command, options } from "./imap/wire.ts";
 import { scriptedServer } from "./pop3/scripted-server.ts";
 
 /** What a peer may make us hold before the error: the bound itself, twice, and what Node has for itself. */
@@ -210,6 +225,86 @@ describe("an IMAP server that sends", () => {
     const whole = gathered.take();
     expect([whole.length, whole[70_000], gathered.length]).toEqual([3_000_000, 70_000 & 255, 0]);
   });
+});
+
+it("IMAP: as many messages as no folder has are refused", () => {
+  const trail = new UidTrail();
+  for (let uid = 1; uid <= MAX_MESSAGES; uid++) trail.add(uid);
+  expect(() => trail.add(MAX_MESSAGES + 1)).toThrow(/more than 16000000 messages/);
+});
+
+it("IMAP: of the rows without a size only so many are held back", async () => {
+  const last = MAX_INCOMPLETE + 5;
+  const rows = function* (): Generator<string> {
+    for (let uid = 1; uid <= last; uid++) yield `* ${uid} FETCH (UID ${uid} FLAGS ())\r\n`;
+  };
+  const { connection } = answering("UID", rows);
+  connection.selected = { name: "x", readOnly: true, uidValidity: "1", exists: last, flags: [] };
+  const uids: number[] = [];
+  for await (const batch of listMessages(connection, "1:*")) uids.push(...batch.map(({ uid }) => uid));
+  expect(new Set(uids).size).toBe(last);
+  // What finds no place goes on at once; the others wait for their sizes up to the end.
+  expect(uids.slice(0, 6)).toEqual([1, 2, 3, 4, 5].map((n) => MAX_INCOMPLETE + n).concat(1));
+});
+
+/** What is sent without end, or promised to be. Behind 32 MB the server gives up, so that a client that takes all fails as well. */
+const FLOODS: Readonly<Record<string, (send: (text: string) => void, isHeard: () => boolean) => Promise<void>>> = {
+  "a line without end": async (send, isHeard) => {
+    for (let n = 0; n < 512 && isHeard(); n++) {
+      send("x".repeat(65_536));
+      await new Promise(setImmediate);
+    }
+  },
+  "a huge literal": async (send) => send(`{${LOGIN_LINE_LIMIT + 1}}\r\n`),
+  "many literals": async (send) => send(`{60000}\r\n${"x".repeat(60_000)}`.repeat(3)),
+};
+
+describe("an IMAP server that sends before the login", () => {
+  const STAGES = ["greeting", "CAPABILITY", "AUTHENTICATE"];
+  it.each(STAGES.flatMap((stage) => Object.keys(FLOODS).map((what) => [what, stage] as const)))(
+    "%s as its %s is refused",
+    async (what, stage) => {
+      count("scripted cases");
+      let sent = 0;
+      await using server = await startScripted(async (talk) => {
+        const flood = async (head: string): Promise<void> => {
+          let isHeard = true;
+          const gone = talk.line().then(() => {
+            isHeard = false;
+          });
+          const send = (text: string): void => {
+            sent += text.length;
+            talk.send(text);
+          };
+          send(head);
+          await FLOODS[what]?.(send, () => isHeard);
+          if (what.startsWith("a line")) talk.end();
+          await gone;
+        };
+        if (stage === "greeting") return flood("* OK ");
+        talk.send("* OK hello\r\n");
+        for (let heard = await command(talk); heard !== undefined; heard = await command(talk)) {
+          const { tag, text } = heard;
+          if (text.startsWith(stage)) return flood(stage === "CAPABILITY" ? "* CAPABILITY " : `${tag} NO `);
+          if (text === "CAPABILITY") talk.send("* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\n");
+          talk.send(`${tag} OK done\r\n`);
+        }
+      });
+      const before = process.memoryUsage().rss;
+      const { signal } = new AbortController();
+      const error: unknown = await connectImap(options(server.port), { name: "t", loginMs: 5_000 }, signal).catch(
+        (thrown: unknown) => thrown,
+      );
+      expect(error).toMatchObject({ code: "protocol", details: { scope: "account" } });
+      const bound = what === "many literals" ? 2 * LOGIN_LINE_LIMIT : LOGIN_LINE_LIMIT;
+      expect(String(error)).toContain(`127.0.0.1:${server.port} sends more than belongs to a login: `);
+      expect(String(error)).toContain(`exceeds maximum allowed size of ${bound} bytes`);
+      // Beyond the bound lies only what the sockets hold.
+      expect(sent).toBeLessThan(16e6);
+      expect(process.memoryUsage().rss - before).toBeLessThan(ROOM);
+      expect(server.failures).toEqual([]);
+    },
+  );
 });
 
 const POP3: readonly (readonly [what: string, verb: string, answer: string, words: RegExp])[] = [

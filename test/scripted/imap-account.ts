@@ -31,6 +31,8 @@ export interface Manners {
   readonly delimiter?: string | null;
   /** How it spells the name that it was given: where it differs, both are one mailbox. */
   spelling?(name: string, account: ScriptedAccount): string;
+  /** Asked before each "+": what is said in its place, where the literal is not to come. `text` ends with its announcement. */
+  literal?(text: string, talk: Conversation, account: ScriptedAccount): Instead;
   /** Called for each command before it is worked on. */
   before?(heard: Heard, talk: Conversation, account: ScriptedAccount): Instead;
   /** Called when a command was worked on and its data was sent, before its tagged answer. */
@@ -98,9 +100,17 @@ async function converse(talk: Conversation, account: ScriptedAccount): Promise<v
   const { greeting, capabilities = USUAL } = account.manners;
   talk.send(greeting ?? `* OK [CAPABILITY ${capabilities.join(" ")}] hello\r\n`);
   const session: Session = { open: undefined };
-  for (let heard = await command(talk); heard !== undefined; heard = await command(talk)) {
+  let refusal: Instead;
+  const next = (): Promise<Heard | undefined> => {
+    refusal = undefined;
+    return command(talk, (text) => {
+      refusal = account.manners.literal?.(text.slice(text.indexOf(" ") + 1), talk, account);
+      return refusal !== undefined;
+    });
+  };
+  for (let heard = await next(); heard !== undefined; heard = await next()) {
     const { tag, text } = heard;
-    let instead = account.manners.before?.(heard, talk, account);
+    let instead = refusal ?? account.manners.before?.(heard, talk, account);
     if (instead === undefined) {
       const answer = work(heard, talk, account, session);
       instead = account.manners.after?.(heard, talk, account) ?? answer;
@@ -160,9 +170,11 @@ function work({ text, literals }: Heard, talk: Conversation, account: ScriptedAc
       return append(text, literals, mailbox, manners);
     case "UID FETCH":
     case "UID STORE":
-    case "UID EXPUNGE": {
+    case "UID EXPUNGE":
+    case "UID MOVE": {
       const open = mailboxes.get(session.open ?? "");
       if (open === undefined) return "BAD no mailbox is open";
+      if (verb === "UID MOVE") return move(text, open, mailboxes);
       return inside(verb, text, open, talk, manners);
     }
   }
@@ -200,10 +212,26 @@ function inside(verb: string, text: string, open: Mailbox, talk: Conversation, m
         if (text.includes("+FLAGS")) flags.add(flag);
         else flags.delete(flag);
       }
+  if (verb === "UID STORE" && !text.includes(".SILENT"))
+    for (const { uid, flags } of named)
+      talk.send(
+        `* ${open.messages.findIndex((one) => one.uid === uid) + 1} FETCH (UID ${uid} FLAGS (${[...flags].join(" ")}))\r\n`,
+      );
   if (verb !== "UID FETCH") return "OK done";
   const rows = named.map((message) => row(message, open.messages.indexOf(message) + 1, text));
   for (const each of manners.rows?.(rows, text) ?? rows) talk.send(each);
   return "OK done";
+}
+
+function move(text: string, open: Mailbox, mailboxes: ReadonlyMap<string, Mailbox>): string {
+  const [, , set = "", quoted = ""] = text.split(" ");
+  const to = mailboxes.get(quoted.replaceAll('"', ""));
+  if (to === undefined) return "NO [TRYCREATE] no such mailbox";
+  const uids = expandSet(set, 10_000) ?? [];
+  for (const message of open.messages.filter(({ uid }) => uids.includes(uid)))
+    to.messages.push({ ...message, uid: to.uidNext++ });
+  open.messages = open.messages.filter(({ uid }) => !uids.includes(uid));
+  return "OK moved";
 }
 
 function row({ uid, flags, date, bytes }: StoredMessage, sequence: number, text: string): Buffer {

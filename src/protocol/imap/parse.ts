@@ -1,5 +1,6 @@
 // Gives a response's pieces their meaning: atoms, strings, NIL, lists and literals of any legal shape (RFC 3501 9).
 
+import { words } from "../words.ts";
 import { protocolError } from "./errors.ts";
 import type { Piece, Streamed } from "./scanner.ts";
 
@@ -108,8 +109,7 @@ export function parseResponse(pieces: readonly Piece[], open = false): Response 
   if (first.startsWith("+")) return { kind: "continuation", text: first.slice(2) };
   const space = first.indexOf(" ");
   const tagged = space === -1 ? null : STATUS.exec(first.slice(space + 1));
-  if (tagged === null || space === 0)
-    throw protocolError(`not an IMAP response: ${JSON.stringify(first.slice(0, 80))}`);
+  if (tagged === null || space === 0) throw protocolError(`not an IMAP response: "${words(first.slice(0, 80))}"`);
   return { kind: "tagged", tag: first.slice(0, space), ...parseStatus(tagged[1] ?? "", tagged[2] ?? "") };
 }
 

@@ -12,7 +12,10 @@ export const MAX_RESPONSE = 64 * 1024 * 1024;
 /** Literals in one response; a FETCH or LIST response has a handful. */
 export const MAX_LITERALS = 10_000;
 
-/** Takes a literal's octets as they come. `write` gets each chunk once; exactly one of `end` and `fail` follows. */
+/**
+ * Takes a literal's octets as they come. `write` gets each chunk once; exactly one of `end` and `fail` follows. `end` comes when the
+ * whole response made sense: what follows the literal tells whether these were its octets.
+ */
 export interface LiteralSink {
   write(chunk: Buffer): void;
   end(): void;
@@ -62,6 +65,8 @@ export class Scanner {
   #pieces: Piece[] = [];
   #gathered = 0;
   #literal: Incoming | undefined;
+  /** Those that have all their octets, in a response that is not at its end. */
+  readonly #full: LiteralSink[] = [];
   #running = false;
   paused = false;
 
@@ -90,9 +95,10 @@ export class Scanner {
     }
   }
 
-  /** No more will come: a literal that is under way fails. */
+  /** No more will come: a literal that is under way fails, and one whose response is. */
   fail(error: unknown): void {
     const sink = this.#literal?.sink;
+    for (const full of this.#full.splice(0)) full.fail(error);
     this.#literal = undefined;
     this.#chunks = [];
     this.#pieces = [];
@@ -153,6 +159,7 @@ export class Scanner {
     this.#pieces = [];
     this.#gathered = 0;
     this.#events.response(pieces);
+    for (const sink of this.#full.splice(0)) sink.end();
   }
 
   #startLiteral(size: number, text: number): void {
@@ -177,13 +184,12 @@ export class Scanner {
       take(literal, part);
       literal.left -= part.length;
       if (literal.left > 0) return true;
-      // The sink may just have paused us; the end is told all the same, since it needs no room.
     }
     this.#literal = undefined;
     if (literal.sink === undefined) this.#pieces.push(literal.parts?.take() ?? literal.whole ?? Buffer.alloc(0));
     else {
       this.#pieces.push(new Streamed(literal.size));
-      literal.sink.end();
+      this.#full.push(literal.sink);
     }
     return true;
   }

@@ -4,7 +4,7 @@ import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import type { ImapFlow, ImapFlowOptions } from "imapflow";
 import { configError, errno, MailError } from "../../mail/errors.ts";
-import { checkCredentials, scrub, spellings } from "../credentials.ts";
+import { checkCredentials, scrub, spellings, withSecret } from "../credentials.ts";
 import { matchesFingerprint, networkError, type ServerOptions, tlsOptions } from "../server.ts";
 import { words } from "../words.ts";
 import { Connection } from "./connection.ts";
@@ -15,6 +15,12 @@ const CONNECT_MS = 60_000;
 const GREETING_MS = 30_000;
 /** Silence during login; some servers are slow to refuse a password on purpose. */
 const LOGIN_STALL_MS = 60_000;
+/** Octets of a line or a literal up to the login: a greeting, capabilities and a refusal take some hundreds. */
+export const LOGIN_LINE_LIMIT = 64 * 1024;
+/** The same of one response, its lines and literals together. */
+const LOGIN_RESPONSE_LIMIT = 2 * LOGIN_LINE_LIMIT;
+/** What imapflow calls it when one of them is crossed. */
+const TOO_MUCH = new Set(["LineTooLarge", "LiteralTooLarge", "ResponseTooLarge"]);
 /** RFC 9051 7.1: whatever greets in IMAP begins with a star. */
 const STAR = 0x2a;
 
@@ -43,8 +49,20 @@ export async function connectImap(
   signal.throwIfAborted();
   // The user name first: nobody is asked for a password in vain.
   checkCredentials(place.user, "password", "-");
-  // Loaded only where a mailbox is opened: it takes a fifth of a second.
-  const [{ ImapFlow: Client }, pass] = await Promise.all([import("imapflow"), place.password()]);
+  // Loaded only where a mailbox is opened, and while the password is asked for: it takes a fifth of a second.
+  const loading = import("imapflow");
+  loading.catch(() => undefined);
+  return withSecret(place.password, async (pass) => logIn((await loading).ImapFlow, place, pass, options, signal));
+}
+
+async function logIn(
+  Client: typeof ImapFlow,
+  place: ServerOptions,
+  pass: string,
+  options: ConnectOptions,
+  signal: AbortSignal,
+): Promise<Connection> {
+  signal.throwIfAborted();
   if (pass === "")
     throw new MailError("auth", `no password for ${place.user}`, { scope: "account", remedy: "give-up" });
   checkCredentials(place.user, "password", pass);
@@ -184,6 +202,10 @@ function clientOptions(
     disableAutoIdle: true,
     disableAutoEnable: true,
     disableIMAP4rev2: true,
+    // Without them it holds up to 2 GiB for whoever answers at this address.
+    maxLineLength: LOGIN_LINE_LIMIT,
+    maxLiteralSize: LOGIN_LINE_LIMIT,
+    maxResponseSize: LOGIN_RESPONSE_LIMIT,
     connectionTimeout: loginMs ?? CONNECT_MS,
     greetingTimeout: loginMs === undefined ? GREETING_MS : loginMs / 2,
     socketTimeout: loginMs ?? LOGIN_STALL_MS,
@@ -308,6 +330,17 @@ function loginError(server: ServerOptions, error: unknown): MailError {
       hint: "Check the port: where the server waits for TLS (usually 993) write imaps://.",
       cause: error,
     });
+  if (TOO_MUCH.has(errno(error) ?? ""))
+    return new MailError(
+      "protocol",
+      `${server.host}:${server.port} sends more than belongs to a login: ${error.message}`,
+      {
+        scope: "account",
+        remedy: "retry",
+        outcome: "none",
+        cause: error,
+      },
+    );
   if (details.tlsFailed === true && errno(error) === undefined)
     return configError(
       `${server.host}:${server.port} does not offer STARTTLS (${error.message}); nothing secret was sent`,

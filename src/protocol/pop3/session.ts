@@ -1,10 +1,17 @@
 // One POP3 session, from login to QUIT: listings, messages, deletion. It never reconnects: numbers and marks die with it.
 
 import { MailError } from "../../mail/errors.ts";
-import { checkCredentials, spellings } from "../credentials.ts";
+import { checkCredentials, spellings, withSecret } from "../credentials.ts";
 import type { ServerOptions } from "../server.ts";
 import { openWire } from "./connect.ts";
-import { CAPABILITY_LIMIT, GOODBYE_TIMEOUT_MS, LISTING_LINE_LIMIT, PIPELINE_COMMANDS, type Timing } from "./limits.ts";
+import {
+  CAPABILITY_LIMIT,
+  GOODBYE_TIMEOUT_MS,
+  HEAD_OCTETS,
+  LISTING_LINE_LIMIT,
+  PIPELINE_COMMANDS,
+  type Timing,
+} from "./limits.ts";
 import { lines } from "./lines.ts";
 import { list, type Maildrop, stat } from "./list.ts";
 import type { Listing } from "./listing.ts";
@@ -28,6 +35,8 @@ export interface Pop3Session extends AsyncDisposable {
    * is skipped; a small one is whole before it is given out. Left before its end, the session is closed, for the answers to come cannot be called back.
    */
   retrieve(numbers: Iterable<number>, size?: (number: number) => number | undefined): AsyncGenerator<Retrieved>;
+  /** TOP without a line of the body, the same way; only where the server offers it (RFC 1939 7). */
+  heads?(numbers: Iterable<number>): AsyncGenerator<Retrieved>;
   /** DELE, only marks: nothing is gone before `quit`. Yields the numbers that the server took. */
   delete(numbers: Iterable<number>): AsyncGenerator<number>;
   noop(): Promise<void>;
@@ -55,8 +64,9 @@ export async function openPop3Session(
 ): Promise<Pop3Session> {
   // The user name first: nobody is asked for a password in vain.
   checkCredentials(server.user, "password", "-");
-  const password = await server.password();
-  return openPop3SessionAs(server, { kind: "password", user: server.user, password }, signal, timing);
+  return withSecret(server.password, (password) =>
+    openPop3SessionAs(server, { kind: "password", user: server.user, password }, signal, timing),
+  );
 }
 
 /** The same, with a password or a token at hand. */
@@ -122,6 +132,18 @@ function session(wire: Wire, able: Capabilities): Pop3Session {
     },
     list: () => list(wire, able, counted),
     retrieve: (numbers, size = () => undefined) => retrieve(wire, pipelining, numbers, size),
+    ...(able.has("TOP")
+      ? {
+          heads: (numbers) =>
+            retrieve(
+              wire,
+              pipelining,
+              numbers,
+              () => HEAD_OCTETS,
+              (number) => `TOP ${number} 0`,
+            ),
+        }
+      : {}),
     async *delete(numbers) {
       const ahead = pipelining ? PIPELINE_COMMANDS : 1;
       const batch: number[] = [];
