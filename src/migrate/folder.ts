@@ -66,6 +66,7 @@ export async function runFolder(context: RunContext, jobs: readonly FolderJob[])
  */
 async function giveUp(context: RunContext, state: JobState, ledger: FolderLedger, error: MailError): Promise<void> {
   const { source, soft } = context;
+  let isBehind = false;
   const want = async (entry: Entry): Promise<boolean> => {
     const known = ledger.find(entry.origin);
     const isLeft = isFiltered(entry, context.options, entry.traits.received, entry.size);
@@ -76,6 +77,7 @@ async function giveUp(context: RunContext, state: JobState, ledger: FolderLedger
     // Its copy cannot be read back: it stays at the source, and is to be named for that.
     state.generation = entry.origin.generation;
     if (isHere && !isLeft) state.selected?.add(entry.origin.id);
+    isBehind ||= isHere && !isLeft && context.options.flags !== false && !known.sameTraits(entry.traits);
     const outcome: Settled = { as: isLeft ? "filtered" : isHere ? "already-copied" : "failed", losses: [] };
     if (isNew) await ledger.put({ state: "failed", origin: entry.origin, code: error.code });
     const wait = settle(context, state, ledger, entry, outcome, 0, outcome.as === "failed" ? error : undefined);
@@ -88,6 +90,8 @@ async function giveUp(context: RunContext, state: JobState, ledger: FolderLedger
     if (!soft.aborted) {
       state.tally.unresolved = 0;
       state.tally.isCut = false;
+      // Its copies went with it, those too that have their record; or they do not have the flags of their originals.
+      if (error.code === "not-found" || isBehind) state.tally.error = error.message;
     } else state.tally.error = error.message;
   } catch {
     state.tally.error = error.message;

@@ -102,6 +102,10 @@ class JournalFolder implements FolderLedger {
     return this.#generation;
   }
 
+  get begunGeneration(): string | undefined {
+    return this.#open?.generation;
+  }
+
   get sinkPosition(): string | undefined {
     return this.#position;
   }

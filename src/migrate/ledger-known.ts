@@ -26,6 +26,10 @@ export class KnownRow implements Known {
     return this.#ledger.sameTraits(this.#row, traits);
   }
 
+  get hasOurMark(): boolean {
+    return this.#ledger.hasOurMark(this.#row);
+  }
+
   async read(): Promise<DoneRecord | undefined> {
     const { table } = this.#ledger;
     if (!table.has(this.#row, BIT.record)) return undefined;

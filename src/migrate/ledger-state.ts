@@ -140,10 +140,15 @@ export class LedgerState {
     const { table } = this;
     if (!table.has(row, BIT.record)) return false;
     const flags = flagBits(traits.flags);
-    const isOurMark = table.has(row, BIT.marked) && table.flags(row) === (flags & ~DELETED);
+    const isOurMark = this.hasOurMark(row) && table.flags(row) === (flags & ~DELETED);
     if (table.flags(row) !== flags && !isOurMark) return false;
     const isPlain = traits.keywords.size === 0 && traits.labels.size === 0;
     return table.traits(row) === (isPlain ? 0 : setHash(traits.keywords, traits.labels));
+  }
+
+  hasOurMark(row: number): boolean {
+    const { table } = this;
+    return table.has(row, BIT.marked) && (table.flags(row) & DELETED) === 0;
   }
 
   /** False where `take` finds nothing, whatever the key. */

@@ -33,6 +33,8 @@ export interface Known {
   readonly state: LedgerRecord["state"];
   /** Whether these are the traits that were last carried over. False for a record that has none. */
   sameTraits(traits: Traits): boolean;
+  /** Whether a run has marked it as \Deleted, or was about to, and its owner had not: the mark says nothing of what is wanted. */
+  readonly hasOurMark: boolean;
   /** The done record behind it, also when the origin was removed since; undefined for a failed one. */
   read(): Promise<DoneRecord | undefined>;
 }
@@ -57,6 +59,8 @@ export interface FolderLedger extends AsyncDisposable {
   /** The sink folder's generation and position when it was last closed. */
   readonly sinkGeneration: string | undefined;
   readonly sinkPosition: string | undefined;
+  /** The one that `begin` named since; undefined while nobody has begun. */
+  readonly begunGeneration: string | undefined;
   head(source: FolderPath): Head | undefined;
   /**
    * When it was last written, in milliseconds of the epoch, if the run that wrote it came to no end: what that run had sent may only now

@@ -32,9 +32,11 @@ export async function pass(
   }
 
   const folder = await context.sink.open(first.job.target, context.hard);
+  // Another generation, in the middle of a run too, or one that had to be made, whatever it calls itself: what was recorded is gone.
+  const recorded = ledger.begunGeneration ?? ledger.sinkGeneration;
   const fresh =
-    number === 1 &&
-    (options.recheck === true || (ledger.sinkGeneration !== undefined && ledger.sinkGeneration !== folder.generation));
+    (number === 1 && (options.recheck === true || (folder.created && ledger.size > 0))) ||
+    (recorded !== undefined && recorded !== folder.generation);
   if (fresh) await ledger.forget();
   ledger.unclaim();
   if (number > 1) ledger.relist();

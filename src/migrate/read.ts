@@ -61,7 +61,8 @@ export async function readFolder(current: Pass, state: JobState): Promise<void> 
     state.listed++;
     state.generation = entry.origin.generation;
     const known = ledger.find(entry.origin);
-    if (isFiltered(entry, context.options, entry.traits.received, entry.size))
+    const options = known?.hasOurMark === true ? { ...context.options, skipDeleted: false } : context.options;
+    if (isFiltered(entry, options, entry.traits.received, entry.size))
       return settled(entry, { as: "filtered", losses: [] });
     // What failed for good in this run is left to the next one.
     if (state.tries.get(entry.origin.id) === FOR_GOOD) return false;

@@ -13,9 +13,9 @@ import type { VerifyFinding, VerifyFolderResult, VerifyOptions, VerifySummary } 
 export type { VerifyFinding, VerifyFolderResult, VerifyOptions, VerifySummary } from "./verify-result.ts";
 
 /**
- * `describe` tells how the target spells a folder (Sink.describe), where it can be opened as a sink. Folders are compared one
- * after the other, each streamed; memory grows by some fifty bytes a message of the largest folder. Throws MailError when an
- * end cannot be read.
+ * `describe` tells how the target spells a folder (Sink.describe), `find` where it lies when it is not there under that name
+ * (Sink.find): where it can be opened as a sink. Folders are compared one after the other, each streamed; memory grows by some
+ * fifty bytes a message of the largest folder. Throws MailError when an end cannot be read.
  */
 export async function verify(
   source: Source,
@@ -25,6 +25,7 @@ export async function verify(
   signal: AbortSignal,
   onFinding: (finding: VerifyFinding) => void,
   onFolder: (result: VerifyFolderResult) => void,
+  find?: (folder: Folder, signal: AbortSignal) => Promise<FolderPlan>,
 ): Promise<VerifySummary> {
   const started = Date.now();
   if (source.identity === target.identity)
@@ -37,12 +38,17 @@ export async function verify(
 
   // Several source folders may lead to one target folder: they are compared with it together.
   const groups = new Map<string, Group>();
+  const described: { folder: Folder; wanted: Folder; plan: FolderPlan | undefined }[] = [];
   for (const folder of await selectFolders(source, options.select, signal)) {
     if (!folder.selectable) continue;
-    const wanted = targetPath(folder.path, options);
     const { name: _, ...rest } = folder;
-    const plan = await describe?.({ ...rest, path: wanted }, signal);
-    const path = plan?.path ?? wanted;
+    const wanted = { ...rest, path: targetPath(folder.path, options) };
+    described.push({ folder, wanted, plan: await describe?.(wanted, signal) });
+  }
+  for (const { folder, wanted, plan: first } of described) {
+    const isThere = first === undefined || present.has(pathKey(first.path));
+    const plan = isThere ? first : ((await find?.(wanted, signal)) ?? first);
+    const path = plan?.path ?? wanted.path;
     const group = groups.get(pathKey(path));
     const fidelity = plan?.fidelity;
     if (group === undefined)

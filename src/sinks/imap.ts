@@ -84,7 +84,8 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
       const limit = again || asked.status === "rejected" ? await appendLimit(connection, name) : asked.value;
       if (folder.subscribed === true && !tree.isSubscribed(name)) subscribe.add(name);
       const fidelity = fidelityOf(selected, limit);
-      return sinkFolder(pool, grouping, { name, path, fidelity }, selected, created);
+      // A server may answer OK to CREATE where there is such a folder already, in another spelling.
+      return sinkFolder(pool, grouping, { name, path, fidelity }, selected, created && selected.exists === 0);
     });
   }
 
@@ -109,6 +110,7 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
     identity: serverIdentity("imap", server),
     limits: { writes: WRITES, folders },
     describe,
+    find: async ({ path }) => ({ ...tree.find(path), fidelity: usual }),
     isGone: async ({ path }, generation) => tree.isGone(tree.resolve(path).name, generation),
     open,
     mark: (abort) =>

@@ -108,6 +108,11 @@ export interface Sink extends AsyncDisposable {
   /** Name and fidelity as they would be; changes nothing. */
   describe(folder: Folder, signal: AbortSignal): Promise<FolderPlan>;
   /**
+   * Only where a name may be refused when its folder is made: as `describe`, but under the name that took its place. For folders
+   * that were filled before, when all were described; changes nothing.
+   */
+  find?(folder: Folder, signal: AbortSignal): Promise<FolderPlan>;
+  /**
    * True when the folder is known to be there no more as it was: deleted, or (where a generation is given) made anew. For
    * folders that are not opened, so it must cost next to nothing; where it would not, it answers false or is left out.
    */

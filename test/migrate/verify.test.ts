@@ -8,6 +8,9 @@
 // mutation: src/migrate/verify.ts: "(options.bothWays !== true || (extra === 0 && foldersExtra === 0))" -> "extra === 0"
 // mutation: src/migrate/verify.ts: "      foldersMissing++;\n" -> ""
 // mutation: src/migrate/verify-folder.ts: "if (list(change.remove) !== \"\")" -> "if (list(change.add) !== \"\")"
+// mutation: src/migrate/verify.ts: "const path = plan?.path ?? wanted.path;" -> "const path = wanted.path;" (tests: "under the name that the target gave")
+// mutation: src/migrate/verify.ts: "((await find?.(wanted, signal)) ?? first)" -> "first" (tests: "took its place")
+// mutation: src/migrate/verify.ts: "const isThere = first === undefined || present.has(pathKey(first.path));" -> "const isThere = first === undefined;" (tests: "took its place")
 
 import { describe, expect, it } from "vitest";
 import { MailError } from "../../src/mail/errors.ts";
@@ -31,6 +34,7 @@ async function compare(
   target: Source,
   options: VerifyOptions = {},
   describe?: Parameters<typeof verify>[2],
+  find?: Parameters<typeof verify>[7],
 ) {
   const findings: VerifyFinding[] = [];
   const summary = await verify(
@@ -41,6 +45,7 @@ async function compare(
     signal,
     (f) => findings.push(f),
     () => undefined,
+    find,
   );
   return { summary, kinds: findings.map(({ kind }) => kind), findings };
 }
@@ -96,6 +101,47 @@ describe("two ends", () => {
     expect((await compare(...both)).findings).toMatchObject([{ kind: "changed", what: "the target lacks $Work" }]);
     const bare = [memorySource([inbox(...wanted)]), copyOf([inbox(mail("a", undefined, seen))])] as const;
     expect((await compare(...bare, {}, describe)).findings).toMatchObject([{ what: "the target lacks $Known" }]);
+  });
+
+  it("are compared under the name that the target gave, where it cannot hold the wanted one", async () => {
+    const source = memorySource([inbox(), { path: ["a/b", "c."], generation: "1", mail: three() }]);
+    const target = () => copyOf([inbox(), { path: ["a_b", "c"], generation: "1", mail: three() }]);
+    const describe = async ({ path }: Folder) => {
+      const there = path.map((part) => part.replace("/", "_").replace(".", ""));
+      return { name: there.join("/"), path: there, fidelity: FULL_FIDELITY };
+    };
+    // Both ways: the other name is not taken for a folder that the source does not have.
+    const { summary, kinds } = await compare(source, target(), { bothWays: true }, describe);
+    expect(summary).toMatchObject({ equal: true, matched: 3, foldersMissing: 0, foldersExtra: 0, extra: 0 });
+    expect(kinds).toEqual([]);
+    expect(summary.folders.at(-1)).toMatchObject({ folder: ["a/b", "c."], name: "a_b/c" });
+    const plain = await compare(source, target(), {});
+    expect(plain.summary).toMatchObject({ equal: false, foldersMissing: 1, missing: 3 });
+  });
+
+  it("are compared under the name that took its place, where the wanted one was refused; asked last", async () => {
+    const source = memorySource([
+      { path: ["a*"], generation: "1", mail: three() },
+      { path: ["b*"], generation: "1", mail: [] },
+      { path: ["a_"], generation: "1", mail: [mail("x")] },
+    ]);
+    const target = copyOf([
+      { path: ["a_1"], generation: "1", mail: three() },
+      { path: ["a_"], generation: "1", mail: [mail("x")] },
+    ]);
+    const asked: string[] = [];
+    const tell = (what: string, { path }: Folder, there = path) => {
+      asked.push(`${what} ${path}`);
+      return { name: there.join("/"), path: there, fidelity: FULL_FIDELITY };
+    };
+    const describe = async (folder: Folder) => tell("describe", folder);
+    // What was made nowhere keeps its name.
+    const find = async (folder: Folder) => tell("find", folder, folder.path[0] === "a*" ? ["a_1"] : folder.path);
+    const { summary, findings } = await compare(source, target, { bothWays: true }, describe, find);
+    expect(summary).toMatchObject({ equal: false, matched: 4, missing: 0, foldersMissing: 1, foldersExtra: 0 });
+    expect(findings.map(({ kind, folder }) => `${kind} ${folder}`)).toEqual(["folder-missing b*"]);
+    // A name is free for another folder only when all have theirs; and of one that is there nothing else is asked.
+    expect(asked).toEqual(["describe a*", "describe b*", "describe a_", "find a*", "find b*"]);
   });
 
   it("differ both ways by a message of the target that cannot be read", async () => {

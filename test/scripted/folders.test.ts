@@ -1,5 +1,13 @@
 // Folders that are renamed or deleted under way, names that come back in another spelling, and namespaces of every kind: nothing
 // is lost, nothing is there twice, and no run says that it is complete when it is not.
+//
+// mutation: src/migrate/pass.ts: "const recorded = ledger.begunGeneration ?? ledger.sinkGeneration;" -> "const recorded = ledger.sinkGeneration;" (tests: "made anew by somebody else")
+// mutation: src/migrate/pass.ts: "(folder.created && ledger.size > 0)" -> "false" (tests: "under the same number")
+// mutation: src/migrate/folder.ts: "if (error.code === \"not-found\" || isBehind)" -> "if (isBehind)" (tests: "between the list and its opening")
+// mutation: src/protocol/imap/tree.ts: " && !isOthers" -> "" (tests: "and shown in lower case")
+// mutation: src/protocol/imap/tree.ts: "if (refusal === undefined && !hadAlike)" -> "if (refusal === undefined)" (tests: "cases that are one there, CREATE answered OK")
+// mutation: src/protocol/imap/tree.ts: "if (same !== undefined && " -> "if (same === null && " (tests: "composed")
+// mutation: src/sinks/imap.ts: "created && selected.exists === 0" -> "created" (tests: "cut short")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { MigrationEvent, RunSummary } from "../../src/migrate/events.ts";
@@ -10,7 +18,18 @@ import type { Source } from "../../src/sources/source.ts";
 import { count, countCompared } from "../kit/counts.ts";
 import { mail, memorySource } from "../kit/memory.ts";
 import { type Manners, type ScriptedAccount, startAccount, USUAL } from "./imap-account.ts";
-import { type Bench, carry, intoAccount, intoMaildir, type Job, keysIn, MAIL, once, openBench, signal } from "./jobs.ts";
+import {
+  type Bench,
+  carry,
+  intoAccount,
+  intoMaildir,
+  type Job,
+  keysIn,
+  MAIL,
+  once,
+  openBench,
+  signal,
+} from "./jobs.ts";
 
 let bench: Bench;
 beforeAll(async () => {
@@ -29,7 +48,10 @@ function shown(path: readonly string[]): string {
 }
 
 /** What these folders hold, as wanted and as held, is the same; counted before it is asserted. */
-function expectSame(wanted: ReadonlyMap<string, readonly string[]>, held: ReadonlyMap<string, readonly string[]>): void {
+function expectSame(
+  wanted: ReadonlyMap<string, readonly string[]>,
+  held: ReadonlyMap<string, readonly string[]>,
+): void {
   const flat = (all: ReadonlyMap<string, readonly string[]>): string[] =>
     [...all].flatMap(([name, keys]) => keys.map((key) => `${name} ${key}`));
   countCompared(flat(wanted), flat(held));
@@ -218,11 +240,14 @@ describe("a target folder that goes after some messages were recorded", () => {
     const onEvent = (event: MigrationEvent): void => {
       if (event.type === "message-settled" && ++many === 3) settle();
     };
+    const actOnce = (): void => {
+      if (!acted) act();
+      acted = true;
+    };
     const base = intoAccount(bench, account);
     const job: Job = {
       ...base,
-      source: async () =>
-        acted ? inner : inTwoParts(inner, 3, settled, () => void (acted || ((acted = true), act()))),
+      source: async () => (acted ? inner : inTwoParts(inner, 3, settled, actOnce)),
     };
     const first = await once(job, INTO, onEvent);
     expect(acted).toBe(true);
@@ -280,7 +305,11 @@ describe("a target folder that goes after some messages were recorded", () => {
     const last = await once(job, INTO);
     expect(last.summary).toMatchObject({ outcome: "complete", closes: true });
     const further = await once(job, INTO);
-    expect(further.summary).toMatchObject({ outcome: "complete", bytes: 0, balance: { "already-copied": MAIL.length } });
+    expect(further.summary).toMatchObject({
+      outcome: "complete",
+      bytes: 0,
+      balance: { "already-copied": MAIL.length },
+    });
     expectSame(wanted, only(await account.keys(), [BOX]));
   });
 
@@ -345,20 +374,20 @@ function boxes(...paths: readonly (readonly string[])[]): () => Promise<Source> 
   return async () => memorySource(folders);
 }
 
+/** The contents by folder, in no order of the folders. */
+function inAnyFolder(all: ReadonlyMap<string, readonly string[]>): Map<string, string[]> {
+  const sorted = [...all.values()].map((keys) => [...keys].sort());
+  sorted.sort((a, b) => (String(a) < String(b) ? -1 : 1));
+  return new Map(sorted.map((keys, n) => [`${n}`, keys]));
+}
+
 /** A job whose folders may get any name there: contents by folder, in no order of the folders. */
 function byContent(account: ScriptedAccount, source: () => Promise<Source>): Job {
-  const sorted = (all: ReadonlyMap<string, readonly string[]>): Map<string, string[]> =>
-    new Map(
-      [...all.values()]
-        .map((keys) => [...keys].sort())
-        .sort((a, b) => (String(a) < String(b) ? -1 : 1))
-        .map((keys, n) => [`${n}`, keys]),
-    );
   return {
     source,
     sink: () => openImapSink(account.server(), signal),
-    wanted: async () => sorted(await keysIn(source())),
-    arrived: async () => sorted(await account.keys()),
+    wanted: async () => inAnyFolder(await keysIn(source())),
+    arrived: async () => inAnyFolder(await account.keys()),
     state: bench.place("state"),
   };
 }
@@ -376,25 +405,30 @@ describe("a name that comes back in another spelling", () => {
     ["without its blank at the end", ["Work "], "Work", (name) => name.trimEnd()],
     ["without its blanks within", ["Work ", "Plans "], "Work/Plans", (name) => name.replace(/ +(?=\/|$)/g, "")],
   ];
+  /** Each mailbox has a generation of its own; `words` answer a CREATE of what is there. */
+  function folding(spelling: NonNullable<Manners["spelling"]>, words: string | undefined): Manners {
+    let generation = 10;
+    return {
+      spelling,
+      before: ({ text }, _, account) => {
+        const asked = /^CREATE "?([^"]*)"?$/.exec(text)?.[1];
+        const isThere = asked !== undefined && account.mailboxes.has(spelling(asked, account));
+        return isThere ? words : undefined;
+      },
+      after({ text }, _, { mailboxes }) {
+        const made = text.startsWith("CREATE") ? [...mailboxes.values()].at(-1) : undefined;
+        if (made?.uidValidity === 5) made.uidValidity = generation++;
+        return undefined;
+      },
+    };
+  }
+
   describe.each(SPELLINGS)("%s", (_, path, name, spelling) => {
     it.each([
       ["OK", "OK it is there"],
       ["NO", undefined],
     ])("where CREATE of what is there is answered %s: no second copy, also without a ledger", async (__, words) => {
-      let generation = 10;
-      await using account = await startAccount({
-        spelling,
-        before: ({ text }, ___, { mailboxes }) => {
-          const asked = /^CREATE "?([^"]*)"?$/.exec(text)?.[1];
-          if (asked === undefined || words === undefined) return undefined;
-          return mailboxes.has(spelling(asked, account)) ? words : undefined;
-        },
-        after({ text }) {
-          const made = text.startsWith("CREATE") ? account.mailboxes.get(name) : undefined;
-          if (made !== undefined && made.uidNext === 1) made.uidValidity = generation++;
-          return undefined;
-        },
-      });
+      await using account = await startAccount(folding(spelling, words));
       const job = byContent(account, boxes(path));
       await carry(job);
       expect([...(await account.keys()).keys()]).toEqual([name]);
@@ -403,29 +437,45 @@ describe("a name that comes back in another spelling", () => {
     });
   });
 
-  it.each([
-    ["the first one's", first],
-    ["lower case", lower],
-  ])("cases that are one there, shown in %s: both folders arrive, apart from each other", async (_, spelling) => {
-    let generation = 10;
-    const made = new Set<string>();
+  it("cut short, where CREATE is always answered OK: no second copy, also without a ledger", async () => {
     await using account = await startAccount({
-      spelling,
-      after({ text }) {
-        if (!text.startsWith("CREATE")) return undefined;
-        for (const [name, mailbox] of account.mailboxes) {
-          if (!made.has(name)) mailbox.uidValidity = generation++;
-          made.add(name);
-        }
-        return undefined;
-      },
+      spelling: (name) => name.slice(0, 8),
+      before: ({ text }) =>
+        text.startsWith("CREATE") && account.mailboxes.has("A longer") ? "OK it is there" : undefined,
     });
+    const job = byContent(account, boxes(["A longer name"]));
+    await carry(job);
+    const { summary } = await carry({ ...job, state: bench.place("state") });
+    expect(summary?.balance).toMatchObject({ copied: 0, adopted: 3 });
+  });
+
+  it.each([
+    ["NO", undefined],
+    ["OK", "OK it is there"],
+  ])("cases that are one there, CREATE answered %s: all folders arrive, apart from each other", async (_, words) => {
+    await using account = await startAccount(folding(first, words));
     const job = byContent(account, boxes(["Work"], ["work"], ["WORK"]));
     const ran = await carry(job);
-    expect(ran.summary?.losses.filter(({ loss }) => loss.kind === "folder-name").length).toBeGreaterThan(0);
-    expect((await account.keys()).size).toBe(3);
+    const losses = (ran.summary?.losses ?? []).map(({ loss }) => loss.kind);
+    expect(losses).toEqual(["folder-name", "folder-name"]);
     const { summary } = await carry({ ...job, state: bench.place("state") });
     expect(summary?.balance).toMatchObject({ copied: 0, adopted: 7 });
+    expect(account.heard.filter((line) => line.includes("CREATE")).length).toBeLessThan(30);
+  });
+
+  // Which of the paths has which folder is not to be seen in such a listing: the second run may copy once more, and no third one.
+  it("cases that are one there, and shown in lower case: nothing is lost, and it comes to an end", async () => {
+    count("scripted cases");
+    await using account = await startAccount(folding(lower, undefined));
+    const job = byContent(account, boxes(["Work"], ["work"], ["WORK"]));
+    const { summary } = await once(job);
+    expect(summary).toMatchObject({ outcome: "complete", closes: true, balance: { copied: 7 } });
+    expectSame(await job.wanted(), await job.arrived());
+    await once(job);
+    const { summary: third } = await once(job);
+    expect(third).toMatchObject({ outcome: "complete", bytes: 0, balance: { "already-copied": 7 } });
+    const held = [...(await account.keys()).values()].flat();
+    expect(isPartOf([...(await job.wanted()).values()].flat(), held)).toBe(true);
     expect(account.heard.filter((line) => line.includes("CREATE")).length).toBeLessThan(30);
   });
 });
@@ -436,7 +486,12 @@ describe("namespaces of a target", () => {
       loss.kind === "folder-name" ? [`${loss.from.join("|")} -> ${loss.to}`] : [],
     );
   const named = ({ heard }: ScriptedAccount, verb: string): string[] => [
-    ...new Set(heard.flatMap((line) => new RegExp(`^\\S+ ${verb} "?([^"({]*?)"? ?[({]?(?:$|[\\d(\\\\"])`).exec(line)?.[1] ?? [])),
+    ...new Set(
+      heard.flatMap((line) => {
+        const [, quoted, atom] = new RegExp(`^\\S+ ${verb} (?:"([^"]*)"|(\\S+))`).exec(line) ?? [];
+        return quoted ?? atom ?? [];
+      }),
+    ),
   ];
   const OTHERS = '(("Other Users/" "/")) (("Shared/" "/"))';
 
@@ -458,7 +513,10 @@ describe("namespaces of a target", () => {
     [
       "several of one's own",
       { namespace: '(("" "/")("#mh/" "/")) NIL NIL' },
-      [["Work", "2024"], ["#mh", "x"]],
+      [
+        ["Work", "2024"],
+        ["#mh", "x"],
+      ],
       ["Work/2024", "#mh/x"],
       [],
     ],
@@ -490,15 +548,22 @@ describe("namespaces of a target", () => {
 });
 
 describe("namespaces of a source", () => {
-  async function arriveFrom(manners: Manners, names: readonly string[]) {
+  /** The target's names after all of it, or what is chosen of it, has arrived. */
+  async function arriveFrom(
+    manners: Manners,
+    names: readonly string[],
+    chosen: readonly string[] = names,
+    options: Partial<RunOptions> = {},
+  ): Promise<string[]> {
     await using account = await startAccount(manners);
     for (const [n, name] of names.entries()) {
       account.add(name, letter(`${n}`));
       account.add(name, letter("the same everywhere"));
     }
     await using target = await startAccount();
-    const job: Job = { ...byContent(target, () => openImapSource(account.server(), signal)) };
-    await carry(job);
+    const job = byContent(target, () => openImapSource(account.server(), signal));
+    const wanted = async () => inAnyFolder(only(await account.keys(), chosen));
+    await carry({ ...job, wanted }, { options });
     return [...(await target.keys()).keys()].sort();
   }
 
@@ -509,12 +574,7 @@ describe("namespaces of a source", () => {
       ["INBOX", "INBOX.Work.2024", "INBOX.a/b"],
       ["INBOX", "Work/2024", "a_b"],
     ],
-    [
-      "no hierarchy",
-      { namespace: '(("" NIL)) NIL NIL', delimiter: null },
-      ["A", "A/B", "A.B"],
-      ["A", "A.B", "A_B"],
-    ],
+    ["no hierarchy", { namespace: '(("" NIL)) NIL NIL', delimiter: null }, ["A", "A/B", "A.B"], ["A", "A.B", "A_B"]],
     [
       "several of one's own",
       { namespace: '(("INBOX." ".")("" ".")) NIL NIL', delimiter: "." },
@@ -531,8 +591,11 @@ describe("namespaces of a source", () => {
     expect(await arriveFrom(manners, names)).toEqual([...arrived].sort());
   });
 
-  it("those of others are not one's own mail", async () => {
+  it("those of others are carried under names that tell it, and left out where that is asked", async () => {
     const namespace = '(("" "/")) (("Other Users/" "/")) (("Shared/" "/"))';
-    expect(await arriveFrom({ namespace }, ["Work", "Other Users/bob/INBOX", "Shared/Team"])).toEqual(["Work"]);
+    const names = ["Work", "Other Users/bob/Work", "Shared/Work"];
+    expect(await arriveFrom({ namespace }, names)).toEqual([...names].sort());
+    const select = { include: [], exclude: ["Other Users/**", "Shared/**"] };
+    expect(await arriveFrom({ namespace }, names, ["Work"], { select })).toEqual(["Work"]);
   });
 });

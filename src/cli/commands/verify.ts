@@ -83,7 +83,8 @@ async function verifyPair(
     if (ui.verbose > 0) ui.say(`${cut(showPath(result.folder), 60)}: compared`);
   };
   const describe = sink === undefined ? undefined : sink.describe.bind(sink);
-  const summary = await engine.verify(source, target, describe, options, signal, onFinding, onFolder);
+  const find = sink?.find?.bind(sink);
+  const summary = await engine.verify(source, target, describe, options, signal, onFinding, onFolder, find);
   if (printed > PRINTED && ui.verbose === 0) ui.say(`and ${showCount(printed - PRINTED)} more; -v shows them all`);
   if (ui.json) await ui.emit({ type: "verify-finished", summary });
   else if (!ui.quiet) ui.print(...renderVerify(summary));

@@ -43,7 +43,7 @@ export async function storeChanges(connection: Connection, items: readonly FlagC
       const refused = (await Promise.all(answers)).find(({ status }) => status !== "OK");
       const error =
         refused !== undefined
-          ? folderRefusal("flags cannot be changed", refused)
+          ? flagRefusal(refused)
           : added.refused.length > 0
             ? new MailError("malformed", `IMAP cannot keep the keyword ${JSON.stringify(added.refused[0])}`, {
                 scope: "message",
@@ -54,4 +54,12 @@ export async function storeChanges(connection: Connection, items: readonly FlagC
     }),
   );
   return fates;
+}
+
+/** What is refused for good are these flags alone: it keeps no message from coming. */
+function flagRefusal(answer: Tagged): MailError {
+  const error = folderRefusal("flags cannot be changed", answer);
+  const { scope, remedy } = error.details;
+  if (scope !== "folder" || remedy !== "give-up" || error.code === "not-found") return error;
+  return new MailError(error.code, error.message, { ...error.details, scope: "message" });
 }

@@ -2,6 +2,7 @@
 
 import { MailError } from "../../mail/errors.ts";
 import type { Folder, FolderPath } from "../../mail/model.ts";
+import { decodeMutf7 } from "../../mail/mutf7.ts";
 import type { Connection } from "./connection.ts";
 import { folderRefusal } from "./errors.ts";
 import {
@@ -13,7 +14,7 @@ import {
   personalNamespace,
   specialUse,
 } from "./mailbox.ts";
-import { type Naming, nameFor, pathsOf, shortNameFor } from "./names.ts";
+import { type Naming, nameFor, pathOf, pathsOf, shortNameFor } from "./names.ts";
 import type { Status } from "./parse.ts";
 
 export interface Resolved {
@@ -25,6 +26,11 @@ export interface Resolved {
 export interface MailboxTree {
   /** Always the same for the same path, and never a name that another path has. Changes nothing on the server. */
   resolve(path: FolderPath): Resolved;
+  /**
+   * As `resolve`; of a folder that is not there under that name, the other one that `ensure` found for it, when it was made. To be
+   * asked when all paths were resolved: what is another path's own is not taken.
+   */
+  find(path: FolderPath): Resolved;
   /** Makes the folder where it is missing. Throws MailError of scope folder. */
   ensure(connection: Connection, folder: Folder): Promise<Resolved & { created: boolean }>;
   isSubscribed(name: string): boolean;
@@ -33,7 +39,16 @@ export interface MailboxTree {
 }
 
 const keyOf = (name: string): string => (isInbox(name) ? "INBOX" : name);
+/** What servers do not tell apart that fold cases, compose characters or trim blanks. */
+const spelling = (name: string): string =>
+  (decodeMutf7(name) ?? name)
+    .normalize("NFC")
+    .toLowerCase()
+    .replace(/ +/g, " ")
+    .replace(/ (?=$|[/.])/g, "");
 const pathKey = (path: FolderPath): string => JSON.stringify(path);
+/** Names in place of a refused one that are looked for. */
+const PLAIN_NAMES = 8;
 /** RFC 6154: these may be given to a folder when it is made. */
 const CREATABLE_USES = new Set(["sent", "drafts", "trash", "junk", "archive"]);
 
@@ -41,13 +56,26 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
   const [naming, first] = await Promise.all([personalNamespace(connection), listMailboxes(connection, "generation")]);
   const listed = new Map<string, Listed>();
   const byPath = new Map<string, string>();
+  /** The same by their spelling. */
+  const spelled = new Map<string, Map<string, Listed>>();
+  const put = (one: Listed): void => {
+    listed.set(keyOf(one.name), one);
+    const same = spelled.get(spelling(one.name));
+    if (same === undefined) spelled.set(spelling(one.name), new Map([[one.name, one]]));
+    else same.set(one.name, one);
+  };
   const adopt = (all: readonly Listed[]): void => {
-    for (const one of all) listed.set(keyOf(one.name), one);
+    for (const one of all) put(one);
     for (const [name, path] of pathsOf([...listed.values()], naming.prefix)) byPath.set(pathKey(path), name);
   };
+  /** Other names, which the server may take for this one. */
+  const alike = (name: string): Listed[] =>
+    [...(spelled.get(spelling(name))?.values() ?? [])].filter((one) => one.name !== name);
   adopt(first);
   const plans = new Map<string, Resolved>();
   const claimed = new Set<string>();
+  /** Under these names CREATE was answered OK, whatever is listed. */
+  const made = new Set<string>();
 
   /** From `attempt` on: the first name that no other path has. */
   function claim(path: FolderPath, attempt: number, plain: boolean): { resolved: Resolved; attempt: number } {
@@ -74,28 +102,62 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     return plan;
   }
 
+  function find(path: FolderPath): Resolved {
+    const plan = resolve(path);
+    const isThere = (name: string): boolean => {
+      const known = listed.get(keyOf(name));
+      return known !== undefined && isSelectable(known);
+    };
+    if (keyOf(plan.name) === "INBOX" || isThere(plan.name)) return plan;
+    const others = [
+      shortNameFor(path, naming),
+      ...Array.from({ length: PLAIN_NAMES }, (_, attempt) => nameFor(path, naming, attempt, true)),
+      nameFor(path, naming, 4),
+    ];
+    const other = others.find(({ name }) => isThere(name) && !claimed.has(keyOf(name)));
+    if (other === undefined) return plan;
+    claimed.add(keyOf(other.name));
+    plans.set(pathKey(path), other);
+    return other;
+  }
+
   async function ensure(on: Connection, folder: Folder): Promise<Resolved & { created: boolean }> {
     const plan = resolve(folder.path);
     const known = listed.get(keyOf(plan.name));
     if (keyOf(plan.name) === "INBOX" || (known !== undefined && isSelectable(known)))
       return { ...plan, created: false };
+    const hadAlike = alike(plan.name).length > 0;
     const refusal = await create(on, plan.name, folder);
-    if (refusal === undefined) return { ...plan, created: true };
-    adopt(await listMailboxes(on, "generation"));
-    const now = listed.get(keyOf(plan.name));
-    if (now !== undefined && isSelectable(now)) return { ...plan, created: false };
+    if (refusal === undefined && !hadAlike) return { ...plan, created: true };
+    const all = await listMailboxes(on, "generation");
+    adopt(all);
+    const isListed = new Set(all.map(({ name }) => keyOf(name)));
+    const now = isListed.has(keyOf(plan.name)) ? listed.get(keyOf(plan.name)) : undefined;
+    // What is listed under this name may be what was made under another one, which is not.
+    const isOthers =
+      refusal !== undefined && alike(plan.name).some(({ name }) => made.has(name) && !isListed.has(keyOf(name)));
+    if (now !== undefined && isSelectable(now) && !isOthers) return { ...plan, created: refusal === undefined };
     // The server may fold cases, or refuse characters: another name is better than no copy, and the path tells of it.
-    const folded = [...listed.keys()].some((name) => name.toLowerCase() === plan.name.toLowerCase());
-    const other = folded ? claim(folder.path, 4, false) : claim(folder.path, 0, true);
+    const folded = alike(plan.name);
+    const other = folded.length > 0 || isOthers ? claim(folder.path, 4, false) : claim(folder.path, 0, true);
+    // What is listed in another spelling, and is no other path's, was made under this name; but not where another one was found
+    // for it before.
+    const same = folded.find((one) => isSelectable(one) && !claimed.has(keyOf(one.name)));
+    if (same !== undefined && !listed.has(keyOf(other.resolved.name))) {
+      claimed.add(keyOf(same.name));
+      const found = { name: same.name, path: pathOf(same.name, same.delimiter, naming.prefix) };
+      plans.set(pathKey(folder.path), found);
+      return { ...found, created: false };
+    }
     for (const { name, path } of [other.resolved, shortNameFor(folder.path, naming)]) {
-      if (name === plan.name) continue;
       const there = listed.get(keyOf(name));
+      if (name === plan.name || (there === undefined && alike(name).length > 0)) continue;
       const again = there !== undefined && isSelectable(there) ? undefined : await create(on, name, folder);
       if (again !== undefined) continue;
       plans.set(pathKey(folder.path), { name, path });
       return { name, path, created: there === undefined };
     }
-    const error = folderRefusal(`the folder ${plan.name} cannot be made`, refusal);
+    const error = folderRefusal(`the folder ${plan.name} cannot be made`, refusal ?? { status: "NO", text: "" });
     // Only SELECT can say that there is no such folder; here it means that one above it is missing.
     throw error.code === "not-found"
       ? new MailError("protocol", error.message, { ...error.details, scope: "folder" })
@@ -114,7 +176,8 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     if (answer.status !== "OK") answer = await mailboxCommand(on, "CREATE", name);
     if (answer.status !== "OK" && (await createParents(on, name))) answer = await mailboxCommand(on, "CREATE", name);
     if (answer.status !== "OK") return answer;
-    listed.set(keyOf(name), { name, delimiter: naming.delimiter, attributes: new Set(), subscribed: false });
+    put({ name, delimiter: naming.delimiter, attributes: new Set(), subscribed: false });
+    made.add(name);
     return undefined;
   }
 
@@ -135,7 +198,7 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     return uidValidity !== undefined && now !== undefined && now !== uidValidity;
   }
 
-  return { resolve, ensure, isSubscribed: (name) => listed.get(keyOf(name))?.subscribed === true, isGone };
+  return { resolve, find, ensure, isSubscribed: (name) => listed.get(keyOf(name))?.subscribed === true, isGone };
 }
 
 function parentsOf(name: string, { prefix, delimiter }: Naming): string[] {
