@@ -3,7 +3,7 @@
 
 import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8";
 import { EXIT } from "./exit.ts";
-import { program } from "./program.ts";
+import { lastWords, program } from "./program.ts";
 
 // What lives is small and the same throughout a run, but each message leaves garbage that outlives a collection or two while it
 // waits for the disk. V8 lets that grow to four times what lives before it looks; at half as much again, a run stays 40 to 60 MB
@@ -12,8 +12,8 @@ setFlagsFromString("--heap-growing-percent=50");
 growYoungGeneration();
 
 // Nobody awaited what failed here: a bug, whatever it is.
-process.on("uncaughtException", (error) => {
-  process.stderr.write(`mailferry: this is a bug: ${error.stack ?? error.message}\n`);
+process.on("uncaughtException", (error: unknown) => {
+  process.stderr.write(lastWords(error));
   process.exit(EXIT.bug);
 });
 

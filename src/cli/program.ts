@@ -7,6 +7,7 @@ import { isOn } from "./options.ts";
 import { parseCommandLine } from "./parse.ts";
 import { secretsFrom } from "./secrets.ts";
 import type { Session } from "./session.ts";
+import { plain } from "./text.ts";
 import { openTrace } from "./trace.ts";
 import { openUi, type Ui } from "./ui.ts";
 
@@ -21,6 +22,15 @@ const COMMANDS: Readonly<Record<Verb, () => Promise<Command>>> = {
   folders: async () => (await import("./commands/folders.ts")).folders,
 };
 
+/** Of the command that runs, for what is said behind its back. */
+let hide = (text: string): string => text;
+
+/** What is said of an error that nobody awaited: harmless for a terminal and without the secrets met so far, as all that is said. */
+export function lastWords(error: unknown): string {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return `${hide(`mailferry: this is a bug: ${text}`).split("\n").map(plain).join("\n")}\n`;
+}
+
 /** Runs one command line to its exit code. Never throws; signals are heard until it ends. */
 export async function program(argv: readonly string[], environment: NodeJS.ProcessEnv): Promise<ExitCode> {
   // Until the options are read: what goes wrong is said, as JSON too where that was asked for.
@@ -34,6 +44,7 @@ export async function program(argv: readonly string[], environment: NodeJS.Proce
     }
     const { verb, args } = parsed;
     const secrets = secretsFrom(environment, (text) => ui.insist(text));
+    hide = secrets.hide;
     const verbose = typeof args.verbose === "number" ? args.verbose : 0;
     ui = openUi({ quiet: isOn(args, "quiet"), verbose, json: isOn(args, "json"), hide: secrets.hide });
     await using trace = openTrace(environment.MAILFERRY_TRACE, secrets.hide, (text) => ui.insist(text));

@@ -77,8 +77,9 @@ export function askHidden(question: string, signal: AbortSignal): Promise<string
       reject(new DOMException("interrupted", "AbortError"));
       return;
     }
-    stderr.write(plain(question));
+    // Before the question: whoever answers at once, as a program does, would see the first keys.
     stdin.setRawMode(true);
+    stderr.write(plain(question));
     stdin.setEncoding("utf8");
     stdin.on("data", onData);
     signal.addEventListener("abort", onAbort, { once: true });

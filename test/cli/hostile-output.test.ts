@@ -3,15 +3,21 @@
 //
 // mutation: src/cli/text.ts: "return text.replace(HARMFUL, (char) => {" -> "return text.replace(/\\0/g, (char) => {"
 // mutation: src/cli/ui.ts: "const text = `${lines.map(plain).join(\"\\n\")}\\n`;" -> "const text = `${lines.join(\"\\n\")}\\n`;"
+// mutation: src/cli/program.ts: ".split(\"\\n\").map(plain).join(\"\\n\")}\\n`;" -> "}\\n`;" (tests: "nobody awaited")
+// mutation: src/cli/program.ts: "    hide = secrets.hide;\n" -> "" (tests: "nobody awaited")
+// mutation: src/cli/main.ts: "process.stderr.write(lastWords(error));" -> "process.stderr.write(`mailferry: this is a bug: ${String(error)}`);" (tests: "nobody awaited")
 // mutation: src/cli/json.ts: "return escapeRest(JSON.stringify(toPlain(event)));" -> "return JSON.stringify(toPlain(event));"
 
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { barLine } from "../../src/cli/bars.ts";
 import { program } from "../../src/cli/program.ts";
 import { encodeMutf7 } from "../../src/mail/mutf7.ts";
+import { leaksIn } from "../kit/leaks.ts";
 import { account } from "../protocol/imap/account.ts";
 
 /** Clear the screen, set the title, go up a line and write over it, an 8-bit CSI, turned and hidden text. */
@@ -132,6 +138,32 @@ it("a server's refusals, the subject of what it refused, and what it calls its f
     expectWorked(listing);
     expectHarmless(listing.out, listing.err);
   }
+});
+
+it("an error that nobody awaited, which tells no secret either", () => {
+  const secret = 'open "sesame"';
+  // As a bug of ours or of a library would: out of a callback, once the password is known.
+  const preload = `
+    import { Socket } from "node:net";
+    const { connect } = Socket.prototype;
+    Socket.prototype.connect = function (...args) {
+      if (args.flat()[0]?.port !== undefined)
+        process.nextTick(() => {
+          const said = process.env.MAILFERRY_SOURCE_PASSWORD;
+          throw new Error([${JSON.stringify(ATTACK)}, said, JSON.stringify(said), Buffer.from(said).toString("base64")].join(" "));
+        });
+      return connect.apply(this, args);
+    };`;
+  const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+  const imports = ["tsx", `data:text/javascript,${encodeURIComponent(preload)}`].flatMap((name) => ["--import", name]);
+  const ended = spawnSync(process.execPath, [...imports, main, "folders", "imap://ali@127.0.0.1:1?tls=none"], {
+    encoding: "utf8",
+    env: { PATH: process.env.PATH, XDG_STATE_HOME: join(root, "state"), MAILFERRY_SOURCE_PASSWORD: secret },
+  });
+  expect([ended.status, ended.stdout]).toEqual([1, ""]);
+  expect(ended.stderr).toMatch(/^mailferry: this is a bug: Error: a\\u001b\[2J.* \*\*\* "\*\*\*" \*\*\*\n +at .*\n$/s);
+  expectHarmless(ended.stderr);
+  expect(leaksIn(ended.stderr, [secret])).toEqual([]);
 });
 
 it("a bar", () => {

@@ -1,3 +1,11 @@
+// What a person reads at the end of a run, and what a program reads: sums, losses, names, the report file.
+//
+// mutation: src/cli/report.ts: "  filtered: \"left out by the options\",\n" -> "" (tests: "stayed at the source")
+// mutation: src/cli/report.ts: "  altered: \"altered in the target\",\n" -> "" (tests: "stayed at the source")
+// mutation: src/cli/report.ts: "  ...WORDS,\n  filtered" -> "  ...({} as typeof WORDS),\n  filtered" (tests: "stayed at the source")
+// mutation: src/cli/report.ts: "  \"cut-short\": \"not reached\",\n" -> "" (tests: "stayed at the source")
+// mutation: src/cli/report.ts: "  \"folder-incomplete\": \"in a folder that is not complete\",\n" -> "" (tests: "stayed at the source")
+
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,9 +14,16 @@ import { barLine } from "../../src/cli/bars.ts";
 import { renderFolders } from "../../src/cli/commands/folders.ts";
 import { renderVerify } from "../../src/cli/commands/verify.ts";
 import { jsonLine } from "../../src/cli/json.ts";
-import { Notes } from "../../src/cli/notes.ts";
+import { Notes, type Removal } from "../../src/cli/notes.ts";
 import { lineOf } from "../../src/cli/progress.ts";
-import { renderBalance, renderBroken, renderLosses, renderPlan, renderTroubles } from "../../src/cli/report.ts";
+import {
+  renderBalance,
+  renderBroken,
+  renderLosses,
+  renderPlan,
+  renderRemovals,
+  renderTroubles,
+} from "../../src/cli/report.ts";
 import { belongsInReport, openReportFile } from "../../src/cli/report-file.ts";
 import { width } from "../../src/cli/text.ts";
 import { configError, MailError } from "../../src/mail/errors.ts";
@@ -193,6 +208,33 @@ describe("tables", () => {
     notes.add(settled("2", "planned"));
     notes.add(settled("3", "filtered"));
     expect(renderPlan(notes)[1]).toMatch(/^Clients\/A\\\/B +→ +\.Clients\.A\\2fB +2 +24 B +1 +1$/);
+  });
+
+  it("of deletions say in words why mail stayed at the source, whatever the reason", () => {
+    const texts = {
+      filtered: "left out by the options",
+      altered: "altered in the target",
+      failed: "failed",
+      "too-new": "too new yet",
+      "not-proved": "without an equal copy",
+      "not-confirmed": "not confirmed by the server",
+      "cut-short": "not reached",
+      "folder-incomplete": "in a folder that is not complete",
+      "over-limit": "more than --max-delete allows",
+      declined: "declined",
+    } satisfies Partial<Record<keyof Removal["stayed"], string>>;
+    const reasons = Object.keys(texts);
+    const notes = new Notes(false);
+    const stayed = Object.fromEntries(reasons.map((reason, i) => [reason, 1000 + i]));
+    notes.add({ type: "folder-removed", folder: folder.path, removed: 7, stayed });
+    notes.add({ type: "folder-removed", folder: ["Whole\u001b"], removed: 1200, stayed: {} });
+    const [title, head, row, whole] = renderRemovals(notes);
+    expect([title, head]).toEqual(["Deleted at the source", expect.stringMatching(/FOLDER +DELETED +KEPT +WHY$/)]);
+    const why = Object.values(texts).map((text, i) => `1,00${i} ${text}`);
+    expect(row).toMatch(/^ {2}Clients\/A\\\/B +7 +10,045 /);
+    expect(row?.split(/ 10,045 +/)[1]).toBe(why.join(", "));
+    expect(whole).toMatch(/^ {2}Whole\\u001b +1,200 +0 *$/);
+    expect(renderRemovals(new Notes(false))).toEqual([]);
   });
 
   it("of folders are aligned and harmless", () => {

@@ -63,6 +63,10 @@ const TURNS: readonly Turn[] = [
     name: "random runs of the engine and its journal, and damage to it",
     files: ["random", "journal-random", "damaged-state"].flatMap((name) => testsIn(`test/migrate/${name}.test.ts`)),
   },
+  {
+    name: "lost and foreign state, hostile names",
+    files: [...testsIn("test/server/state"), ...testsIn("test/server/hostile")],
+  },
   ...EVERY_OCTET,
   { name: "kills, signals, sleep and locks", files: crash.filter((file) => !isMatrix(file)) },
   { name: "every step of every way, killed", files: crash.filter(isMatrix) },

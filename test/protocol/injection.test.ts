@@ -4,6 +4,9 @@
 // mutation: src/protocol/credentials.ts: "if (LINE_END_OR_NUL.test(value))" -> "if (value === LINE_END_OR_NUL.source)"
 // mutation: src/protocol/imap/syntax.ts: "return /^[\\x20-\\x7e]*$/.test(text) ?" -> "return text !== \"\" ?"
 // mutation: src/protocol/imap/syntax.ts: "const KEYWORD = /^[^\\x00-\\x20\\x7f-\\uffff(){%*\"\\\\\\]]{1,255}$/;" -> "const KEYWORD = /^[^]{1,255}$/;"
+// mutation: src/protocol/imap/store.ts: "const added = flagNames(change.add);" -> "const added = { names: [...change.add.keywords], refused: [] as string[] };" (tests: "STORE")
+// mutation: src/protocol/imap/store.ts: "const removed = flagNames(change.remove);" -> "const removed = { names: [...change.remove.keywords] };" (tests: "STORE")
+// mutation: src/protocol/imap/store.ts: ": added.refused.length > 0" -> ": added.refused.length < 0" (tests: "STORE")
 // mutation: src/mail/mutf7.ts: "return code >= 0x20 && code <= 0x7e;" -> "return code <= 0x7e;" (tests: "folder")
 
 import { expect, it } from "vitest";
@@ -148,6 +151,45 @@ it.each(["IMAP4rev1 LITERAL+", "IMAP4rev1"])(
     expectOnlyOurs(made);
   },
 );
+
+it("IMAP: keywords of a source add nothing to the STORE that carries them over", async () => {
+  const made = await account("IMAP4rev1 LITERAL+ UIDPLUS");
+  await using _ = made.server;
+  await using sink = await openImapSink(options(made.server.port), signal);
+  const opened = await sink.open(folderOf(["INBOX"]), signal);
+  const nothing = { flags: new Set<never>(), keywords: new Set<string>(), labels: new Set<string>() };
+  for (const text of [
+    ...CASES,
+    "}",
+    "k}",
+    "k)",
+    'k"',
+    "k\r\nx9 DELETE INBOX",
+    "k\n",
+    "k\0",
+    "a b",
+    "\\Seen",
+    "\\Deleted",
+  ]) {
+    count("hostile names");
+    for (const side of ["add", "remove"] as const) {
+      made.heard.length = 0;
+      const keywords = new Set([text, "fine"]);
+      const change = { add: nothing, remove: nothing, [side]: { ...nothing, keywords } };
+      const failure: unknown = await opened.update?.({ ref: "7:5" }, change, signal).catch((error: unknown) => error);
+      const stores = made.heard.filter(({ text: said }) => !said.startsWith("NOOP")).map(({ text: said }) => said);
+      expect(stores.length, text).toBe(1);
+      const [, names = ""] =
+        /^UID STORE 5 [+-]FLAGS\.SILENT \(([!#$&'+,\-./0-9:;<=>?@A-Z[^_`a-z|}~ ]*)\)$/.exec(stores[0] ?? "") ?? [];
+      // The one keyword as it is, or not at all: no part of it.
+      expect([["fine"], [text, "fine"]], text).toContainEqual(names.split(" "));
+      if (side === "add" && names === "fine" && text !== "fine")
+        expect(failure, text).toMatchObject({ code: "malformed", details: { scope: "message" } });
+      else expect(failure, text).toBeUndefined();
+      expectOnlyOurs(made);
+    }
+  }
+});
 
 const parents = (name: string): string[] => name.split("/").map((_, i, parts) => parts.slice(0, i).join("/"));
 

@@ -8,18 +8,28 @@
 // mutation: src/protocol/imap/session.ts: "!matchesFingerprint(socket.getPeerCertificate(), fingerprint)" -> "matchesFingerprint(socket.getPeerCertificate(), \"\")"
 // mutation: src/protocol/imap/session.ts: "...(server.fingerprint === undefined ? {} : { rejectUnauthorized: false })," -> ""
 // mutation: src/endpoints.ts: "allowed === true || isLoopback(endpoint.host)" -> "allowed !== false || isLoopback(endpoint.host)"
+// mutation: src/protocol/imap/session.ts: "      hint: \"Somebody may be changing this connection; use imaps:// or another network.\",\n" -> "" (tests: "before its handshake")
+// mutation: src/protocol/pop3/connect.ts: "      hint: \"Somebody may be changing this connection; use pop3s:// or another network.\",\n" -> "" (tests: "before its handshake")
+// mutation: src/cli/carry.ts: "for (const endpoint of [source, target]) refuseCleartext(endpoint, allowCleartext);" -> "" (tests: "cleartext at the command line")
+// mutation: src/cli/carry.ts: "const allowCleartext = isOn(args, \"allow-cleartext\");" -> "const allowCleartext = false;" (tests: "cleartext at the command line")
+// mutation: src/cli/commands/verify.ts: "for (const endpoint of [first, target]) refuseCleartext(endpoint, allowCleartext);" -> "" (tests: "cleartext at the command line")
+// mutation: src/cli/commands/verify.ts: "const allowCleartext = isOn(args, \"allow-cleartext\");" -> "const allowCleartext = false;" (tests: "cleartext at the command line")
+// mutation: src/cli/session.ts: "const allowCleartext = isOn(args, \"allow-cleartext\");" -> "const allowCleartext = false;" (tests: "cleartext at the command line")
+// mutation: src/cli/session.ts: "    allowCleartext,\n" -> "" (tests: "cleartext at the command line")
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { exitCodeOf } from "../../src/cli/exit.ts";
+import { program } from "../../src/cli/program.ts";
 import { type EndpointContext, openSink, openSource, parseEndpoint } from "../../src/endpoints.ts";
 import { MailError } from "../../src/mail/errors.ts";
 import { type Certificates, makeCertificates } from "../kit/certificates.ts";
 import { count } from "../kit/counts.ts";
 import { leaksIn } from "../kit/leaks.ts";
 import { type Conversation, type Identity, type ScriptedServer, startScripted } from "../kit/scripted.ts";
+import { account } from "./imap/account.ts";
 import { command } from "./imap/wire.ts";
 
 const { signal } = new AbortController();
@@ -176,13 +186,82 @@ describe.each(KINDS)("%s", (kind) => {
     const stripped = await refused(kind, { identity: good, offered: false }, authority(good));
     expect(stripped).toMatch(/(?:STARTTLS|STLS).*(?:imaps|pop3s):\/\//);
     expect(await refused(kind, { identity: good, injected: true }, authority(good))).toMatch(
-      /before the TLS handshake/,
+      new RegExp(`before the TLS handshake: refused \\| Somebody may be .*; use ${kind}s:// or another network\\.$`),
     );
     // The pin is of the certificate, and no leave to do without one.
     const pin = `?fingerprint=sha256:${good.fingerprint}`;
     await refused(kind, { identity: good, offered: false }, pin);
     await refused(kind, { identity: good, injected: true }, pin);
   });
+});
+
+/** Reaches this machine, and is not among the names that are known to. */
+const ELSEWHERE = "[::ffff:127.0.0.1]";
+
+describe("cleartext at the command line", () => {
+  /** "THERE" is the server, "MAIL" a Maildir, "OTHER" an account that would let us in; both sides can give a password. */
+  const COMMANDS: readonly (readonly [what: string, args: readonly string[]])[] = [
+    ["folders", ["folders", "THERE"]],
+    ["backup", ["backup", "THERE", "NEW"]],
+    ["drain", ["drain", "THERE", "NEW"]],
+    ["migrate from it", ["migrate", "THERE", "OTHER"]],
+    ["migrate to it", ["migrate", "OTHER", "THERE"]],
+    ["restore", ["restore", "MAIL", "THERE"]],
+    ["verify", ["verify", "THERE", "MAIL"]],
+    ["verify of an account with it", ["verify", "OTHER", "THERE"]],
+  ];
+
+  it.each(COMMANDS)(
+    "%s goes on to connect with --allow-cleartext alone, and asks for no password before",
+    async (what, args) => {
+      const mail = join(root, "mail");
+      for (const part of ["cur", "new", "tmp"]) mkdirSync(join(mail, part), { recursive: true });
+      const asked = join(root, "asked");
+      rmSync(asked, { force: true });
+      const other = await account("IMAP4rev1 LITERAL+");
+      await using _ = other.server;
+      // Says why the login fails, so that nobody tries again.
+      await using server = await startScripted(async (talk) => {
+        talk.send(what === "drain" ? "+OK ready\r\n" : "* OK [CAPABILITY IMAP4rev1] hello\r\n");
+        for (let line = await talk.line(); line !== undefined; line = await talk.line()) {
+          const [tag = ""] = line.split(" ");
+          if (what === "drain") talk.send(line === "CAPA" ? "+OK\r\nUSER\r\n.\r\n" : "-ERR [AUTH] no\r\n");
+          else if (line.endsWith("CAPABILITY")) talk.send(`* CAPABILITY IMAP4rev1\r\n${tag} OK\r\n`);
+          else talk.send(`${tag} NO [AUTHENTICATIONFAILED] no\r\n`);
+        }
+      });
+      const real: Readonly<Record<string, string>> = {
+        THERE: `${what === "drain" ? "pop3" : "imap"}://anna@${ELSEWHERE}:${server.port}?tls=none`,
+        OTHER: `imap://ben@127.0.0.1:${other.server.port}?tls=none`,
+        MAIL: mail,
+        NEW: join(root, "new"),
+      };
+      const words = args.map((word) => real[word] ?? word);
+      const ask = `echo x >> '${asked}'; echo ${PASSWORD}`;
+      const sides = what === "folders" || what === "drain" || what === "backup" ? ["source"] : ["source", "target"];
+      const given = sides.flatMap((side) => [`--${side}-password-command`, ask]);
+      const cli = async (...more: string[]): Promise<{ code: number; said: string }> => {
+        let said = "";
+        const write = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+          said += String(text);
+          return true;
+        });
+        try {
+          const environment = { PATH: process.env.PATH, XDG_STATE_HOME: join(root, "state") };
+          return { code: await program([...words, ...given, ...more], environment), said };
+        } finally {
+          write.mockRestore();
+        }
+      };
+      const refused = await cli();
+      expect(refused.said).toMatch(/tls=none would send the password .*--allow-cleartext/);
+      expect([refused.code, server.connections, existsSync(asked)]).toEqual([2, 0, false]);
+
+      const allowed = await cli("--allow-cleartext");
+      expect([allowed.code, allowed.said]).toEqual([4, expect.stringContaining("refuses the login of anna")]);
+      expect(server.connections).toBeGreaterThan(0);
+    },
+  );
 });
 
 describe("cleartext", () => {

@@ -7,8 +7,12 @@
 // mutation: src/cli/secrets.ts: "delete env[variableOf(\"source\")];" -> "" (tests: "whole jobs")
 // mutation: src/core/files.ts: "export const PRIVATE_FILE = 0o600;" -> "export const PRIVATE_FILE = 0o640;" (tests: "whole jobs")
 // mutation: src/core/files.ts: "export const PRIVATE_DIRECTORY = 0o700;" -> "export const PRIVATE_DIRECTORY = 0o750;" (tests: "whole jobs")
+// mutation: src/cli/trace.ts: "${plain(hide(text.replace(/\\r?\\n$/, \"\")))}" -> "${plain(text)} ${process.env.MAILFERRY_SOURCE_PASSWORD ?? \"\"}" (tests: "on stderr")
+// mutation: src/cli/prompt.ts: "    text = line.text;" -> "    text = line.text; stderr.write(keys);" (tests: "typed at the prompt")
+// mutation: src/cli/prompt.ts: "    stdin.setRawMode(true);\n    stderr.write(plain(question));" -> "    stderr.write(plain(question));\n    stdin.setRawMode(true);" (tests: "typed at the prompt")
 // mutation: src/cli/commands/backup.ts: "const target = parseEndpoint" -> "console.error(session.environment.MAILFERRY_SOURCE_PASSWORD); const target = parseEndpoint" (tests: "whole jobs")
 
+import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -89,6 +93,30 @@ function given(side: "source" | "target", way: Way, secret = PASSWORD): Given {
   return { args: [`--${side}-password-command`, look], env: {} };
 }
 
+/** The command on a terminal of its own, where the answers are typed as they are asked for; with all that the terminal showed. */
+async function onTerminal(args: readonly string[], answers: readonly string[]): Promise<CommandResult> {
+  const words = [process.execPath, built.main, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
+  const child = spawn("script", ["-qec", words.join(" "), "/dev/null"], {
+    cwd: root,
+    env: { ...process.env, ...places(), MAILFERRY_TRACE: "1" },
+  });
+  let output = "";
+  let asked = 0;
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    output += text;
+    for (; output.split("Password of ").length - 1 > asked; asked++) child.stdin.write(`${answers[asked] ?? ""}\r`);
+  });
+  const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  expect(asked).toBe(answers.length);
+  return { code, killed: false, stdout: output, stderr: "", events: [] };
+}
+
+const places = (): Record<string, string> => ({
+  HOME: join(root, "home"),
+  TMPDIR: join(root, "tmp"),
+  XDG_STATE_HOME: join(root, "home", "state"),
+});
+
 let runs = 0;
 
 /** Runs a job with every kind of output on, and searches its output and the command lines while it ran. */
@@ -101,9 +129,7 @@ async function job(args: readonly string[], ...sides: readonly Given[]): Promise
     umask: "000",
     cwd: root,
     env: {
-      HOME: join(root, "home"),
-      TMPDIR: join(root, "tmp"),
-      XDG_STATE_HOME: join(root, "home", "state"),
+      ...places(),
       MAILFERRY_TRACE: join(root, `trace-${runs}`),
       ...Object.assign({}, ...sides.map(({ env }) => env)),
     },
@@ -168,6 +194,39 @@ it("whole jobs of every kind leave no secret behind, and files for their owner a
   const seen = readFileSync(join(keys, "seen"), "utf8");
   expect(seen).toContain("XDG_STATE_HOME=");
   expect(leaksIn(seen, SECRETS)).toEqual([]);
+  searchAll();
+});
+
+it("a conversation that is shown on stderr tells no secret, whether the login is taken or refused", async () => {
+  const traced = { args: [], env: { MAILFERRY_TRACE: "1" } };
+  const jobs: readonly (readonly [readonly string[], number, ...Given[]])[] = [
+    [["backup", server.url("imaps", "anna"), "maildir:t1"], 0, given("source", "variable"), traced],
+    [["backup", server.url("pop3", "anna"), "maildir:t2"], 0, given("source", "file"), traced],
+    [["restore", "m", server.url("imap", "ben")], 0, given("target", "command"), traced],
+    [["folders", server.url("imap", "anna")], 4, given("source", "variable", WRONG), traced],
+    [["folders", server.url("pop3s", "anna")], 4, given("source", "command", WRONG), traced],
+  ];
+  for (const [args, code, ...sides] of jobs) {
+    const result = await job(args, ...sides);
+    expect(result.code, args.join(" ")).toBe(code);
+    expect(result.stderr).toMatch(/ C: .*(?:LOGIN|AUTH|PASS)/);
+    expect(result.stderr).toMatch(/ S: /);
+  }
+  searchAll();
+});
+
+it("a password that is typed at the prompt is shown nowhere, with the conversation beside it", async () => {
+  const jobs: readonly (readonly [readonly string[], number, readonly string[]])[] = [
+    [["folders", server.url("imaps", "anna"), "-vv"], 0, [PASSWORD]],
+    [["backup", server.url("pop3s", "anna"), "maildir:typed", "-vv"], 0, [PASSWORD]],
+    [["migrate", server.url("imaps", "anna"), server.url("imaps", "ben"), "-vv"], 4, [PASSWORD, WRONG]],
+  ];
+  for (const [args, code, answers] of jobs) {
+    const { stdout, ...result } = await onTerminal(args, answers);
+    expect(leaksIn(stdout, SECRETS), args.join(" ")).toEqual([]);
+    expect(`${result.code}${result.code === code ? "" : stdout}`).toBe(`${code}`);
+    expect(stdout).toMatch(/ C: .*(?:LOGIN|AUTH|PASS)/);
+  }
   searchAll();
 });
 

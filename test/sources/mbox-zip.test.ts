@@ -1,12 +1,18 @@
 // The mboxzip source: the shared promises, several zips read as one, and clear words for what is none.
+//
+// mutation: src/formats/mboxzip/zips.ts: "else if (folders.push(line) > MAX_FOLDERS) throw" -> "else if (folders.push(line) < 0) throw" (tests: "more folders")
+// mutation: src/formats/mboxzip/catalogue.ts: "if (folders.size > MAX_FOLDERS) throw" -> "if (folders.size < 0) throw" (tests: "more folders")
 
 import { readdir, readFile, rename, rm, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { encodeRecord, MANIFEST_NAME, type ManifestRecord } from "../../src/formats/manifest.ts";
+import { encodeRecord, MANIFEST_NAME, type ManifestLine, type ManifestRecord } from "../../src/formats/manifest.ts";
+import { openCatalogue } from "../../src/formats/mboxzip/catalogue.ts";
+import { manifestHead } from "../../src/formats/mboxzip/zips.ts";
 import { openZip } from "../../src/formats/zip/read.ts";
 import { writeZip } from "../../src/formats/zip/write.ts";
 import { narrow } from "../../src/mail/fidelity.ts";
+import { MAX_FOLDERS } from "../../src/mail/model.ts";
 import { openMboxZipSink } from "../../src/sinks/mbox-zip.ts";
 import { openMboxZipSource } from "../../src/sources/mbox-zip.ts";
 import type { SeedFolder } from "../conformance/seed.ts";
@@ -66,6 +72,42 @@ const HEADER: ManifestRecord = {
   created: "2026-01-01T00:00:00Z",
   zip: 1,
 };
+
+describe("an archive with more folders than anybody has", () => {
+  const folders = (from: number, to: number): string[] =>
+    Array.from({ length: to - from }, (_, n) =>
+      encodeRecord({ type: "folder", path: [`f${from + n}`], selectable: true, entry: `${from + n}` }),
+    );
+
+  it("is refused by the lines of one zip", async () => {
+    await using place = await scratch();
+    const path = join(place.path, "x.zip");
+    await forge(path, [HEADER, ...folders(0, MAX_FOLDERS + 1)]);
+    await using zip = await openZip(path);
+    await expect(manifestHead(zip)).rejects.toMatchObject({
+      code: "malformed",
+      message: `${path} has more than ${MAX_FOLDERS} folders`,
+    });
+  });
+
+  it("is refused by those of all zips together", async () => {
+    await using place = await scratch();
+    await using catalogue = await openCatalogue(place.path);
+    const bytes = Buffer.from("{}");
+    const lines = async function* (from: number, to: number): AsyncGenerator<ManifestLine> {
+      for (let n = from; n < to; n++) {
+        const folder = { type: "folder", path: [`f${n}`], selectable: true, entry: `${n}` } as const;
+        yield { record: folder, bytes, number: n + 1, end: 0 };
+      }
+    };
+    await catalogue.absorb(1, lines(0, MAX_FOLDERS / 2), 0);
+    await catalogue.absorb(2, lines(0, MAX_FOLDERS), 0);
+    await expect(catalogue.absorb(3, lines(MAX_FOLDERS, MAX_FOLDERS + 1), 0)).rejects.toMatchObject({
+      code: "malformed",
+      message: `the archive has more than ${MAX_FOLDERS} folders`,
+    });
+  });
+});
 
 describe("an mboxzip read as a source", () => {
   it("gives back every odd message byte for byte, and its zone and labels", async () => {

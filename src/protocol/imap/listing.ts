@@ -18,7 +18,7 @@ export const MAX_MESSAGES = 16_000_000;
 export const MAX_UNORDERED = 100_000;
 
 /** Rows without a size that may wait for their better halves; a server that sends more of them is listing so. */
-const MAX_INCOMPLETE = 10_000;
+export const MAX_INCOMPLETE = 10_000;
 
 /**
  * Lists the selected folder, UIDs in `range` ("1:*", "1:5000"), or one that is being opened: then the first step sends the command

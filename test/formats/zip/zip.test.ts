@@ -1,4 +1,7 @@
 // Zips: written whole or not at all, read under limits, and every damage told.
+//
+// mutation: src/formats/zip/read.ts: "if (file.entryCount > MAX_ENTRIES) throw" -> "if (file.entryCount < 0) throw" (tests: "more entries")
+// mutation: src/formats/zip/read.ts: "if (nameBytes > MAX_NAME_BYTES) throw" -> "if (nameBytes < 0) throw" (tests: "names are too long")
 
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -7,7 +10,7 @@ import { join } from "node:path";
 import { ZipArchive } from "archiver";
 import { describe, expect, it } from "vitest";
 import { rangeReader } from "../../../src/formats/zip/ranges.ts";
-import { openZip } from "../../../src/formats/zip/read.ts";
+import { MAX_ENTRIES, MAX_NAME_BYTES, openZip } from "../../../src/formats/zip/read.ts";
 import { readSeal } from "../../../src/formats/zip/seal.ts";
 import { writeZip, type ZipInput } from "../../../src/formats/zip/write.ts";
 import { gather, NEVER, pieces, scratch } from "../mboxzip/kit.ts";
@@ -139,6 +142,44 @@ describe("reading a zip", () => {
       await writeFile(path, good.replaceAll("aaaa/bb.txt", name.padEnd(11, "x").slice(0, 11)), "latin1");
       await expect(openZip(path), name).rejects.toMatchObject({ code: "malformed" });
     }
+  });
+
+  it("refuses more entries than anybody has, before it reads one of them", async () => {
+    await using place = await scratch();
+    const path = join(place.path, "x.zip");
+    await writeZip(path, inputs({ "a.txt": Buffer.from("x") }), { ...OPTIONS, bytes: 5_000_000_000 }, NEVER);
+    const bytes = await readFile(path);
+    // APPNOTE 4.3.14: the count on this disk, then the one of all.
+    const end = bytes.indexOf("PK\x06\x06", 0, "latin1");
+    for (const at of [24, 32]) bytes.writeBigUInt64LE(BigInt(MAX_ENTRIES + 1), end + at);
+    // Where the plain record has a count of its own, that would be taken.
+    bytes.writeUInt16LE(0xffff, bytes.lastIndexOf("PK\x05\x06", undefined, "latin1") + 10);
+    await writeFile(path, bytes);
+    await expect(openZip(path)).rejects.toMatchObject({
+      code: "malformed",
+      message: expect.stringContaining(`more than ${MAX_ENTRIES} entries`),
+    });
+  });
+
+  it("refuses entries whose names are too long together", async () => {
+    await using place = await scratch();
+    const path = join(place.path, "x.zip");
+    const length = 0xffff;
+    const many = Math.ceil(MAX_NAME_BYTES / length) + 1;
+    // APPNOTE 4.3.12. A directory's name may stand there many times: it is not kept, so that its length alone counts.
+    const entry = Buffer.alloc(46 + length, "x");
+    entry.fill(0, 0, 46).write("PK\x01\x02", "latin1");
+    entry.writeUInt16LE(length, 28);
+    entry.write("/", entry.length - 1);
+    const end = Buffer.alloc(22);
+    end.write("PK\x05\x06", "latin1");
+    for (const at of [8, 10]) end.writeUInt16LE(many, at);
+    end.writeUInt32LE(many * entry.length, 12);
+    await writeFile(path, [...Array<Buffer>(many).fill(entry), end]);
+    await expect(openZip(path)).rejects.toMatchObject({
+      code: "malformed",
+      message: expect.stringContaining("names are too long"),
+    });
   });
 
   it("reads what other programs wrote", async () => {

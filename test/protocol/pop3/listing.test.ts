@@ -1,8 +1,17 @@
 // The packed listing of a maildrop: exact comparisons, any order, bounded memory.
+//
+// mutation: src/protocol/pop3/listing.ts: "if (this.#octets > UIDL_OCTETS_LIMIT || octets.length > BLOCK) throw" -> "if (octets.length > BLOCK) throw" (tests: "refuses")
+// mutation: src/protocol/pop3/listing.ts: "if (this.#octets > UIDL_OCTETS_LIMIT || octets.length > BLOCK) throw" -> "if (this.#octets > UIDL_OCTETS_LIMIT) throw" (tests: "refuses")
 
-import { describe, expect, it } from "vitest";
-import { MESSAGE_LIMIT } from "../../../src/protocol/pop3/limits.ts";
+import { describe, expect, it, vi } from "vitest";
+import { MESSAGE_LIMIT, UIDL_OCTETS_LIMIT } from "../../../src/protocol/pop3/limits.ts";
 import { IdTable, Listing } from "../../../src/protocol/pop3/listing.ts";
+
+// A smaller bound, but above what the other tests hold: the real one would have to be held to be crossed.
+vi.mock("../../../src/protocol/pop3/limits.ts", async (original) => ({
+  ...(await original<typeof import("../../../src/protocol/pop3/limits.ts")>()),
+  UIDL_OCTETS_LIMIT: 24 * 1024 * 1024,
+}));
 
 describe("a table of ids", () => {
   it("keeps each text once and finds it again, over many growths and blocks", () => {
@@ -28,6 +37,15 @@ describe("a table of ids", () => {
     const after = process.memoryUsage();
     expect(table.size).toBe(1_000_000);
     expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(100e6);
+  });
+
+  it("refuses one that fits into no block, and more of them together than a maildrop may have", () => {
+    expect(() => new IdTable().add("u".repeat(1024 * 1024 + 1))).toThrow(/too many octets/);
+    const table = new IdTable();
+    const size = 1024 * 1024;
+    for (let i = 0; i < UIDL_OCTETS_LIMIT / size; i++) table.add(`${i}`.padEnd(size, "u"));
+    expect(() => table.add("one more")).toThrow(/too many octets/);
+    expect(table.find("one more")).toBe(0);
   });
 });
 

@@ -4,6 +4,7 @@
 // mutation: src/cli/carry.ts: "canAsk() && !isOn(args, \"yes\") ? { confirm } : {}" -> "canAsk() ? { confirm } : {}" (tests: "above 1,000")
 // mutation: src/cli/carry.ts: "const most = remove === undefined ? undefined : maxDeleteOf(args);" -> "const most: MostRemoved | undefined = undefined; if (remove !== undefined) maxDeleteOf(args);" (tests: "above --max-delete")
 // mutation: src/cli/report-file.ts: "    case \"message-kept\":\n" -> "" (tests: "above --max-delete")
+// mutation: src/cli/carry.ts: "if (messages <= ASKED_ABOVE) return true;" -> "if (messages < ASKED_ABOVE) return true;" (tests: "exactly 1,000")
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -31,10 +32,11 @@ function* mail(count: number, folder = "INBOX"): Generator<Seed> {
 
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), "cli-remove-"));
-  server = await startDovecot({ users: ["anna", "ben", "post", "many", "more", "most"] });
+  server = await startDovecot({ users: ["anna", "ben", "post", "many", "more", "most", "even"] });
   seedMaildir(server, "anna", [...mail(6), ...mail(4, "Work")]);
   seedMaildir(server, "post", mail(10));
   for (const user of ["many", "more", "most"]) seedMaildir(server, user, mail(1001));
+  seedMaildir(server, "even", mail(1000));
 });
 afterAll(async () => {
   await server?.stop();
@@ -122,6 +124,14 @@ it.each(["", "x", "-1", "101%", "1.5", "5 %"])(
     expect(stderr).toContain("--max-delete");
   },
 );
+
+it("exactly 1,000 messages go without a question, on a terminal too", async () => {
+  // A no would keep them, were it asked.
+  const { output, code } = await onTerminal(["drain", server.url("pop3s", "even"), "maildir:even"], "n");
+  expect(output).not.toContain("[y/N]");
+  expect(output).toMatch(/INBOX +1,000 +0/);
+  expect(code).toBe(0);
+});
 
 describe("above 1,000 messages", () => {
   it("a terminal is asked, and no keeps all; yes goes on", async () => {

@@ -1,6 +1,14 @@
 // Verify, as a user meets it: each end against each other, quick and whole, with its exit codes; against a real server.
+//
+// mutation: src/cli/commands/verify.ts: "    bothWays: isOn(args, \"both-ways\"),\n" -> "    bothWays: false,\n" (tests: "with --both-ways alone")
+// mutation: src/cli/commands/verify.ts: "    bothWays: isOn(args, \"both-ways\"),\n" -> "    bothWays: true,\n" (tests: "with --both-ways alone")
+// mutation: src/cli/commands/verify.ts: "const PRINTED = 50;" -> "const PRINTED = 51;" (tests: "every finding")
+// mutation: src/cli/commands/verify.ts: "    void file?.add({ type: \"verify-finding\", ...finding });\n    if (printed++ >= PRINTED && ui.verbose === 0) return;\n" -> "    if (printed++ >= PRINTED && ui.verbose === 0) return;\n    void file?.add({ type: \"verify-finding\", ...finding });\n" (tests: "every finding")
+// mutation: src/cli/commands/verify.ts: "if (printed > PRINTED && ui.verbose === 0)" -> "if (printed >= PRINTED && ui.verbose === 0)" (tests: "every finding")
+// mutation: src/cli/commands/verify.ts: "${showCount(printed - PRINTED)} more; -v" -> "${showCount(printed)} more; -v" (tests: "every finding")
 
 import {
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -98,4 +106,56 @@ it("an archive alone: sound is 0, damaged is 6, and a cut file is called that", 
   expect(cut.stderr).toMatch(/cut off/);
   expect(cut.stderr).not.toMatch(/another program/);
   expect(cut.code).toBe(6);
+});
+
+it("what the target has beside is told, and is a difference with --both-ways alone", async () => {
+  const imap = server.url("imaps", "anna");
+  await cli("backup", imap, "maildir:beside");
+  writeFileSync(join(root, "beside", "cur", "1700000000.M1P1.elsewhere:2,"), "Subject: mine\n\nnot theirs\n");
+  for (const way of [[], ["--quick"]]) {
+    const one = await cli("verify", imap, "maildir:beside", ...way);
+    expect(one.stderr).toMatch(/^extra: INBOX: 1 messages that the source does not have$/m);
+    expect(one.stdout).toMatch(/INBOX +6 +0 +0 +1\n/);
+    expect(one.stderr).toMatch(/^Verified: /m);
+    expect(one.code, `${way}`).toBe(0);
+    const both = await cli("verify", imap, "maildir:beside", "--both-ways", ...way);
+    expect(both.stderr).toMatch(/^Different: 1 extra\b/m);
+    expect(both.code, `${way}`).toBe(6);
+  }
+});
+
+it("--report has every finding, of which 50 are printed; how many more there are is said", async () => {
+  const maildir = (name: string, messages: number): string => {
+    for (const part of ["cur", "new", "tmp"]) mkdirSync(join(root, name, part), { recursive: true });
+    for (let i = 0; i < messages; i++)
+      writeFileSync(join(root, name, "cur", `${1_700_000_000 + i}.M${i}.x:2,S`), `Subject: ${i}\n\nbody ${i}\n`);
+    return `maildir:${name}`;
+  };
+  const none = maildir("none", 0);
+  const report = join(root, "findings.json");
+  for (const [messages, more, ...way] of [
+    [50, undefined],
+    [60, "and 10 more; -v shows them all"],
+    [60, undefined, "-v"],
+  ] as const) {
+    const { code, stderr } = await cli(
+      "verify",
+      maildir(`full${messages}`, messages),
+      none,
+      "--report",
+      report,
+      ...way,
+    );
+    expect(code).toBe(6);
+    const lines = stderr.split("\n");
+    expect(lines.filter((line) => line.startsWith("missing: INBOX "))).toHaveLength(way.length > 0 ? messages : 50);
+    expect(lines.find((line) => /\bmore\b/.test(line))).toBe(more);
+    const { events, summary } = JSON.parse(readFileSync(report, "utf8")) as {
+      events: { kind: string; origin: { id: string } }[];
+      summary: { missing: number };
+    };
+    expect(events.filter(({ kind }) => kind === "missing")).toHaveLength(messages);
+    expect(new Set(events.map(({ origin }) => origin.id)).size).toBe(messages);
+    expect(summary.missing).toBe(messages);
+  }
 });
