@@ -93,7 +93,8 @@ export async function openMaildirSink(options: { readonly path: string }, signal
       const { directory } = plan;
       if (folder.subscribed === true) subscribed.add(directory);
       const known = opened.get(directory);
-      if (known !== undefined && (known.isMail || !folder.selectable)) return known.sink;
+      // Made for the one who opened it first; whoever comes later may find mail.
+      if (known !== undefined && (known.isMail || !folder.selectable)) return { ...known.sink, created: false };
       if (!folder.selectable) {
         await remember(folder, directory);
         const sink = unselectable(plan);

@@ -19,6 +19,7 @@ import { type Dovecot, startDovecot } from "../../kit/dovecot.ts";
 import type { Seed } from "../../kit/imap-client.ts";
 import { quickDisk } from "../../kit/scratch.ts";
 import { seedMaildir } from "../../kit/seed-maildir.ts";
+import { FIRST_SEED, SOAK_SECONDS } from "../../kit/seeds.ts";
 import { type Content, held, keys, PLACES, type Place } from "../places.ts";
 
 const signal = new AbortController().signal;
@@ -120,16 +121,16 @@ const isWhole = (ended: RunSummary | MailError): boolean => !(ended instanceof E
 
 interface Kind extends Omit<DiskFault, "at"> {
   readonly name: string;
-  /** At every one of the steps, or at every so many. */
+  /** At every one of the steps, or at every so many; in a soak at each. */
   readonly every: number;
 }
 const FAULTS: readonly Kind[] = [
-  { name: "a disk that is full from one step on", errno: "ENOSPC", lasting: true, every: 1 },
-  { name: "one step that fails", errno: "EIO", lasting: false, every: 1 },
+  { name: "a disk that is full from one step on", errno: "ENOSPC", lasting: true, every: 3 },
+  { name: "one step that fails", errno: "EIO", lasting: false, every: 2 },
   { name: "one fsync that fails, and what it was for is gone", errno: "EIO", lasting: false, loses: true, every: 1 },
-  { name: "a quota that is used up from one step on", errno: "EDQUOT", lasting: true, every: 5 },
+  { name: "a quota that is used up from one step on", errno: "EDQUOT", lasting: true, every: 7 },
   // From the first step on, or after the system has seen an error and will not write any more.
-  { name: "a disk that is read-only from one step on", errno: "EROFS", lasting: true, every: 5 },
+  { name: "a disk that is read-only from one step on", errno: "EROFS", lasting: true, every: 7 },
 ];
 
 describe.each(Object.keys(TARGETS))("into %s", (target) => {
@@ -138,7 +139,8 @@ describe.each(Object.keys(TARGETS))("into %s", (target) => {
     async ({ name, every, ...fault }) => {
       const steps = await carry(target, { ...fault, at: 0 });
       expect(steps.filter((kind) => kind === "fsync").length).toBeGreaterThan(1);
-      for (let at = 1; at <= steps.length; at += every) {
+      const stride = SOAK_SECONDS > 0 ? 1 : every;
+      for (let at = 1 + (FIRST_SEED % stride); at <= steps.length; at += stride) {
         if (fault.loses && steps[at - 1] !== "fsync") continue;
         await carry(target, { ...fault, at }).catch((error: unknown) => {
           throw new Error(`${name}: step ${at} of ${steps.length}, ${steps[at - 1]}`, { cause: error });
