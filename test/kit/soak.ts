@@ -21,7 +21,7 @@ const { values } = parseArgs({ options: { minutes: text, seed: text, only: text 
 const totalMinutes = Number(values.minutes ?? 30);
 const root = fileURLToPath(new URL("../..", import.meta.url));
 /** vitest.config.ts. */
-const WORKERS = 2;
+const WORKERS = 3;
 /** Of the whole time, for each but the last turn of a round. */
 const SHARE = 1 / 20;
 /** From here on there is time for what takes six minutes whatever the share. */

@@ -44,7 +44,7 @@ for (const way of WAYS)
       const port = dovecot.ports[server];
       const counted = await start(stage.commandOf(await scene(stage.place(), way, MAIL)), { count: true });
       const talks = [...counted.steps.keys()].filter((i) => /^(answer|send)/.test(counted.steps[i] ?? ""));
-      for (const share of [0.2, 0.5, 0.8]) {
+      for (const share of [0.3, 0.7]) {
         const at = 1 + (talks[Math.floor(talks.length * share)] ?? 0);
         await using proxy = await startProxy(port);
         const play = behind(await scene(stage.place(), way, MAIL), port, proxy.port);

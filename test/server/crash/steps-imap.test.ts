@@ -7,7 +7,7 @@
 import { crashMatrix } from "./matrix.ts";
 
 crashMatrix([
-  { way: { command: "migrate", from: "imap", to: "imap" }, deaths: 24, soak: "each" },
+  { way: { command: "migrate", from: "imap", to: "imap" }, deaths: 20, soak: "each" },
   { way: { command: "migrate --move", from: "imap", to: "imap" }, deaths: 12, soak: "each" },
   { way: { command: "migrate --move", from: "pop3", to: "imap" }, deaths: 6, soak: "edges" },
   { way: { command: "restore", from: "mbox", to: "imap" }, deaths: 6, soak: "edges" },

@@ -7,8 +7,8 @@ import { crashMatrix } from "./matrix.ts";
 
 crashMatrix(
   [
-    { way: { command: "migrate", from: "imap", to: "imap" }, deaths: 12, soak: "each" },
-    { way: { command: "restore", from: "maildir", to: "imap" }, deaths: 6, soak: "edges" },
+    { way: { command: "migrate", from: "imap", to: "imap" }, deaths: 10, soak: "each" },
+    { way: { command: "restore", from: "maildir", to: "imap" }, deaths: 4, soak: "edges" },
   ],
   { uidplus: false },
 );
