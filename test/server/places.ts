@@ -62,3 +62,11 @@ export const PLACES = {
     };
   },
 } as const satisfies Readonly<Record<string, (dovecot: Dovecot, path: string) => Promise<Place>>>;
+
+/** Those again, for suites on disks: of an account only the ledger is there. */
+export const ON_DISKS: Readonly<Record<string, (dovecot: Dovecot, path: string) => Promise<Place>>> = {
+  "a Maildir": PLACES["a Maildir"],
+  "an archive of zips": PLACES["an archive of zips"],
+  "a FILE.zip": PLACES["a FILE.zip"],
+  "an account, its ledger on the disk": PLACES["an account"],
+};

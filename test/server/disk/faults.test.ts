@@ -20,7 +20,7 @@ import type { Seed } from "../../kit/imap-client.ts";
 import { quickDisk } from "../../kit/scratch.ts";
 import { seedMaildir } from "../../kit/seed-maildir.ts";
 import { FIRST_SEED, SOAK_SECONDS } from "../../kit/seeds.ts";
-import { type Content, held, keys, PLACES, type Place } from "../places.ts";
+import { type Content, held, keys, ON_DISKS, type Place } from "../places.ts";
 
 const signal = new AbortController().signal;
 const PATIENCE = { attempts: 2, firstDelayMs: 1 };
@@ -62,13 +62,6 @@ function* mail(): Generator<Seed> {
 /** On the same disk, but only read. */
 const source = (): Promise<Source> => openMaildirSource({ path: dovecot.maildir("from") }, signal);
 
-const TARGETS: Readonly<Record<string, (path: string) => Promise<Place>>> = {
-  "a Maildir": (path) => PLACES["a Maildir"](dovecot, path),
-  "an archive of zips": (path) => PLACES["an archive of zips"](dovecot, path),
-  "a FILE.zip": (path) => PLACES["a FILE.zip"](dovecot, path),
-  "an account, its ledger on the disk": () => PLACES["an account"](dovecot),
-};
-
 async function once(place: Place, state: string, notices: string[] = []): Promise<RunSummary | MailError> {
   try {
     await using from = await source();
@@ -85,7 +78,7 @@ async function once(place: Place, state: string, notices: string[] = []): Promis
 
 async function carry(target: string, fault: DiskFault): Promise<readonly string[]> {
   const directory = join(root, `case${cases++}`);
-  const place = await (TARGETS[target] ?? expect.fail())(join(directory, "target"));
+  const place = await (ON_DISKS[target] ?? expect.fail())(dovecot, join(directory, "target"));
   const state = join(directory, "state");
   await mkdir(directory);
   let steps: readonly string[];
@@ -133,7 +126,7 @@ const FAULTS: readonly Kind[] = [
   { name: "a disk that is read-only from one step on", errno: "EROFS", lasting: true, every: 7 },
 ];
 
-describe.each(Object.keys(TARGETS))("into %s", (target) => {
+describe.each(Object.keys(ON_DISKS))("into %s", (target) => {
   it.each(FAULTS)(
     "$name: nothing lost, nothing twice, nothing said that is not so",
     async ({ name, every, ...fault }) => {

@@ -17,7 +17,7 @@ import { count, countCompared } from "../../kit/counts.ts";
 import { type Dovecot, startDovecot } from "../../kit/dovecot.ts";
 import type { Seed } from "../../kit/imap-client.ts";
 import { seedMaildir } from "../../kit/seed-maildir.ts";
-import { type Content, held, keys, PLACES, type Place } from "../places.ts";
+import { type Content, held, keys, ON_DISKS, type Place } from "../places.ts";
 
 const signal = new AbortController().signal;
 /** What the mail needs is more than each of these, but for the last. */
@@ -78,13 +78,6 @@ function* mail(): Generator<Seed> {
 
 const source = (): Promise<Source> => openMaildirSource({ path: dovecot.maildir("from") }, signal);
 
-const TARGETS: Readonly<Record<string, (path: string) => Promise<Place>>> = {
-  "a Maildir": (path) => PLACES["a Maildir"](dovecot, path),
-  "an archive of zips": (path) => PLACES["an archive of zips"](dovecot, path),
-  "a FILE.zip": (path) => PLACES["a FILE.zip"](dovecot, path),
-  "an account, its ledger on the disk": () => PLACES["an account"](dovecot),
-};
-
 async function once(place: Place, state: string): Promise<RunSummary | MailError> {
   try {
     await using from = await source();
@@ -97,14 +90,14 @@ async function once(place: Place, state: string): Promise<RunSummary | MailError
 }
 
 describe.runIf(canMount())("a small file system of its own (only root may mount one)", () => {
-  it.each(Object.entries(TARGETS))("into %s, until there is room enough", async (target, placeAt) => {
+  it.each(Object.entries(ON_DISKS))("into %s, until there is room enough", async (target, placeAt) => {
     const disk = join(root, target.replaceAll(/\W/g, "-"));
     mkdirSync(disk);
     // An account needs room for its ledger alone.
     const sizes = target.startsWith("an account") ? [4, 8, 16, 8192] : SIZES_KB;
     execFileSync("mount", ["-t", "tmpfs", "-o", `size=${sizes[0]}k`, "tmpfs", disk]);
     try {
-      const place = await placeAt(join(disk, "target"));
+      const place = await placeAt(dovecot, join(disk, "target"));
       let copied = 0;
       for (const size of sizes) {
         execFileSync("mount", ["-o", `remount,size=${size}k`, disk]);

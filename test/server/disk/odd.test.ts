@@ -20,7 +20,7 @@ import type { Seed } from "../../kit/imap-client.ts";
 import { type DiskRules, oddDisk } from "../../kit/odd-disk.ts";
 import { quickDisk } from "../../kit/scratch.ts";
 import { seedMaildir } from "../../kit/seed-maildir.ts";
-import { type Content, held, keys, PLACES, type Place } from "../places.ts";
+import { type Content, held, keys, ON_DISKS, type Place } from "../places.ts";
 
 const signal = new AbortController().signal;
 
@@ -58,13 +58,6 @@ function* mail(turn: number): Generator<Seed> {
 
 const source = (path: string): Promise<Source> => openMaildirSource({ path }, signal);
 
-const TARGETS: Readonly<Record<string, (path: string) => Promise<Place>>> = {
-  "a Maildir": (path) => PLACES["a Maildir"](dovecot, path),
-  "an archive of zips": (path) => PLACES["an archive of zips"](dovecot, path),
-  "a FILE.zip": (path) => PLACES["a FILE.zip"](dovecot, path),
-  "an account, its ledger on the disk": () => PLACES["an account"](dovecot),
-};
-
 async function once(place: Place, state: string, mailbox = dovecot.maildir("from")): Promise<RunSummary | MailError> {
   try {
     await using from = await source(mailbox);
@@ -86,7 +79,7 @@ async function compare(place: Place, expected = wanted): Promise<void> {
 
 const inCapitals = (path: string): string => join(dirname(path), basename(path).toUpperCase());
 
-describe.each(Object.entries(TARGETS))("into %s", (target, placeAt) => {
+describe.each(Object.entries(ON_DISKS))("into %s", (target, placeAt) => {
   const scene = async (rules: DiskRules): Promise<{ directory: string; path: string; rules: DiskRules }> => {
     const directory = await mkdtemp(join(root, "case-"));
     await mkdir(join(directory, "state"));
@@ -97,14 +90,14 @@ describe.each(Object.entries(TARGETS))("into %s", (target, placeAt) => {
   it("a disk to which names in another case are one", async () => {
     const { directory, path, rules } = await scene({ foldsCase: true });
     using disk = await oddDisk(directory, rules);
-    const place = await placeAt(path);
+    const place = await placeAt(dovecot, path);
     const first = await once(place, join(directory, "state"));
     if (first instanceof Error) throw first;
     expect(first.outcome).toBe("complete");
     expect(first.balance.copied).toBe(total());
     await compare(place);
     // The next run names its places in capitals: it is the same target, and the same ledger.
-    const other = place.user === undefined ? await placeAt(inCapitals(path)) : place;
+    const other = place.user === undefined ? await placeAt(dovecot, inCapitals(path)) : place;
     const second = await once(other, inCapitals(join(directory, "state")));
     if (second instanceof Error) throw second;
     expect(second.balance.copied).toBe(0);
@@ -115,7 +108,7 @@ describe.each(Object.entries(TARGETS))("into %s", (target, placeAt) => {
   it("a disk without hard links", async () => {
     const { directory, path, rules } = await scene({ refusesLinks: true });
     using disk = await oddDisk(directory, rules);
-    const place = await placeAt(path);
+    const place = await placeAt(dovecot, path);
     for (const copied of [total(), 0]) {
       const ended = await once(place, join(directory, "state"));
       if (ended instanceof Error) throw ended;
@@ -133,7 +126,7 @@ describe.each(Object.entries(TARGETS))("into %s", (target, placeAt) => {
     const grows = target !== "a FILE.zip";
     const mailbox = join(root, `growing-${basename(directory)}`);
     await cp(dovecot.maildir("from"), mailbox, { recursive: true, preserveTimestamps: true });
-    const place = await placeAt(path);
+    const place = await placeAt(dovecot, path);
     {
       using disk = await oddDisk(directory, rules);
       const first = await once(place, state, mailbox);
