@@ -23,7 +23,7 @@ import type { Seed } from "../../kit/imap-client.ts";
 import { seedMaildir } from "../../kit/seed-maildir.ts";
 import { SOAK_SECONDS } from "../../kit/seeds.ts";
 
-const MESSAGES = SOAK_SECONDS > 0 ? 5000 : 2000;
+const MESSAGES = SOAK_SECONDS > 0 ? 5000 : 1200;
 const FOLDERS = [["INBOX"], ["Work"], ["Work", "2024"], ["Entwürfe"]];
 const signal = new AbortController().signal;
 

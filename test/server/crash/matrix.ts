@@ -15,8 +15,8 @@ import { expectComplete, type StageOptions, useStage } from "./stage.ts";
 
 /** A machine that is slow, or busy with other things, shall not fail for it. */
 const TIME_LIMIT_MS = 1_800_000 + SOAK_SECONDS * 1000;
-/** Deaths at a time: a run waits half of its time for disks and servers. */
-const LANES = 2;
+/** Deaths at a time: a run waits most of its time, for disks, servers, and copies that a server may yet store. */
+const LANES = 4;
 
 interface Options {
   readonly way: Way;

@@ -36,8 +36,9 @@ const WAYS: readonly Way[] = [
   { command: "drain", from: "pop3", to: "archive" },
 ];
 
+// Side by side: most of their time is spent on waiting for what a server may yet store.
 for (const way of WAYS)
-  describe(nameOf(way), () => {
+  describe.concurrent(nameOf(way), () => {
     it("stopped, its connections reset, and continued: it goes on, or ends with 5 and the next run completes", async () => {
       const server = way.from === "pop3" ? "pop3" : "imap";
       const { dovecot } = stage.place();

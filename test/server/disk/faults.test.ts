@@ -118,8 +118,8 @@ interface Kind extends Omit<DiskFault, "at"> {
   readonly every: number;
 }
 const FAULTS: readonly Kind[] = [
-  { name: "a disk that is full from one step on", errno: "ENOSPC", lasting: true, every: 4 },
-  { name: "one step that fails", errno: "EIO", lasting: false, every: 3 },
+  { name: "a disk that is full from one step on", errno: "ENOSPC", lasting: true, every: 5 },
+  { name: "one step that fails", errno: "EIO", lasting: false, every: 4 },
   { name: "one fsync that fails, and what it was for is gone", errno: "EIO", lasting: false, loses: true, every: 1 },
   { name: "a quota that is used up from one step on", errno: "EDQUOT", lasting: true, every: 7 },
   // From the first step on, or after the system has seen an error and will not write any more.

@@ -18,11 +18,11 @@ beforeAll(async () => {
 afterAll(() => yard?.[Symbol.asyncDispose]());
 
 const SWEEPS: readonly (readonly [JobName, number, number])[] = [
-  ["readImap", 90, 140],
-  ["listImap", 50, 80],
-  ["moveImap", 60, 100],
-  ["readPop", 500, 250],
-  ["drainPop", 200, 250],
+  ["readImap", 70, 110],
+  ["listImap", 40, 60],
+  ["moveImap", 45, 75],
+  ["readPop", 400, 200],
+  ["drainPop", 140, 180],
 ];
 
 describe.each(SWEEPS)("%s", (name, up, down) => {

@@ -32,10 +32,10 @@ const OFTEN = 3;
 const SWEEPS = 4;
 
 describe.each<readonly [string, () => Yard, JobName, number, number, number]>([
-  ["messages in groups", () => yard, "writeImap", ONCE, 110, 160],
-  ["one message a command", () => single, "writeImap", ONCE, 70, 100],
-  ["messages in groups, whose copies get no name", () => nameless, "writeImap", ONCE, 60, 80],
-  ["both ends, three times", () => yard, "bothImap", OFTEN, 50, 70],
+  ["messages in groups", () => yard, "writeImap", ONCE, 90, 130],
+  ["one message a command", () => single, "writeImap", ONCE, 55, 80],
+  ["messages in groups, whose copies get no name", () => nameless, "writeImap", ONCE, 45, 65],
+  ["both ends, three times", () => yard, "bothImap", OFTEN, 40, 55],
 ])("%s", (_, of, name, connections, up, down) => {
   it.each([
     ["up", up],
