@@ -6,6 +6,8 @@ const LF = 10;
 const SPACE = 32;
 /** Eight hex digits and a space stand before the text. */
 const PREFIX = 9;
+/** Octets read at a time. Most files are small, and a large buffer for each of thousands costs more than reading them does. */
+const FIRST_CHUNK = 1 << 15;
 const CHUNK = 1 << 20;
 /** No line that we write comes near this; what is longer is damage, and is not kept in memory. */
 const LONGEST = 16 << 20;
@@ -59,14 +61,14 @@ export async function* scanLines(
   from: number,
   to = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<ScannedLine[]> {
-  const chunk = Buffer.allocUnsafeSlow(CHUNK);
+  let chunk = Buffer.allocUnsafeSlow(FIRST_CHUNK);
   let carried: Buffer[] = [];
   let carriedLength = 0;
   let overlong = false;
   let lineAt = from;
   let position = from;
   while (position < to) {
-    const length = await read(chunk.subarray(0, Math.min(CHUNK, to - position)), position);
+    const length = await read(chunk.subarray(0, Math.min(chunk.length, to - position)), position);
     if (length === 0) break;
     const lines: ScannedLine[] = [];
     let start = 0;
@@ -88,6 +90,7 @@ export async function* scanLines(
     }
     position += length;
     if (lines.length > 0) yield lines;
+    if (length === chunk.length && length < CHUNK) chunk = Buffer.allocUnsafeSlow(CHUNK);
   }
   if (carriedLength > 0) yield [{ offset: lineAt, text: undefined, torn: true }];
 }

@@ -23,10 +23,10 @@ const KEYWORDS_SHIFT = 6;
 const KEY_WORDS = 4;
 
 /** Rows a segment, as a power of two. Segments are never copied, so growing has no peak. */
-const SEGMENT_BITS = 14;
+const SEGMENT_BITS = 11;
 const SEGMENT = 1 << SEGMENT_BITS;
 /** Octets of receipts a page. */
-const PAGE = 1 << 20;
+const PAGE = 1 << 16;
 
 /** Rows are numbered in the order of the listing. Call `index` once, after the last `add` and before the first `of`. */
 export class CopyTable {

@@ -531,7 +531,7 @@ describe.each(PLACES)("a dead connection that nobody tells of, to %s", (place) =
   const serve = (): Promise<Served> => (place === "a POP3 source" ? servePop3(() => undefined) : serveImap(place, {}));
 
   it.concurrent.each(
-    (["up", "down"] as const).flatMap((direction) => [0, 0.3, 0.6, 0.95].map((part) => [direction, part] as const)),
+    (["up", "down"] as const).flatMap((direction) => [0, 0.3, 0.6, 0.9].map((part) => [direction, part] as const)),
   )("is noticed and replaced (what goes %s is lost, from %f of the job on)", async (direction, part) => {
     count("wire faults");
     // How much passes until the ends are open, and how much in all.

@@ -13,7 +13,7 @@ export const PLACES = ["new", "cur"] as const;
 /** Entries that one readdir call fetches. */
 const READ_AHEAD = 1024;
 /** Octets of a block that holds names. */
-const BLOCK = 1 << 20;
+const BLOCK = 1 << 16;
 /** Rounds after which a folder that never rests is taken as it is. */
 const ROUNDS = 3;
 

@@ -3,7 +3,8 @@
 import { randomInt } from "node:crypto";
 import { MESSAGE_LIMIT, UIDL_OCTETS_LIMIT } from "./limits.ts";
 
-const BLOCK = 1 << 20;
+/** Octets kept together; more than any id has. */
+const BLOCK = 1 << 16;
 const FIRST_ROOM = 256;
 const NONE = 0;
 
