@@ -44,6 +44,14 @@ async function goOn(play: Scene, where: string): Promise<Ended> {
   return next;
 }
 
+/** A signal before one of the last steps may be heard by nobody: then the run is complete, and says so. */
+function expectStopped(ended: Ended, code: number, at: number, where: string): boolean {
+  const isTooLate = at > EARLY && ended.code === 0;
+  if (isTooLate) expect([ended.summary.outcome, copied(ended)], where).toEqual(["complete", MESSAGES]);
+  else expect(ended.code, where).toBe(code);
+  return !isTooLate;
+}
+
 const copied = ({ summary }: Ended): number => summary.balance?.copied ?? 0;
 
 for (const way of WAYS)
@@ -81,8 +89,8 @@ for (const way of WAYS)
       async (name, code) => {
         for (const at of await moments()) {
           const { play, ended, where } = await interrupt([{ name, at }]);
-          expect(ended.code, where).toBe(code);
-          expect(ended.stderr, where).toContain("stopping: what is in flight is finished first");
+          if (expectStopped(ended, code, at, where))
+            expect(ended.stderr, where).toContain("stopping: what is in flight is finished first");
           // Early enough that not all can have been in flight.
           if (at === EARLY) expect(copied(ended), where).toBeLessThan(MESSAGES);
           const next = await goOn(play, where);
@@ -100,7 +108,7 @@ for (const way of WAYS)
           { name: "SIGINT", at },
           { name: "SIGINT", at: second },
         ]);
-        expect(ended.code, where).toBe(130);
+        expectStopped(ended, 130, at, where);
         await goOn(play, where);
       }
     });
