@@ -10,6 +10,8 @@ import { sweep } from "./sweep.ts";
 
 /** Far longer than a busy machine makes a living server wait; the cases wait side by side. */
 const STALL_MS = 3_000;
+/** A record of TLS whose length is garbled makes the server wait for octets that nobody sends. No living server is silent so long. */
+const GARBLED_STALL_MS = 25_000;
 const PATIENT_LANES = 16;
 
 let clear: Yard;
@@ -18,7 +20,7 @@ let secured: Yard;
 beforeAll(async () => {
   clear = await openYard();
   impatient = await openYard({ stallMs: STALL_MS });
-  secured = await openYard({ security: "tls" });
+  secured = await openYard({ security: "tls", stallMs: GARBLED_STALL_MS });
 });
 afterAll(async () => {
   await clear?.[Symbol.asyncDispose]();
