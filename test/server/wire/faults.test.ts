@@ -79,7 +79,8 @@ async function ferry(source: Source, sink: Sink, heard: (event: MigrationEvent) 
   count("wire faults");
   const options = {
     stateDirectory: join(root, `state${places++}`),
-    patience: { attempts: 5, firstDelayMs: 1 },
+    // What a wire held back comes to the server when the wire is let go, and it may be busy with other tests.
+    patience: { attempts: 5, firstDelayMs: 1, settleMs: 1500 },
     // A folder that must be made is known to be empty: nothing is asked between opening it and the appends.
     into: ["Box"],
   };
