@@ -6,8 +6,9 @@ const LF = 10;
 const SPACE = 32;
 /** Eight hex digits and a space stand before the text. */
 const PREFIX = 9;
-/** Octets read at a time. Most files are small, and a large buffer for each of thousands costs more than reading them does. */
+/** Octets of the first read. Most files are small, and a large buffer for each of thousands costs more than reading them does. */
 const FIRST_CHUNK = 1 << 15;
+/** Octets of each further one. */
 const CHUNK = 1 << 20;
 /** No line that we write comes near this; what is longer is damage, and is not kept in memory. */
 const LONGEST = 16 << 20;
@@ -90,7 +91,7 @@ export async function* scanLines(
     }
     position += length;
     if (lines.length > 0) yield lines;
-    if (length === chunk.length && length < CHUNK) chunk = Buffer.allocUnsafeSlow(CHUNK);
+    if (chunk.length < CHUNK && length === chunk.length) chunk = Buffer.allocUnsafeSlow(CHUNK);
   }
   if (carriedLength > 0) yield [{ offset: lineAt, text: undefined, torn: true }];
 }

@@ -17,7 +17,8 @@ import { openImapSource } from "../../src/sources/imap.ts";
 import { openMaildirSource } from "../../src/sources/maildir.ts";
 import type { Source } from "../../src/sources/source.ts";
 import { contentOf, keysOf } from "../kit/content.ts";
-import { count, countCompared } from "../kit/counts.ts";
+import { count } from "../kit/counts.ts";
+import { expectSame } from "./contents.ts";
 import type { ScriptedAccount } from "./imap-account.ts";
 
 export const { signal } = new AbortController();
@@ -162,14 +163,6 @@ export async function carry(job: Job, { options = {}, exits = [EXIT.temporary], 
   const further = await once(job, options);
   expect(further.summary).toMatchObject({ outcome: "complete", closes: true, bytes: 0, traitsUpdated: 0 });
   expect(further.summary?.balance["already-copied"]).toBe(further.summary?.listed);
-  await hasAll(job);
+  expectSame(await job.wanted(), await job.arrived());
   return first;
-}
-
-async function hasAll(job: Job): Promise<void> {
-  const [wanted, arrived] = [await job.wanted(), await job.arrived()];
-  const flat = (all: Map<string, string[]>): string[] =>
-    [...all].flatMap(([name, keys]) => keys.map((key) => `${name} ${key}`));
-  countCompared(flat(wanted), flat(arrived));
-  expect(arrived).toEqual(wanted);
 }
