@@ -4,7 +4,6 @@
 // mutation: src/migrate/pass.ts: "const recorded = ledger.begunGeneration ?? ledger.sinkGeneration;" -> "const recorded = ledger.sinkGeneration;" (tests: "made anew by somebody else")
 // mutation: src/migrate/pass.ts: "(folder.created && ledger.size > 0)" -> "false" (tests: "under the same number")
 // mutation: src/migrate/folder.ts: "if (error.code === \"not-found\" || isBehind)" -> "if (isBehind)" (tests: "between the list and its opening")
-// mutation: src/sinks/imap.ts: "created && selected.exists === 0" -> "created" (tests: "cut short")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { MigrationEvent, RunSummary } from "../../src/migrate/events.ts";
