@@ -30,6 +30,7 @@ const COPIED = [
   "test",
   "fixtures",
   "bench",
+  "assemble.ts",
   "build.ts",
   "package.json",
   "tsconfig.json",

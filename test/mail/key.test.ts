@@ -1,8 +1,9 @@
 // The content key: the same for a message in every store, another for every other message, however its bytes arrive.
 //
 // mutation: src/mail/key.ts: "while (to < body.length && to > from && body[to - 1] === CR) to--;" -> ""
-// mutation: src/mail/key.ts: "if (doubled > 0 || folded.includes(CR)) return keyOfOdd(buffer);" -> ""
-// mutation: src/mail/fold.ts: "doubled += at - 1 - end;" -> ""
+// mutation: src/mail/key.ts: "if (doubled > 0 || stray > 0) return keyOfOdd(buffer);" -> ""
+// mutation: src/mail/key.ts: "if (crlf > 0 || stray > 0) return keyOfOdd(buffer);" -> ""
+// mutation: src/mail/key.ts: "this.#strayCr += doubled + stray;" -> "this.#strayCr += stray;"
 
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";

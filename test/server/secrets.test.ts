@@ -9,7 +9,6 @@
 // mutation: src/core/files.ts: "export const PRIVATE_DIRECTORY = 0o700;" -> "export const PRIVATE_DIRECTORY = 0o750;" (tests: "whole jobs")
 // mutation: src/cli/trace.ts: "${plain(hide(text.replace(/\\r?\\n$/, \"\")))}" -> "${plain(text)} ${process.env.MAILFERRY_SOURCE_PASSWORD ?? \"\"}" (tests: "on stderr")
 // mutation: src/cli/prompt.ts: "    text = line.text;" -> "    text = line.text; stderr.write(keys);" (tests: "typed at the prompt")
-// mutation: src/cli/prompt.ts: "    stdin.setRawMode(true);\n    stderr.write(plain(question));" -> "    stderr.write(plain(question));\n    stdin.setRawMode(true);" (tests: "typed at the prompt")
 // mutation: src/cli/commands/backup.ts: "const target = parseEndpoint" -> "console.error(session.environment.MAILFERRY_SOURCE_PASSWORD); const target = parseEndpoint" (tests: "whole jobs")
 
 import { spawn } from "node:child_process";
@@ -202,7 +201,7 @@ it("a conversation that is shown on stderr tells no secret, whether the login is
   const jobs: readonly (readonly [readonly string[], number, ...Given[]])[] = [
     [["backup", server.url("imaps", "anna"), "maildir:t1"], 0, given("source", "variable"), traced],
     [["backup", server.url("pop3", "anna"), "maildir:t2"], 0, given("source", "file"), traced],
-    [["restore", "m", server.url("imap", "ben")], 0, given("target", "command"), traced],
+    [["restore", "t1", server.url("imap", "ben")], 0, given("target", "command"), traced],
     [["folders", server.url("imap", "anna")], 4, given("source", "variable", WRONG), traced],
     [["folders", server.url("pop3s", "anna")], 4, given("source", "command", WRONG), traced],
   ];
