@@ -29,15 +29,15 @@ export interface Folds {
 export function foldInto(to: Buffer | undefined, from: Buffer, most = ALL): Folds {
   vectors ??= openVectors();
   if (vectors === "none") return foldByLines(to ?? Buffer.allocUnsafe(from.length), from, most);
-  return from.length <= WINDOW ? foldWindow(vectors, to, 0, from, most) : foldWindows(vectors, to, from, most);
+  return from.length <= FOLD_WINDOW ? foldWindow(vectors, to, 0, from, most) : foldWindows(vectors, to, from, most);
 }
 
 const ALL = 2 ** 32 - 1;
 /** Octets that are folded at once: both forms stay in a processor's own cache. */
-const WINDOW = 64 * 1024;
+export const FOLD_WINDOW = 64 * 1024;
 /** Where things lie in its memory: what it found, the octets, the folded ones. Each has a vector of room behind it. */
 const FROM = 64;
-const TO = FROM + WINDOW + 64;
+const TO = FROM + FOLD_WINDOW + 64;
 
 /** What fold.wat exports. Its result: length, lines, crlf, doubled, stray, and other than 0 where there was a NUL. */
 interface Vectors {
@@ -67,6 +67,16 @@ function openVectors(): Vectors | "none" {
   }
 }
 
+/**
+ * Where the window that begins at `start` ends: before a run of CRs that goes on or may be folded with what is behind it. `start`
+ * itself: the run is as long as a window.
+ */
+export function windowEnd(bytes: Uint8Array, start: number): number {
+  let end = Math.min(start + FOLD_WINDOW, bytes.length);
+  while (end < bytes.length && end > start && bytes[end - 1] === CR) end--;
+  return end;
+}
+
 function foldWindow(
   { memory, result, fold }: Vectors,
   to: Buffer | undefined,
@@ -84,9 +94,7 @@ function foldWindow(
 function foldWindows(vectors: Vectors, to: Buffer | undefined, from: Buffer, most: number): Folds {
   const all = { length: 0, lines: 0, crlf: 0, doubled: 0, stray: 0, hasNul: false };
   for (let start = 0; start < from.length; ) {
-    let end = Math.min(start + WINDOW, from.length);
-    // A run of CRs is folded with what is behind it, or not at all.
-    while (end < from.length && end > start && from[end - 1] === CR) end--;
+    const end = windowEnd(from, start);
     if (end === start) return foldByLines(to ?? Buffer.allocUnsafe(from.length), from, most);
     const found = foldWindow(vectors, to, all.length, from.subarray(start, end), most);
     all.length += found.length;

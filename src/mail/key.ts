@@ -1,7 +1,7 @@
 // The content key and the shape of a message, taken while its bytes stream by.
 
 import { createHash, hash } from "node:crypto";
-import { foldInto } from "./fold.ts";
+import { FOLD_WINDOW, foldInto, windowEnd } from "./fold.ts";
 
 /**
  * SHA-256 (lower-case hex) of the bytes with every run of CR before LF folded to LF and a missing last newline added (never
@@ -47,9 +47,8 @@ export function plausibleSizes(shape: Shape): ReadonlySet<number> {
 
 const CR = 13;
 const LF = 10;
-/** Octets that are folded at once; what is written here is hashed before anybody else writes. */
-const WINDOW = 64 * 1024;
-const scratch = Buffer.allocUnsafeSlow(WINDOW);
+/** What is written here is hashed before anybody else writes. */
+const scratch = Buffer.allocUnsafeSlow(FOLD_WINDOW);
 
 export class KeyHasher {
   readonly #hash = createHash("sha256");
@@ -88,9 +87,7 @@ export class KeyHasher {
 
     const body = buffer.subarray(start, end);
     for (let from = 0; from < body.length; ) {
-      let to = Math.min(from + WINDOW, body.length);
-      // A run of CR is folded with what is behind it, or not at all.
-      while (to < body.length && to > from && body[to - 1] === CR) to--;
+      const to = windowEnd(body, from);
       from = to === from ? this.#skipRun(body, from) : this.#fold(body.subarray(from, to), to);
     }
   }
@@ -154,7 +151,7 @@ export function keyOfBytes(
     if (crlf > 0 || stray > 0) return keyOfOdd(buffer);
     return { key: digest(buffer), shape: { size, lines, crlf, strayCr: 0, hasNul, finalNewline: true } };
   }
-  if (!keepsFolded && size > WINDOW) return keyOfOdd(buffer);
+  if (!keepsFolded && size > FOLD_WINDOW) return keyOfOdd(buffer);
   const space = keepsFolded ? (room ?? Buffer.allocUnsafe(size)) : scratch;
   const { length, lines, crlf, doubled, stray, hasNul } = foldInto(space, buffer);
   if (doubled > 0 || stray > 0) return keyOfOdd(buffer);
