@@ -1,4 +1,5 @@
-// No floor, but mailferry's own half of a restore: its mbox source, each message staged and named by its content key, no sink.
+// No floor, but mailferry's own half of a restore: its mbox source, each message staged and named by its content key, no sink; in
+// a process that is set up as the command's.
 
 /** What is used of the built program; this file is compiled by itself. */
 interface Body extends AsyncDisposable {
@@ -19,10 +20,15 @@ interface Bodies {
   stage(content: AsyncIterable<Uint8Array>, directory: string): Promise<Body>;
   stageBytes(bytes: Uint8Array, keepsFolded: boolean): Body;
 }
+interface Tuning {
+  tuneProcess(): void;
+}
 
 const dist = new URL("../../../dist/", import.meta.url).href;
 const { openMboxSource }: Sources = await import(`${dist}sources/mbox.js`);
 const { stage, stageBytes }: Bodies = await import(`${dist}mail/body.js`);
+const { tuneProcess }: Tuning = await import(`${dist}cli/tune.js`);
+tuneProcess();
 const [path = ""] = process.argv.slice(2);
 const { signal } = new AbortController();
 const source = await openMboxSource({ path }, signal);
