@@ -8,7 +8,7 @@ export default defineConfig({
   test: {
     // One more than there are processors to count on: a fifth of their time is spent on waiting for servers and disks.
     maxWorkers: 3,
-    globalSetup: "test/kit/counts-setup.ts",
+    globalSetup: "test/kit/run-setup.ts",
     projects: [
       {
         test: {

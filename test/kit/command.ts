@@ -2,14 +2,10 @@
 
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-
-const source = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+import { builtMain } from "./build.ts";
 
 export interface CommandOptions {
   readonly cwd?: string;
-  /** The built main file (test/kit/build.ts), which starts sooner; default: the source. */
-  readonly main?: string;
   readonly sourcePassword?: string;
   readonly targetPassword?: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -30,8 +26,7 @@ export interface CommandResult {
 /** Runs `mailferry` with these arguments. Events are there only with --json. */
 export async function mailferry(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   const { sourcePassword, targetPassword, killWhen, umask } = options;
-  const program = options.main === undefined ? ["--import", import.meta.resolve("tsx"), source] : [options.main];
-  const words = [process.execPath, ...program, ...args];
+  const words = [process.execPath, await builtMain(), ...args];
   const [file, ...rest] = umask === undefined ? words : ["sh", "-c", 'umask "$0"; exec "$@"', umask, ...words];
   const child = spawn(file ?? "", rest, {
     stdio: ["ignore", "pipe", "pipe"],

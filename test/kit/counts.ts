@@ -17,7 +17,7 @@ export const COUNTED = [
 ] as const;
 export type Counted = (typeof COUNTED)[number];
 
-/** The variable that names the file of counts; test/kit/counts-setup.ts sets it. */
+/** The variable that names the file of counts; test/kit/run-setup.ts sets it. */
 export const COUNTS_FILE = "MAILFERRY_COUNTS_FILE";
 
 /** Adds so many. */

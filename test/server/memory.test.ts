@@ -9,7 +9,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { bigMessage } from "../../fixtures/make.ts";
-import { type Built, build } from "../kit/build.ts";
 import { mailferry } from "../kit/command.ts";
 import { type Dovecot, startDovecot } from "../kit/dovecot.ts";
 import { seedMaildir } from "../kit/seed-maildir.ts";
@@ -19,7 +18,6 @@ const MOST_MB = 200;
 const BIG = 60 << 20;
 const MANY = Number(process.env.MAILFERRY_MANY_MESSAGES ?? 20_000);
 
-let built: Built;
 let server: Dovecot;
 let root = "";
 
@@ -32,7 +30,6 @@ function* mbox(): Generator<string> {
 
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), "memory-"));
-  built = await build();
   server = await startDovecot({ users: ["big", "target"], fsync: false });
   seedMaildir(server, "big", [{ folder: ["INBOX"], bytes: bigMessage(BIG) }]);
   await server.addUser("many", { mailLocation: "mbox:~/mail:INBOX=~/inbox" });
@@ -42,7 +39,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await server?.stop();
-  built?.remove();
   rmSync(root, { recursive: true, force: true });
 });
 
@@ -55,7 +51,6 @@ async function peakOf(...args: readonly string[]): Promise<number> {
   const peak = join(root, "peak");
   rmSync(peak, { force: true });
   const { code, stderr } = await mailferry([...args, "-q"], {
-    main: built.main,
     cwd: root,
     sourcePassword: server.password,
     targetPassword: server.password,

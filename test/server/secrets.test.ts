@@ -17,7 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openPop3SessionAs } from "../../src/protocol/pop3/session.ts";
-import { type Built, build } from "../kit/build.ts";
+import { builtMain } from "../kit/build.ts";
 import { type CommandResult, mailferry } from "../kit/command.ts";
 import { count } from "../kit/counts.ts";
 import { type Dovecot, startDovecot } from "../kit/dovecot.ts";
@@ -34,7 +34,6 @@ const WRONG = 'wrong-"pass\\wörd{8}';
 const TOKEN = "ya29.marked-token-0123456789";
 const SECRETS = [PASSWORD, WRONG, TOKEN];
 
-let built: Built;
 let server: Dovecot;
 /** Everything that the commands write lies here; what the test itself keeps lies in `keys`. */
 let root = "";
@@ -58,7 +57,6 @@ beforeAll(async () => {
   for (const directory of [root, keys, join(root, "home"), join(root, "tmp")]) mkdirSync(directory, { mode: 0o700 });
   for (const [name, secret] of Object.entries({ good: PASSWORD, wrong: WRONG }))
     writeFileSync(join(keys, name), `${secret}\n`, { mode: 0o600 });
-  built = await build();
   server = await startDovecot({ users: ["anna", "ben", "carla", "post", "pop"], password: PASSWORD, fsync: false });
   seedMaildir(server, "anna", mail());
   for (const user of ["post", "pop"])
@@ -70,7 +68,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await server?.stop();
-  built?.remove();
   rmSync(join(root, ".."), { recursive: true, force: true });
 });
 
@@ -94,7 +91,7 @@ function given(side: "source" | "target", way: Way, secret = PASSWORD): Given {
 
 /** The command on a terminal of its own, where the answers are typed as they are asked for; with all that the terminal showed. */
 async function onTerminal(args: readonly string[], answers: readonly string[]): Promise<CommandResult> {
-  const words = [process.execPath, built.main, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
+  const words = [process.execPath, await builtMain(), ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
   const child = spawn("script", ["-qec", words.join(" "), "/dev/null"], {
     cwd: root,
     env: { ...process.env, ...places(), MAILFERRY_TRACE: "1" },
@@ -124,7 +121,6 @@ async function job(args: readonly string[], ...sides: readonly Given[]): Promise
   const report = args[0] === "folders" ? [] : ["--report", join(root, `report-${runs}.json`)];
   const lines = new Set<string>();
   const result = await mailferry([...args, "--json", "-vv", ...report, ...sides.flatMap((side) => side.args)], {
-    main: built.main,
     umask: "000",
     cwd: root,
     env: {

@@ -10,8 +10,8 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { builtMain } from "../../kit/build.ts";
 import { type CommandResult, mailferry } from "../../kit/command.ts";
 import { type Dovecot, startDovecot } from "../../kit/dovecot.ts";
 import type { Seed } from "../../kit/imap-client.ts";
@@ -52,8 +52,7 @@ function cli(...args: readonly string[]): Promise<CommandResult> {
 
 /** The same on a terminal of its own, where `answer` is typed once the question is there. */
 async function onTerminal(args: readonly string[], answer: string): Promise<{ code: number | null; output: string }> {
-  const main = fileURLToPath(new URL("../../../src/cli/main.ts", import.meta.url));
-  const words = [process.execPath, "--import", import.meta.resolve("tsx"), main, ...args];
+  const words = [process.execPath, await builtMain(), ...args];
   const command = words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
   const child = spawn("script", ["-qec", command, "/dev/null"], {
     cwd: root,

@@ -14,7 +14,6 @@ import { openMaildirSource } from "../../../src/sources/maildir.ts";
 import { openMboxZipSource } from "../../../src/sources/mbox-zip.ts";
 import { openPop3Source } from "../../../src/sources/pop3.ts";
 import type { Source } from "../../../src/sources/source.ts";
-import { type Built, build } from "../../kit/build.ts";
 import { afterCopied, type CommandOptions, mailferry } from "../../kit/command.ts";
 import { contentOf, type Held, keysOf } from "../../kit/content.ts";
 import { count } from "../../kit/counts.ts";
@@ -31,7 +30,6 @@ let dovecot: Dovecot;
 let root: string;
 let state: string;
 let users = 0;
-let built: Built;
 
 /** Every 50th message has a twin: identical bytes that must arrive as often as they are there. */
 function* messages(folder: FolderPath, from: number, to: number): Generator<Seed> {
@@ -82,7 +80,6 @@ function ferry(args: readonly string[], killWhen?: CommandOptions["killWhen"]) {
   const all = [...args, "--json", "--state", state];
   if (killWhen !== undefined) count("crash points");
   return mailferry(all, {
-    main: built.main,
     sourcePassword: password,
     targetPassword: password,
     ...(killWhen === undefined ? {} : { killWhen }),
@@ -91,12 +88,10 @@ function ferry(args: readonly string[], killWhen?: CommandOptions["killWhen"]) {
 
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "mailferry-kill-"));
-  built = await build();
   dovecot = await startDovecot();
 });
 afterAll(async () => {
   await dovecot?.stop();
-  built?.remove();
   await rm(root, { recursive: true, force: true });
 });
 

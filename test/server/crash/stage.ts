@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
-import { type Built, build } from "../../kit/build.ts";
+import { builtMain } from "../../kit/build.ts";
 import { countCompared } from "../../kit/counts.ts";
 import type { Command } from "../../kit/crash.ts";
 import { type Dovecot, type DovecotOptions, startDovecot } from "../../kit/dovecot.ts";
@@ -24,16 +24,15 @@ export interface StageOptions extends DovecotOptions {
 
 /** Made before the tests of the file, and taken down after them. */
 export function useStage({ uidplus = true, ...options }: StageOptions = {}): Stage {
-  let made: { dovecot: Dovecot; root: string; built: Built } | undefined;
+  let made: { dovecot: Dovecot; root: string; main: string } | undefined;
   beforeAll(async () => {
     const root = await mkdtemp(join(tmpdir(), "mailferry-stage-"));
-    const built = await build();
+    const main = await builtMain();
     const dovecot = await startDovecot({ ...options, users: [] });
-    made = { root, built, dovecot: uidplus ? dovecot : await withoutUidplus(dovecot) };
+    made = { root, main, dovecot: uidplus ? dovecot : await withoutUidplus(dovecot) };
   });
   afterAll(async () => {
     await made?.dovecot.stop();
-    made?.built.remove();
     if (made !== undefined) await rm(made.root, { recursive: true, force: true });
   });
   const there = () => {
@@ -43,8 +42,8 @@ export function useStage({ uidplus = true, ...options }: StageOptions = {}): Sta
   return {
     place: there,
     commandOf({ args }) {
-      const { built, dovecot, root } = there();
-      return { main: built.main, args, password: dovecot.password, scratch: root };
+      const { main, dovecot, root } = there();
+      return { main, args, password: dovecot.password, scratch: root };
     },
   };
 }

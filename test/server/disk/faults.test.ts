@@ -118,12 +118,12 @@ interface Kind extends Omit<DiskFault, "at"> {
   readonly every: number;
 }
 const FAULTS: readonly Kind[] = [
-  { name: "a disk that is full from one step on", errno: "ENOSPC", lasting: true, every: 5 },
-  { name: "one step that fails", errno: "EIO", lasting: false, every: 4 },
+  { name: "a disk that is full from one step on", errno: "ENOSPC", lasting: true, every: 6 },
+  { name: "one step that fails", errno: "EIO", lasting: false, every: 5 },
   { name: "one fsync that fails, and what it was for is gone", errno: "EIO", lasting: false, loses: true, every: 1 },
-  { name: "a quota that is used up from one step on", errno: "EDQUOT", lasting: true, every: 7 },
+  { name: "a quota that is used up from one step on", errno: "EDQUOT", lasting: true, every: 9 },
   // From the first step on, or after the system has seen an error and will not write any more.
-  { name: "a disk that is read-only from one step on", errno: "EROFS", lasting: true, every: 7 },
+  { name: "a disk that is read-only from one step on", errno: "EROFS", lasting: true, every: 9 },
 ];
 
 describe.each(Object.keys(ON_DISKS))("into %s", (target) => {

@@ -18,11 +18,11 @@ beforeAll(async () => {
 afterAll(() => yard?.[Symbol.asyncDispose]());
 
 const SWEEPS: readonly (readonly [JobName, number, number])[] = [
-  ["readImap", 70, 110],
+  ["readImap", 70, 95],
   ["listImap", 40, 60],
   ["moveImap", 45, 75],
-  ["readPop", 400, 200],
-  ["drainPop", 140, 180],
+  ["readPop", 320, 160],
+  ["drainPop", 110, 140],
 ];
 
 describe.each(SWEEPS)("%s", (name, up, down) => {

@@ -32,7 +32,7 @@ const OFTEN = 3;
 const SWEEPS = 4;
 
 describe.each<readonly [string, () => Yard, JobName, number, number, number]>([
-  ["messages in groups", () => yard, "writeImap", ONCE, 90, 130],
+  ["messages in groups", () => yard, "writeImap", ONCE, 80, 110],
   ["one message a command", () => single, "writeImap", ONCE, 55, 80],
   ["messages in groups, whose copies get no name", () => nameless, "writeImap", ONCE, 45, 65],
   ["both ends, three times", () => yard, "bothImap", OFTEN, 40, 55],
