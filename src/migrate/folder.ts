@@ -14,7 +14,7 @@ import type { FolderJob } from "./plan.ts";
 
 export interface FolderResult {
   readonly states: readonly JobState[];
-  /** Both absent when no pass was needed, or none could begin. */
+  /** For deleting at the source alone. Both absent when no pass was needed, or none could begin. */
   readonly ledger: FolderLedger | undefined;
   readonly folder: SinkFolder | undefined;
 }
@@ -57,7 +57,10 @@ export async function runFolder(context: RunContext, jobs: readonly FolderJob[])
     }
   }
   for (const state of states) await finished(context, state);
-  return { states, ledger, folder };
+  if (options.remove !== undefined) return { states, ledger, folder };
+  // Nobody asks it again: with thousands of folders its tables, and its open file, would be most of what a run holds.
+  await ledger[Symbol.asyncDispose]();
+  return { states, ledger: undefined, folder: undefined };
 }
 
 /**
