@@ -113,13 +113,13 @@ export class RowIndex {
   }
 }
 
-/** A set of 64-bit hashes. */
+/** A set of 64-bit hashes, with room for what it once held. */
 export class Hash64Set {
   #words = new Uint32Array(32);
   #size = 0;
 
   has(hash: Hash64): boolean {
-    return this.#find(hash.lo, hash.hi) < 0;
+    return this.#isTaken(this.#find(hash));
   }
 
   /** True when it was not in the set. */
@@ -127,34 +127,63 @@ export class Hash64Set {
     if ((this.#size + 1) * 8 > this.#words.length * 3) {
       const old = this.#words;
       this.#words = new Uint32Array(old.length * 2);
-      for (let i = 0; i < old.length; i += 2)
-        if (((old[i] ?? 0) | (old[i + 1] ?? 0)) !== 0) this.#put(old[i] ?? 0, old[i + 1] ?? 0);
+      for (let slot = 0; slot < old.length; slot += 2) {
+        const entry = { lo: old[slot] ?? 0, hi: old[slot + 1] ?? 0 };
+        if (entry.lo !== 0 || entry.hi !== 0) this.#put(this.#find(entry), entry);
+      }
     }
-    if (!this.#put(hash.lo, hash.hi)) return false;
+    const slot = this.#find(hash);
+    if (this.#isTaken(slot)) return false;
+    this.#put(slot, hash);
     this.#size++;
     return true;
   }
 
-  #put(lo: number, hi: number): boolean {
-    const slot = this.#find(lo, hi);
-    if (slot < 0) return false;
-    // Two zero words mean an empty slot; a hash of zero becomes one.
-    this.#words[slot] = lo === 0 && hi === 0 ? 1 : lo;
-    this.#words[slot + 1] = hi;
+  /** True when it was in the set. */
+  delete(hash: Hash64): boolean {
+    let hole = this.#find(hash);
+    if (!this.#isTaken(hole)) return false;
+    this.#size--;
+    const mask = this.#words.length - 1;
+    // Whoever stands behind the hole only since his own slot was taken moves up, or he would not be found any more.
+    for (let slot = (hole + 2) & mask; this.#isTaken(slot); slot = (slot + 2) & mask) {
+      const entry = { lo: this.#words[slot] ?? 0, hi: this.#words[slot + 1] ?? 0 };
+      if (((slot - this.#home(entry)) & mask) < ((slot - hole) & mask)) continue;
+      this.#put(hole, entry);
+      hole = slot;
+    }
+    this.#words.fill(0, hole, hole + 2);
     return true;
   }
 
-  /** The free slot for a hash; negative when the set holds it. */
-  #find(lo: number, hi: number): number {
-    const low = lo === 0 && hi === 0 ? 1 : lo;
-    const mask = this.#words.length - 1;
-    let slot = (mix(low, hi, 0) << 1) & mask;
-    for (;;) {
-      const a = this.#words[slot] ?? 0;
-      const b = this.#words[slot + 1] ?? 0;
-      if (a === 0 && b === 0) return slot;
-      if (a === low && b === hi) return -1;
-      slot = (slot + 2) & mask;
-    }
+  clear(): void {
+    if (this.#size > 0) this.#words = new Uint32Array(32);
+    this.#size = 0;
   }
+
+  #put(slot: number, hash: Hash64): void {
+    this.#words[slot] = low(hash);
+    this.#words[slot + 1] = hash.hi;
+  }
+
+  #isTaken(slot: number): boolean {
+    return this.#words[slot] !== 0 || this.#words[slot + 1] !== 0;
+  }
+
+  #home(hash: Hash64): number {
+    return (mix(low(hash), hash.hi, 0) << 1) & (this.#words.length - 1);
+  }
+
+  /** The slot that holds a hash, or the free one that it would take. */
+  #find(hash: Hash64): number {
+    const lo = low(hash);
+    const mask = this.#words.length - 1;
+    for (let slot = this.#home(hash); ; slot = (slot + 2) & mask)
+      if (!this.#isTaken(slot) || (this.#words[slot] === lo && this.#words[slot + 1] === hash.hi)) return slot;
+  }
+}
+
+/** Two zero words mean an empty slot: a hash of zero becomes one. */
+function low({ lo, hi }: Hash64): number {
+  return lo === 0 && hi === 0 ? 1 : lo;
 }

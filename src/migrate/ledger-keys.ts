@@ -1,6 +1,6 @@
-// Records by content key, built only when the first unknown origin asks for one.
+// Records by the beginning of their content key, built only when the first unknown origin asks for one.
 
-import { BIT, keyWords, type LedgerTable, STATE } from "./ledger-table.ts";
+import { BIT, keyWord, type LedgerTable, STATE } from "./ledger-table.ts";
 
 /** May this row be taken over: now, perhaps later, or never again in this run? */
 export type Eligible = (row: number) => "now" | "later" | "never";
@@ -33,22 +33,25 @@ export class KeyIndex {
       this.#next = larger;
     }
     while (row >= this.#heads.length) this.#split();
-    const head = this.#head(this.#table.keyWord(row, 0));
+    const head = this.#head(this.#table.keyWord(row));
     this.#next[row] = this.#heads[head] ?? 0;
     this.#heads[head] = row + 1;
     this.#table.mark(row, BIT.chained);
   }
 
-  /** The first row with this key that may be taken over, out of its chain; -1 when there is none. */
+  /**
+   * The first row that may be taken over and whose key begins like this one, out of its chain; -1 when there is none. Its record
+   * alone can tell whether it is the same key.
+   */
   take(key: string, eligible: Eligible): number {
     const table = this.#table;
-    const words = keyWords(key);
-    const head = this.#head(words[0]);
+    const word = keyWord(key);
+    const head = this.#head(word);
     let before = -1;
     for (let row = (this.#heads[head] ?? 0) - 1; row >= 0; ) {
       const next = (this.#next[row] ?? 0) - 1;
       let verdict: ReturnType<Eligible> = "later";
-      if (words.every((word, i) => table.keyWord(row, i) === word)) verdict = eligible(row);
+      if (table.keyWord(row) === word) verdict = eligible(row);
       if (verdict === "later") before = row;
       else {
         if (before < 0) this.#heads[head] = next + 1;
@@ -69,7 +72,7 @@ export class KeyIndex {
       const last = [-1, -1];
       for (let row = (old[chain] ?? 0) - 1; row >= 0; ) {
         const next = (this.#next[row] ?? 0) - 1;
-        const head = this.#head(this.#table.keyWord(row, 0));
+        const head = this.#head(this.#table.keyWord(row));
         const side = head === chain ? 0 : 1;
         const before = last[side] ?? -1;
         if (before < 0) this.#heads[head] = row + 1;

@@ -1,4 +1,4 @@
-// The ledger in memory: 52 octets a record in typed arrays, found by origin and by receipt.
+// The ledger in memory: 40 octets a record in typed arrays, found by origin, and by receipt once somebody asks.
 
 import { type Hash64, Hash64Set, hash64, hashId, mix, RowIndex } from "./ledger-hash.ts";
 
@@ -23,6 +23,8 @@ export const BIT = {
   chained: 1 << 14,
   /** Its removal at the source was begun. */
   marked: 1 << 15,
+  /** Its receipt was claimed in this run. */
+  claimed: 1 << 16,
 } as const;
 
 // Words of a row. Bits and the high part of the offset share one: 2^44 octets of journal are enough.
@@ -30,13 +32,13 @@ const ID_LO = 0;
 const ID_HI = 1;
 const SCOPE = 2;
 const KEY = 3;
-const RECEIPT_LO = 7;
-const RECEIPT_HI = 8;
-const OFFSET_LO = 9;
-const BITS = 10;
-const TRAITS = 11;
-const SEEN = 12;
-const WORDS = 13;
+const RECEIPT_LO = 4;
+const RECEIPT_HI = 5;
+const OFFSET_LO = 6;
+const BITS = 7;
+const TRAITS = 8;
+const SEEN = 9;
+const WORDS = 10;
 const OFFSET_SHIFT = 20;
 const LOW_BITS = (1 << OFFSET_SHIFT) - 1;
 
@@ -53,9 +55,13 @@ export class LedgerTable {
   /** Rows that are done or altered and whose origin was not met in this run. */
   #unlisted = 0;
   readonly #origins = new RowIndex((row) => mix(this.#get(row, ID_LO), this.#get(row, ID_HI), this.#get(row, SCOPE)));
-  #receipts = this.#receiptIndex();
-  /** Receipts that were claimed in this run, whether or not a record holds them by now. */
-  #claimed = new Hash64Set();
+  /** Made when the first receipt is looked for, which a first run never does; kept up to date from then on. */
+  #receipts: RowIndex | undefined;
+  /**
+   * Receipts that were claimed in this run and that no row had since. The claim of a row's own receipt is a bit of the row, so
+   * that this stays as small as what is under way.
+   */
+  readonly #claimed = new Hash64Set();
   readonly #hash: Hash64 = { lo: 0, hi: 0 };
 
   /** Rows, of whatever state. */
@@ -172,34 +178,37 @@ export class LedgerTable {
     this.#set(row, SEEN, seconds === undefined ? 0 : Math.min(Math.max(0, Math.floor(seconds)) + 1, 0xffff_ffff));
   }
 
-  /** One of the four words of the key. */
-  keyWord(row: number, word: number): number {
-    return this.#get(row, KEY + word);
+  /** The first 32 bits of the row's key: enough to find its record, which has the rest. */
+  keyWord(row: number): number {
+    return this.#get(row, KEY);
   }
 
-  /** True when the row's key begins with the same 128 bits. */
-  hasKey(row: number, key: string): boolean {
-    return keyWords(key).every((word, i) => this.keyWord(row, i) === word);
-  }
-
-  /** Keeps 128 bits of a hex key. */
   setKey(row: number, key: string): void {
-    for (let i = 0; i < 4; i++) this.#set(row, KEY + i, keyWord(key, i));
+    this.#set(row, KEY, keyWord(key));
   }
 
   setReceipt(row: number, ref: string | undefined): void {
     if (ref === undefined) {
-      this.mark(row, BIT.receipt, false);
+      this.#clearReceipt(row);
       return;
     }
-    const { lo, hi } = hash64(ref, this.#hash);
-    const same = this.has(row, BIT.receipt) && this.#get(row, RECEIPT_LO) === lo && this.#get(row, RECEIPT_HI) === hi;
-    if (same) return;
-    this.#set(row, RECEIPT_LO, lo);
-    this.#set(row, RECEIPT_HI, hi);
-    this.mark(row, BIT.receipt);
-    // The slot of an older receipt stays and matches nothing any more.
-    this.#receipts.add(row);
+    const hash = hash64(ref, this.#hash);
+    if (!this.#hasReceipt(row, hash)) {
+      this.#clearReceipt(row);
+      this.#set(row, RECEIPT_LO, hash.lo);
+      this.#set(row, RECEIPT_HI, hash.hi);
+      this.mark(row, BIT.receipt);
+      // The slot of an older receipt stays and matches nothing any more.
+      this.#receipts?.add(row);
+    }
+    if (this.#claimed.delete(hash)) this.mark(row, BIT.claimed);
+  }
+
+  /** A claim outlives the record of it. */
+  #clearReceipt(row: number): void {
+    if (this.has(row, BIT.claimed)) this.#claimed.add(this.#receiptOf(row));
+    this.mark(row, BIT.claimed, false);
+    this.mark(row, BIT.receipt, false);
   }
 
   /** True when a row has this receipt or somebody claimed it. */
@@ -221,35 +230,42 @@ export class LedgerTable {
 
   /** Gives every claim back that no row holds. */
   unclaim(): void {
-    this.#claimed = new Hash64Set();
+    this.#claimed.clear();
+    for (let row = 0; row < this.#count; row++) this.mark(row, BIT.claimed, false);
   }
 
   /** Every row becomes `none` and keeps its day; every receipt is free. */
   forget(): void {
     for (let row = 0; row < this.#count; row++) {
       this.setState(row, STATE.none);
-      this.#set(row, BITS, this.#get(row, BITS) & ~(BIT.record | BIT.receipt | BIT.taken));
+      this.#set(row, BITS, this.#get(row, BITS) & ~(BIT.record | BIT.receipt | BIT.claimed | BIT.taken));
     }
-    this.#receipts = this.#receiptIndex();
-    this.#claimed = new Hash64Set();
+    this.#receipts = undefined;
+    this.#claimed.clear();
   }
 
   #holder(hash: Hash64): boolean {
+    this.#receipts ??= this.#receiptIndex();
     const index = this.#receipts;
     for (let slot = index.first(mix(hash.lo, hash.hi, 0)); ; slot = index.next(slot)) {
       const row = index.row(slot);
       if (row < 0) return false;
-      if (
-        this.has(row, BIT.receipt) &&
-        this.#get(row, RECEIPT_LO) === hash.lo &&
-        this.#get(row, RECEIPT_HI) === hash.hi
-      )
-        return true;
+      if (this.#hasReceipt(row, hash)) return true;
     }
   }
 
   #receiptIndex(): RowIndex {
-    return new RowIndex((row) => mix(this.#get(row, RECEIPT_LO), this.#get(row, RECEIPT_HI), 0));
+    const index = new RowIndex((row) => mix(this.#get(row, RECEIPT_LO), this.#get(row, RECEIPT_HI), 0));
+    for (let row = 0; row < this.#count; row++) if (this.has(row, BIT.receipt)) index.add(row);
+    return index;
+  }
+
+  #hasReceipt(row: number, { lo, hi }: Hash64): boolean {
+    return this.has(row, BIT.receipt) && this.#get(row, RECEIPT_LO) === lo && this.#get(row, RECEIPT_HI) === hi;
+  }
+
+  #receiptOf(row: number): Hash64 {
+    return { lo: this.#get(row, RECEIPT_LO), hi: this.#get(row, RECEIPT_HI) };
   }
 
   #append(): number {
@@ -276,14 +292,9 @@ export class LedgerTable {
   }
 }
 
-/** One of the four words of 128 bits of a key of hex digits. */
-function keyWord(key: string, word: number): number {
-  return Number.parseInt(key.slice(word * 8, word * 8 + 8), 16) >>> 0;
-}
-
-/** 128 bits of a key of hex digits. */
-export function keyWords(key: string): readonly [number, number, number, number] {
-  return [keyWord(key, 0), keyWord(key, 1), keyWord(key, 2), keyWord(key, 3)];
+/** The first 32 bits of a key of hex digits. */
+export function keyWord(key: string): number {
+  return Number.parseInt(key.slice(0, 8), 16) >>> 0;
 }
 
 function isHeld(state: number): number {

@@ -1,8 +1,10 @@
 // Records taken over by new origins: a UIDVALIDITY changed, UIDLs changed, an mbox grew; and twins stay as many as they were.
 //
 // mutation: src/migrate/ledger-folder.ts: "if (line.r !== undefined) state.table.claimAnyway(line.r);" -> ""
+// mutation: src/migrate/ledger-folder.ts: "|| line.k !== key) continue;" -> ") continue;"
 
 import { describe, expect, it } from "vitest";
+import type { ContentKey } from "../../src/mail/key.ts";
 import { memoryLedger, openLedger } from "../../src/migrate/journal.ts";
 import { all, done, INBOX, keyOf, origin, PAIR, scratch } from "./journal-kit.ts";
 
@@ -31,6 +33,29 @@ describe("a record is taken over", () => {
     expect(await all(folder)).toEqual([moved]);
     expect(folder.find(old.origin)).toBeUndefined();
     expect(folder.claim({ ref: "1:7-1" })).toBe(false);
+  });
+
+  it("only by the whole of its key, whatever other keys begin alike", async () => {
+    const key = keyOf("whole");
+    // As far as any index looks, and further: the last digit alone is another.
+    const alike = [8, 16, 32, 63].map((digits) => {
+      const rest = [...key.slice(digits)].map((digit) => (digit === "0" ? "1" : "0")).join("");
+      return `${key.slice(0, digits)}${rest}` as ContentKey;
+    });
+    await using place = await scratch();
+    {
+      await using ledger = await openLedger(place.path, PAIR);
+      const folder = await ledger.folder("INBOX");
+      let id = 0;
+      for (const other of alike) await folder.put(done(origin(String(++id)), { key: other }));
+      await folder.put(done(origin("own"), { key }));
+    }
+    await using ledger = await openLedger(place.path, PAIR);
+    const folder = await ledger.folder("INBOX");
+    expect(await folder.adopt(origin("41", "8"), key)).toMatchObject({ key, receipt: { ref: "1:7-own" } });
+    expect(await folder.adopt(origin("42", "8"), key)).toBeUndefined();
+    for (const other of alike) expect(await folder.adopt(origin(other, "8"), other)).toMatchObject({ key: other });
+    expect(folder.size).toBe(alike.length + 1);
   });
 
   it("when its origin was not met although all were, also by another folder of this target", async () => {
