@@ -3,6 +3,7 @@
 import type { Duplex, Readable, Writable } from "node:stream";
 import { MailError } from "../../mail/errors.ts";
 import { scrub } from "../credentials.ts";
+import { LEAST_ROOM, type Reader } from "../reader.ts";
 import { brokenWire, type ServerOptions } from "../server.ts";
 import { words } from "../words.ts";
 import { CommandWriter, type Writing } from "./command-writer.ts";
@@ -21,6 +22,8 @@ export interface Wire {
   readonly readSocket: Readable;
   readonly writeSocket: Writable;
   readonly socket: Duplex;
+  /** What `socket` was made with, where its octets are the server's as they are: not compressed, nor encrypted later on. */
+  readonly reader?: Reader;
 }
 
 export interface ConnectionOptions {
@@ -118,6 +121,11 @@ export class Connection {
     }
     wire.readSocket.on("end", () => lost());
     wire.readSocket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    wire.reader?.attach(wire.socket, {
+      room: () => (this.#failure === undefined ? this.#scanner.room(LEAST_ROOM) : undefined),
+      filled: (length) => this.#take(() => this.#scanner.filled(length)),
+      receive: (chunk) => this.#receive(chunk),
+    });
     wire.readSocket.resume();
   }
 
@@ -259,9 +267,13 @@ export class Connection {
   }
 
   #receive(chunk: Buffer): void {
+    this.#take(() => this.#scanner.push(chunk));
+  }
+
+  #take(work: () => void): void {
     if (this.#failure !== undefined) return;
     this.#alive();
-    this.#guard(() => this.#scanner.push(chunk));
+    this.#guard(work);
   }
 
   #guard(work: () => void): void {

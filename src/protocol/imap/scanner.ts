@@ -84,6 +84,19 @@ export class Scanner {
     this.resume();
   }
 
+  /** The rest of the literal that is under way, where the next octets are its own and at least so many: to be written to directly. */
+  room(least: number): Uint8Array | undefined {
+    const { whole, size = 0, left = 0 } = this.#literal ?? {};
+    if (whole === undefined || left < least || this.#chunks.length > 0) return undefined;
+    return whole.subarray(size - left);
+  }
+
+  /** So many octets more lie where `room` said. */
+  filled(length: number): void {
+    if (this.#literal !== undefined) this.#literal.left -= length;
+    this.resume();
+  }
+
   /** Goes on with what was pushed. Harmless from inside an event. */
   resume(): void {
     if (this.#running) return;

@@ -5,6 +5,7 @@ import { connect as connectTls, type TLSSocket } from "node:tls";
 import type { ImapFlow, ImapFlowOptions } from "imapflow";
 import { configError, errno, MailError } from "../../mail/errors.ts";
 import { checkCredentials, scrub, spellings, withSecret } from "../credentials.ts";
+import { openReader, type Reader } from "../reader.ts";
 import { matchesFingerprint, networkError, type ServerOptions, tlsOptions } from "../server.ts";
 import { words } from "../words.ts";
 import { Connection } from "./connection.ts";
@@ -70,7 +71,14 @@ async function logIn(
   const server = withoutSecrets(place, secrets);
   // The certificate's own trouble; imapflow would report only that the connection ended.
   const refusal: { error?: MailError } = {};
-  const client = new Client(clientOptions(server, pass, options, refusal));
+  let socket: Socket | undefined;
+  // What STARTTLS or COMPRESS put between us and the socket reads from it in its own way.
+  const isPlain = server.security !== "starttls" && server.compress !== true;
+  const reader = isPlain ? openReader(() => socket) : undefined;
+  const opened = (made: Socket): void => {
+    socket = made;
+  };
+  const client = new Client(clientOptions(server, pass, options, { refusal, reader, opened }));
   client.on("error", () => undefined);
   sparingly(client);
   const onAbort = (): void => client.close();
@@ -81,7 +89,7 @@ async function logIn(
     // It must not answer "secure" with anything else, however its options are understood.
     if (server.security !== "none" && !client.secureConnection)
       throw configError(`${server.host}:${server.port} is not secured by TLS`);
-    return handOver(client, server, secrets, options);
+    return handOver(client, server, secrets, options, reader);
   } catch (error) {
     client.close();
     signal.throwIfAborted();
@@ -166,13 +174,14 @@ function handOver(
   server: ServerOptions,
   secrets: readonly string[],
   options: ConnectOptions,
+  reader: Reader | undefined,
 ): Connection {
   const capabilities = new Set<string>();
   for (const [name, value] of client.capabilities)
     capabilities.add(typeof value === "number" ? `${name}=${value}`.toUpperCase() : name.toUpperCase());
   const wire = client.unbind();
   wire.socket.setTimeout(0);
-  return new Connection(wire, {
+  return new Connection(reader === undefined ? wire : { ...wire, reader }, {
     server,
     name: options.name,
     capabilities,
@@ -183,12 +192,20 @@ function handOver(
   });
 }
 
+interface Transport {
+  /** Gets why the connection was refused, where imapflow would report only that it ended. */
+  readonly refusal: { error?: MailError };
+  readonly reader: Reader | undefined;
+  opened(socket: Socket): void;
+}
+
 function clientOptions(
   server: ServerOptions,
   pass: string,
   { name, loginMs }: ConnectOptions,
-  refusal: { error?: MailError },
+  { refusal, reader, opened }: Transport,
 ): ImapFlowOptions {
+  const reading = reader === undefined ? {} : { onread: reader.onread };
   return {
     host: server.host,
     port: server.port,
@@ -220,8 +237,9 @@ function clientOptions(
           });
         };
         const socket: Socket = secure
-          ? secured(server, refusal, onReady, { host, port })
-          : connectTcp({ host, port, noDelay: true }, onReady);
+          ? secured(server, refusal, onReady, { host, port, ...reading })
+          : connectTcp({ host, port, noDelay: true, ...reading }, onReady);
+        opened(socket);
         return socket;
       },
       upgrade: (socket, _options, onSecure) => secured(server, refusal, onSecure, { socket }),

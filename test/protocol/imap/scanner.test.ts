@@ -1,4 +1,7 @@
 // Responses of any legal shape come out whole and the same, wherever the octets are cut.
+//
+// mutation: src/protocol/imap/scanner.ts: "left < least || this.#chunks.length > 0" -> "left < least"
+// mutation: src/protocol/imap/scanner.ts: "return whole.subarray(size - left);" -> "return whole;"
 
 import { expect, it } from "vitest";
 import { parseResponse, type Response } from "../../../src/protocol/imap/parse.ts";
@@ -77,6 +80,49 @@ it("every cut in two, and octet by octet, gives the same", () => {
   expect(whole).toHaveLength(SHAPES.length);
   for (let at = 1; at < all.length; at++) expect(scan([all.subarray(0, at), all.subarray(at)])).toEqual(whole);
   expect(scan([...all].map((octet) => Buffer.from([octet])))).toEqual(whole);
+});
+
+it("a literal may be written where it belongs, from any octet on, and whatever comes otherwise goes on as ever", () => {
+  const text = bytes("* 1 FETCH (A {6}\r\n123456 B {3}\r\n789 UID 5)\r\n* 2 FETCH (UID 6)\r\n");
+  const whole = scan([text]);
+  for (let first = 1; first < text.length; first++)
+    for (let least = 1; least < 5; least++) {
+      const seen: Response[] = [];
+      const scanner = new Scanner({ response: (pieces) => seen.push(parseResponse(pieces)), literal: () => undefined });
+      let direct = 0;
+      for (let at = 0; at < text.length; ) {
+        const room = at === 0 ? undefined : scanner.room(least);
+        const length = Math.min(room?.length ?? first, first, text.length - at);
+        const part = Buffer.from(text.subarray(at, at + length));
+        at += length;
+        if (room === undefined) scanner.push(part);
+        else {
+          expect(room.length).toBeGreaterThanOrEqual(least);
+          room.set(part);
+          scanner.filled(length);
+          direct += length;
+        }
+      }
+      expect(seen).toEqual(whole);
+      // Where a chunk ends within the longer literal, the rest of it is asked for.
+      if (first === 20) expect(direct).toBe(4);
+    }
+});
+
+it("nothing may be written directly while what came before it waits, nor after the end", () => {
+  const scanner = new Scanner({ response: () => undefined, literal: () => undefined });
+  scanner.push(bytes("* 1 FETCH (A {9}\r\n12"));
+  expect(scanner.room(7)).toHaveLength(7);
+  expect(scanner.room(8)).toBeUndefined();
+  scanner.paused = true;
+  scanner.push(bytes("34"));
+  expect(scanner.room(1)).toBeUndefined();
+  scanner.paused = false;
+  scanner.resume();
+  expect(scanner.room(1)).toHaveLength(5);
+  scanner.fail(new Error("gone"));
+  expect(scanner.room(1)).toBeUndefined();
+  scanner.filled(5);
 });
 
 it("a large literal passes by in chunks, and what surrounds it is kept", () => {

@@ -1,7 +1,8 @@
 // A connection to a server that the test plays: it hears each command, literals and all, and says what the test wants.
 
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { Connection } from "../../../src/protocol/imap/connection.ts";
+import { openReader } from "../../../src/protocol/reader.ts";
 import type { ServerOptions } from "../../../src/protocol/server.ts";
 import { type Conversation, type ScriptedServer, startScripted } from "../../kit/scripted.ts";
 
@@ -53,12 +54,13 @@ export async function play(
   stallMs?: number,
 ): Promise<Played> {
   const server = await startScripted(script);
-  const socket = connect(server.port, "127.0.0.1");
+  const reader = openReader(() => socket);
+  const socket: Socket = connect({ port: server.port, host: "127.0.0.1", onread: reader.onread });
   await new Promise<void>((resolve, reject) => {
     socket.once("connect", resolve).once("error", reject);
   });
   const connection = new Connection(
-    { readSocket: socket, writeSocket: socket, socket },
+    { readSocket: socket, writeSocket: socket, socket, reader },
     {
       server: options(server.port),
       name: "test",
