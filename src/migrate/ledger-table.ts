@@ -1,5 +1,6 @@
-// The ledger in memory: 40 octets a record in typed arrays, found by origin, and by receipt once somebody asks.
+// The ledger in memory: 28 to 40 octets a record in typed arrays, found by origin, and by receipt once somebody asks.
 
+import { Column, FIRST, SEGMENT, SEGMENT_BITS } from "./ledger-column.ts";
 import { type Hash64, Hash64Set, hash64, hashId, mix, RowIndex } from "./ledger-hash.ts";
 
 /** What a row stands for; `none`: an origin of which only its bits or its day are kept. */
@@ -29,32 +30,28 @@ export const BIT = {
 
 // Words of a row. Bits and the high part of the offset share one: 2^44 octets of journal are enough.
 const ID_LO = 0;
-const ID_HI = 1;
-const SCOPE = 2;
-const KEY = 3;
-const RECEIPT_LO = 4;
-const RECEIPT_HI = 5;
-const OFFSET_LO = 6;
-const BITS = 7;
-const TRAITS = 8;
-const SEEN = 9;
-const WORDS = 10;
+const KEY = 1;
+const RECEIPT_LO = 2;
+const RECEIPT_HI = 3;
+const OFFSET_LO = 4;
+const BITS = 5;
+const SEEN = 6;
+const WORDS = 7;
 const OFFSET_SHIFT = 20;
 const LOW_BITS = (1 << OFFSET_SHIFT) - 1;
 
-/** Rows a segment, as a power of two. Segments are never copied, so growing has no peak. */
-const SEGMENT_BITS = 14;
-const SEGMENT = 1 << SEGMENT_BITS;
-/** A small folder's only segment starts with this many rows. */
-const FIRST = 16;
-
 export class LedgerTable {
+  /** Segments are never copied but the first one, so growing has no peak. */
   readonly #segments: Uint32Array[] = [];
+  /** The high word of the id's hash, which all numbers up to 2^32 share. */
+  readonly #idHigh = new Column();
+  readonly #scopes = new Column();
+  readonly #traits = new Column();
   #count = 0;
   #size = 0;
   /** Rows that are done or altered and whose origin was not met in this run. */
   #unlisted = 0;
-  readonly #origins = new RowIndex((row) => mix(this.#get(row, ID_LO), this.#get(row, ID_HI), this.#get(row, SCOPE)));
+  readonly #origins = new RowIndex((row) => mix(this.#get(row, ID_LO), this.#idHigh.get(row), this.#scopes.get(row)));
   /** Made when the first receipt is looked for, which a first run never does; kept up to date from then on. */
   #receipts: RowIndex | undefined;
   /**
@@ -94,7 +91,7 @@ export class LedgerTable {
     for (let slot = index.first(mix(lo, hi, scope)); ; slot = index.next(slot)) {
       const row = index.row(slot);
       if (row < 0) return -1;
-      if (this.#get(row, ID_LO) === lo && this.#get(row, ID_HI) === hi && this.#get(row, SCOPE) === scope) return row;
+      if (this.#get(row, ID_LO) === lo && this.#idHigh.get(row) === hi && this.#scopes.get(row) === scope) return row;
     }
   }
 
@@ -105,8 +102,9 @@ export class LedgerTable {
     const row = this.#append();
     // `find` left the hash of this id behind.
     this.#set(row, ID_LO, this.#hash.lo);
-    this.#set(row, ID_HI, this.#hash.hi);
-    this.#set(row, SCOPE, scope);
+    this.#idHigh.add(row, this.#hash.hi);
+    this.#scopes.add(row, scope);
+    this.#traits.add(row, 0);
     this.#origins.add(row);
     return row;
   }
@@ -141,7 +139,7 @@ export class LedgerTable {
   }
 
   scope(row: number): number {
-    return this.#get(row, SCOPE);
+    return this.#scopes.get(row);
   }
 
   flags(row: number): number {
@@ -150,12 +148,12 @@ export class LedgerTable {
 
   /** The hash of keywords and labels; 0 where there are none. */
   traits(row: number): number {
-    return this.#get(row, TRAITS);
+    return this.#traits.get(row);
   }
 
   setTraits(row: number, flags: number, traits: number): void {
     this.#set(row, BITS, (this.#get(row, BITS) & ~(31 << 3)) | (flags << 3));
-    this.#set(row, TRAITS, traits);
+    this.#traits.set(row, traits);
   }
 
   offset(row: number): number {

@@ -9,10 +9,16 @@
 // mutation: src/migrate/ledger-table.ts: "this.#receipts ??= this.#receiptIndex();" -> "this.#receipts ??= new RowIndex(() => 0);"
 // mutation: src/migrate/ledger-hash.ts: "if (((slot - this.#home(entry)) & mask) < ((slot - hole) & mask)) continue;" -> ""
 // mutation: src/migrate/ledger-hash.ts: "if (((slot - this.#home(entry)) & mask) < ((slot - hole) & mask)) continue;" -> "break;"
+// mutation: src/migrate/ledger-column.ts: "if (segment === word) return;" -> ""
+// mutation: src/migrate/ledger-column.ts: "larger.set(segment);" -> ""
+// mutation: src/migrate/ledger-column.ts: ").fill(segment);" -> ");"
+// mutation: src/migrate/ledger-column.ts: "Math.min(this.#count - 1 - at * SEGMENT, SEGMENT - 1)" -> "within"
+// mutation: src/migrate/ledger-column.ts: "Math.min(this.#count - 1 - at * SEGMENT, SEGMENT - 1)" -> "SEGMENT - 1"
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
+import { Column } from "../../src/migrate/ledger-column.ts";
 import { type Hash64, Hash64Set } from "../../src/migrate/ledger-hash.ts";
 import { LedgerTable, STATE } from "../../src/migrate/ledger-table.ts";
 import { seeds } from "../kit/seeds.ts";
@@ -20,7 +26,7 @@ import { random } from "./journal-kit.ts";
 
 describe("receipts and claims", () => {
   it("answer as plain sets do", () => {
-    for (const seed of seeds(60, 2)) play(seed);
+    for (const seed of seeds(60, 3)) play(seed);
   });
 
   function play(seed: number): void {
@@ -80,7 +86,7 @@ describe("receipts and claims", () => {
 });
 
 it("a set of hashes answers as a plain one does, also where its members crowd", () => {
-  for (const seed of seeds(10, 2)) crowd(seed);
+  for (const seed of seeds(10, 3)) crowd(seed);
 });
 
 function crowd(seed: number): void {
@@ -99,7 +105,41 @@ function crowd(seed: number): void {
   }
 }
 
-it("a record with its claim takes some fifty octets", () => {
+it("a column gives each row its own word, and takes no memory while all have the same", () => {
+  for (const seed of seeds(10, 3)) {
+    const pick = random(seed);
+    const column = new Column();
+    const plain: number[] = [];
+    // Beyond two segments; words change seldom, so that some segments have one alone.
+    const changes = pick() < 0.5 ? 0.00002 : 0.01;
+    let word = 7;
+    for (let row = 0; row < 40_000; row++) {
+      if (pick() < changes) word = Math.floor(pick() * 2 ** 32);
+      column.add(row, word);
+      plain.push(word);
+      if (pick() < changes) {
+        const other = Math.floor(pick() * plain.length);
+        const given = Math.floor(pick() * 3) * 0x7fffffff;
+        column.set(other, given);
+        plain[other] = given;
+      }
+    }
+    for (const [row, expected] of plain.entries())
+      if (column.get(row) !== expected) expect.fail(`row ${row} of seed ${seed}`);
+  }
+});
+
+it("a small folder's table is small, whatever its rows have", () => {
+  const before = process.memoryUsage().arrayBuffers;
+  const tables = Array.from({ length: 1000 }, () => new LedgerTable());
+  for (const table of tables)
+    for (let n = 0; n < 10; n++) {
+      table.setTraits(table.ensure(n % 3, `id ${n}`), 1, n);
+    }
+  expect((process.memoryUsage().arrayBuffers - before) / tables.length).toBeLessThan(2000);
+});
+
+it("a record with its claim takes some forty octets", () => {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
   const COUNT = 196_000;
@@ -113,7 +153,7 @@ it("a record with its claim takes some fifty octets", () => {
     table.setReceipt(row, `receipt ${n}`);
   }
   collect();
-  expect((process.memoryUsage().arrayBuffers - before) / COUNT).toBeLessThan(54);
+  expect((process.memoryUsage().arrayBuffers - before) / COUNT).toBeLessThan(42);
   // The first question costs an index, and finds them all.
   for (const n of [0, 1, COUNT - 1]) expect(table.holds(`receipt ${n}`)).toBe(true);
   expect(table.claim(`receipt ${COUNT}`)).toBe(true);
