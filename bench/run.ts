@@ -28,6 +28,8 @@ export interface Measured {
   readonly kind: Tool["kind"];
   /** By round; undefined where it did not run or its result was wrong. */
   readonly costs: readonly (Cost | undefined)[];
+  /** Seconds after which it was ended without having done the work: it needs more than that. */
+  readonly moreThan?: number;
   /** What is wrong with it, or what it did to the mail; nothing when all is right. */
   readonly remarks: readonly string[];
 }
@@ -133,7 +135,13 @@ export function startBench(place: Place, settings: Settings): Bench {
         isSplit || route === "mbox-imap" ? writeMbox(mbox, profile, settings.size(profile), isSplit) : undefined;
       const rows = tools
         .filter((tool) => tool.does(route, moment))
-        .map((tool) => ({ tool, costs: [] as (Cost | undefined)[], remarks: new Set<string>(), isOver: false }));
+        .map((tool) => ({
+          tool,
+          costs: [] as (Cost | undefined)[],
+          remarks: new Set<string>(),
+          isOver: false,
+          moreThan: undefined as number | undefined,
+        }));
 
       const prepare = async (tool: Tool): Promise<{ job: Job; user: string | undefined; base: string }> => {
         const base = join(place.root, `job-${++serial}`);
@@ -201,6 +209,7 @@ export function startBench(place: Place, settings: Settings): Bench {
             costs[round] = wrong === undefined ? outcome.cost : undefined;
           } else if (outcome.ended === "late") {
             row.remarks.add(`ended after ${settings.limitSeconds} s`);
+            row.moreThan = settings.limitSeconds;
             row.isOver = true;
           } else row.remarks.add(`FAILED: ${outcome.why}`);
           const said = outcome.ended === "well" && costs[round] !== undefined ? "" : `  ${[...row.remarks].join("; ")}`;
@@ -219,10 +228,11 @@ export function startBench(place: Place, settings: Settings): Bench {
       }
       if (moment === "new") place.removeUser(source);
       rmSync(mbox, { force: true });
-      return rows.map(({ tool, costs, remarks }) => ({
+      return rows.map(({ tool, costs, remarks, moreThan }) => ({
         tool: tool.name,
         kind: tool.kind,
         costs: Array.from({ length: settings.runs }, (_, round) => costs[round]),
+        ...(moreThan === undefined ? {} : { moreThan }),
         remarks: [...remarks],
       }));
     },

@@ -53,11 +53,11 @@ export async function connectImap(
   // Loaded only where a mailbox is opened, and while the password is asked for: it takes a fifth of a second.
   const loading = import("imapflow");
   loading.catch(() => undefined);
-  return withSecret(place.password, async (pass) => logIn((await loading).ImapFlow, place, pass, options, signal));
+  return withSecret(place.password, (pass) => logIn(loading, place, pass, options, signal));
 }
 
 async function logIn(
-  Client: typeof ImapFlow,
+  loading: Promise<{ readonly ImapFlow: typeof ImapFlow }>,
   place: ServerOptions,
   pass: string,
   options: ConnectOptions,
@@ -71,32 +71,77 @@ async function logIn(
   const server = withoutSecrets(place, secrets);
   // The certificate's own trouble; imapflow would report only that the connection ended.
   const refusal: { error?: MailError } = {};
-  let socket: Socket | undefined;
-  // What STARTTLS or COMPRESS put between us and the socket reads from it in its own way.
-  const isPlain = server.security !== "starttls" && server.compress !== true;
-  const reader = isPlain ? openReader(() => socket) : undefined;
-  const opened = (made: Socket): void => {
-    socket = made;
+  // Before imapflow is loaded: what passes between here and the server takes as long.
+  const opening = open(server, refusal);
+  let client: ImapFlow | undefined;
+  const onAbort = (): void => {
+    client?.close();
+    opening.socket.destroy();
   };
-  const client = new Client(clientOptions(server, pass, options, { refusal, reader, opened }));
-  client.on("error", () => undefined);
-  sparingly(client);
-  const onAbort = (): void => client.close();
   signal.addEventListener("abort", onAbort, { once: true });
   try {
+    const { ImapFlow: Client } = await loading;
+    signal.throwIfAborted();
+    opening.demand();
+    client = new Client(clientOptions(server, pass, options, opening, refusal));
+    client.on("error", () => undefined);
+    sparingly(client);
     await client.connect();
     signal.throwIfAborted();
     // It must not answer "secure" with anything else, however its options are understood.
     if (server.security !== "none" && !client.secureConnection)
       throw configError(`${server.host}:${server.port} is not secured by TLS`);
-    return handOver(client, server, secrets, options, reader);
+    return handOver(client, server, secrets, options, opening.reader);
   } catch (error) {
-    client.close();
+    client?.close();
+    opening.socket.destroy();
     signal.throwIfAborted();
     throw refusal.error ?? loginError(server, withoutSecret(error, secrets));
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** The wire to the server, from the first packet on. */
+interface Opening {
+  readonly socket: Socket;
+  /** What the socket was made with, where what it reads are the server's octets as they are. */
+  readonly reader: Reader | undefined;
+  /** Throws why it is lost, if it is. */
+  demand(): void;
+  /** Calls back, now or later, when the wire is there and, with TLS, its certificate the trusted one. */
+  ready(then: () => void): void;
+}
+
+function open(server: ServerOptions, refusal: { error?: MailError }): Opening {
+  // What STARTTLS or COMPRESS put between us and the socket reads from it in its own way.
+  const reader = server.security !== "starttls" && server.compress !== true ? openReader(() => socket) : undefined;
+  const place = { host: server.host, port: server.port, ...(reader === undefined ? {} : { onread: reader.onread }) };
+  let then: (() => void) | undefined;
+  let isReady = false;
+  const onReady = (): void => {
+    isReady = true;
+    then?.();
+  };
+  const socket: Socket =
+    server.security === "tls"
+      ? secured(server, refusal, onReady, place)
+      : connectTcp({ ...place, noDelay: true }, onReady);
+  let lost: unknown;
+  socket.on("error", (error) => {
+    lost = error;
+  });
+  return {
+    socket,
+    reader,
+    demand() {
+      if (socket.destroyed) throw lost ?? new Error("the server closed the connection");
+    },
+    ready(call) {
+      if (isReady) queueMicrotask(call);
+      else then = call;
+    },
+  };
 }
 
 /**
@@ -192,20 +237,13 @@ function handOver(
   });
 }
 
-interface Transport {
-  /** Gets why the connection was refused, where imapflow would report only that it ended. */
-  readonly refusal: { error?: MailError };
-  readonly reader: Reader | undefined;
-  opened(socket: Socket): void;
-}
-
 function clientOptions(
   server: ServerOptions,
   pass: string,
   { name, loginMs }: ConnectOptions,
-  { refusal, reader, opened }: Transport,
+  { socket, ready }: Opening,
+  refusal: { error?: MailError },
 ): ImapFlowOptions {
-  const reading = reader === undefined ? {} : { onread: reader.onread };
   return {
     host: server.host,
     port: server.port,
@@ -227,22 +265,18 @@ function clientOptions(
     greetingTimeout: loginMs === undefined ? GREETING_MS : loginMs / 2,
     socketTimeout: loginMs ?? LOGIN_STALL_MS,
     transport: {
-      connect: ({ host, port, secure }, onConnect) => {
-        const onReady = (): void => {
+      connect: (_, onConnect) => {
+        ready(() => {
           onConnect();
           socket.once("data", (greeting: Buffer) => {
             if (greeting[0] === STAR) return;
             refusal.error = noImap(server, greeting);
             socket.destroy(refusal.error);
           });
-        };
-        const socket: Socket = secure
-          ? secured(server, refusal, onReady, { host, port, ...reading })
-          : connectTcp({ host, port, noDelay: true, ...reading }, onReady);
-        opened(socket);
+        });
         return socket;
       },
-      upgrade: (socket, _options, onSecure) => secured(server, refusal, onSecure, { socket }),
+      upgrade: (plain, _options, onSecure) => secured(server, refusal, onSecure, { socket: plain }),
     },
   };
 }
