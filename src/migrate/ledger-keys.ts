@@ -1,6 +1,7 @@
-// Records by the beginning of their content key, built only when the first unknown origin asks for one.
+// Records by 32 bits of their content key, built only when the first unknown origin asks for one.
 
-import { BIT, keyWord, type LedgerTable, STATE } from "./ledger-table.ts";
+import { hash32 } from "./ledger-hash.ts";
+import { BIT, type LedgerTable, STATE } from "./ledger-table.ts";
 
 /** May this row be taken over: now, perhaps later, or never again in this run? */
 export type Eligible = (row: number) => "now" | "later" | "never";
@@ -40,12 +41,12 @@ export class KeyIndex {
   }
 
   /**
-   * The first row that may be taken over and whose key begins like this one, out of its chain; -1 when there is none. Its record
+   * The first row that may be taken over and whose key has the same 32 bits, out of its chain; -1 when there is none. Its record
    * alone can tell whether it is the same key.
    */
   take(key: string, eligible: Eligible): number {
     const table = this.#table;
-    const word = keyWord(key);
+    const word = hash32(key);
     const head = this.#head(word);
     let before = -1;
     for (let row = (this.#heads[head] ?? 0) - 1; row >= 0; ) {

@@ -6,7 +6,7 @@ import { type CloseLine, type DoneLine, flagBits, headsOf, type JournalLine, let
 import { hash32 } from "./ledger-hash.ts";
 import { KeyIndex } from "./ledger-keys.ts";
 import { Scopes } from "./ledger-scopes.ts";
-import { BIT, keyWord, LedgerTable, STATE } from "./ledger-table.ts";
+import { BIT, LedgerTable, STATE } from "./ledger-table.ts";
 
 const DELETED = flagBits(new Set(["deleted"]));
 
@@ -88,7 +88,7 @@ export class LedgerState {
     }
     const row = this.ensure({ folder: line.f, generation: line.g, id: line.i });
     const chained = table.has(row, BIT.chained);
-    if (chained && this.#keys !== undefined && table.keyWord(row) !== keyWord(line.k)) this.#keys = undefined;
+    if (chained && this.#keys !== undefined && table.keyWord(row) !== hash32(line.k)) this.#keys = undefined;
     table.setState(row, STATE[line.s]);
     table.setKey(row, line.k);
     table.setOffset(row, offset);

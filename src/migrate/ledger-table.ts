@@ -1,7 +1,7 @@
 // The ledger in memory: 28 to 40 octets a record in typed arrays, found by origin, and by receipt once somebody asks.
 
 import { Column, FIRST, SEGMENT, SEGMENT_BITS } from "./ledger-column.ts";
-import { type Hash64, Hash64Set, hash64, hashId, mix, RowIndex } from "./ledger-hash.ts";
+import { type Hash64, Hash64Set, hash32, hash64, hashId, mix, RowIndex } from "./ledger-hash.ts";
 
 /** What a row stands for; `none`: an origin of which only its bits or its day are kept. */
 export const STATE = { none: 0, done: 1, altered: 2, removed: 3, failed: 4 } as const;
@@ -176,13 +176,13 @@ export class LedgerTable {
     this.#set(row, SEEN, seconds === undefined ? 0 : Math.min(Math.max(0, Math.floor(seconds)) + 1, 0xffff_ffff));
   }
 
-  /** The first 32 bits of the row's key: enough to find its record, which has the rest. */
+  /** 32 bits of the row's key: enough to find its record, which has the rest. Seeded a process: nobody can aim at a chain. */
   keyWord(row: number): number {
     return this.#get(row, KEY);
   }
 
   setKey(row: number, key: string): void {
-    this.#set(row, KEY, keyWord(key));
+    this.#set(row, KEY, hash32(key));
   }
 
   setReceipt(row: number, ref: string | undefined): void {
@@ -288,11 +288,6 @@ export class LedgerTable {
     const segment = this.#segments[row >>> SEGMENT_BITS];
     if (segment !== undefined) segment[(row & (SEGMENT - 1)) * WORDS + word] = value;
   }
-}
-
-/** The first 32 bits of a key of hex digits. */
-export function keyWord(key: string): number {
-  return Number.parseInt(key.slice(0, 8), 16) >>> 0;
 }
 
 function isHeld(state: number): number {
