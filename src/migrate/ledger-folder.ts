@@ -161,7 +161,7 @@ class JournalFolder implements FolderLedger {
         if (row < 0) return undefined;
         reserved.push(row);
         const line = decode(await this.#store.lineAt(state.table.offset(row)));
-        // The index has 32 bits of the key: the record itself has the word.
+        // The index has a hash of the key: the record itself has the word.
         if (line === undefined || (line.s !== "done" && line.s !== "altered") || line.k !== key) continue;
         const days = [line.c, state.table.seen(row) ?? line.c, this.firstSeen(origin) ?? line.c];
         const record: DoneRecord = { ...doneRecord(line), origin, firstSeen: Math.min(...days) };

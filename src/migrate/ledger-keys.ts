@@ -1,6 +1,6 @@
-// Records by 32 bits of their content key, built only when the first unknown origin asks for one.
+// Records by the hash of their content key, built only when the first unknown origin asks for one.
 
-import { hash32 } from "./ledger-hash.ts";
+import { hash64 } from "./ledger-hash.ts";
 import { BIT, type LedgerTable, STATE } from "./ledger-table.ts";
 
 /** May this row be taken over: now, perhaps later, or never again in this run? */
@@ -41,18 +41,18 @@ export class KeyIndex {
   }
 
   /**
-   * The first row that may be taken over and whose key has the same 32 bits, out of its chain; -1 when there is none. Its record
+   * The first row that may be taken over and whose key has the same hash, out of its chain; -1 when there is none. Its record
    * alone can tell whether it is the same key.
    */
   take(key: string, eligible: Eligible): number {
     const table = this.#table;
-    const word = hash32(key);
-    const head = this.#head(word);
+    const hash = hash64(key, { lo: 0, hi: 0 });
+    const head = this.#head(hash.lo);
     let before = -1;
     for (let row = (this.#heads[head] ?? 0) - 1; row >= 0; ) {
       const next = (this.#next[row] ?? 0) - 1;
       let verdict: ReturnType<Eligible> = "later";
-      if (table.keyWord(row) === word) verdict = eligible(row);
+      if (table.hasKey(row, hash)) verdict = eligible(row);
       if (verdict === "later") before = row;
       else {
         if (before < 0) this.#heads[head] = next + 1;

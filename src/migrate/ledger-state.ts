@@ -3,7 +3,7 @@
 import { type FolderPath, type Origin, samePath, type Traits } from "../mail/model.ts";
 import type { Head } from "./ledger.ts";
 import { type CloseLine, type DoneLine, flagBits, headsOf, type JournalLine, letterBits } from "./ledger-codec.ts";
-import { hash32 } from "./ledger-hash.ts";
+import { hash32, hash64 } from "./ledger-hash.ts";
 import { KeyIndex } from "./ledger-keys.ts";
 import { Scopes } from "./ledger-scopes.ts";
 import { BIT, LedgerTable, STATE } from "./ledger-table.ts";
@@ -88,7 +88,8 @@ export class LedgerState {
     }
     const row = this.ensure({ folder: line.f, generation: line.g, id: line.i });
     const chained = table.has(row, BIT.chained);
-    if (chained && this.#keys !== undefined && table.keyWord(row) !== hash32(line.k)) this.#keys = undefined;
+    if (chained && this.#keys !== undefined && !table.hasKey(row, hash64(line.k, { lo: 0, hi: 0 })))
+      this.#keys = undefined;
     table.setState(row, STATE[line.s]);
     table.setKey(row, line.k);
     table.setOffset(row, offset);

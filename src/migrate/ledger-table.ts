@@ -1,7 +1,7 @@
-// The ledger in memory: 28 to 40 octets a record in typed arrays, found by origin, and by receipt once somebody asks.
+// The ledger in memory: 32 to 44 octets a record in typed arrays, found by origin, and by receipt once somebody asks.
 
 import { Column, FIRST, SEGMENT, SEGMENT_BITS } from "./ledger-column.ts";
-import { type Hash64, Hash64Set, hash32, hash64, hashId, mix, RowIndex } from "./ledger-hash.ts";
+import { type Hash64, Hash64Set, hash64, hashId, mix, RowIndex } from "./ledger-hash.ts";
 
 /** What a row stands for; `none`: an origin of which only its bits or its day are kept. */
 export const STATE = { none: 0, done: 1, altered: 2, removed: 3, failed: 4 } as const;
@@ -30,13 +30,14 @@ export const BIT = {
 
 // Words of a row. Bits and the high part of the offset share one: 2^44 octets of journal are enough.
 const ID_LO = 0;
-const KEY = 1;
-const RECEIPT_LO = 2;
-const RECEIPT_HI = 3;
-const OFFSET_LO = 4;
-const BITS = 5;
-const SEEN = 6;
-const WORDS = 7;
+const KEY_LO = 1;
+const KEY_HI = 2;
+const RECEIPT_LO = 3;
+const RECEIPT_HI = 4;
+const OFFSET_LO = 5;
+const BITS = 6;
+const SEEN = 7;
+const WORDS = 8;
 const OFFSET_SHIFT = 20;
 const LOW_BITS = (1 << OFFSET_SHIFT) - 1;
 
@@ -176,13 +177,20 @@ export class LedgerTable {
     this.#set(row, SEEN, seconds === undefined ? 0 : Math.min(Math.max(0, Math.floor(seconds)) + 1, 0xffff_ffff));
   }
 
-  /** 32 bits of the row's key: enough to find its record, which has the rest. Seeded a process: nobody can aim at a chain. */
+  /** 32 bits of the hash of the row's key, for chains. Seeded a process: nobody can aim at one. */
   keyWord(row: number): number {
-    return this.#get(row, KEY);
+    return this.#get(row, KEY_LO);
+  }
+
+  /** True when the hash of the row's key is this one. Its record alone can tell for certain. */
+  hasKey(row: number, { lo, hi }: Hash64): boolean {
+    return this.#get(row, KEY_LO) === lo && this.#get(row, KEY_HI) === hi;
   }
 
   setKey(row: number, key: string): void {
-    this.#set(row, KEY, hash32(key));
+    const { lo, hi } = hash64(key, this.#hash);
+    this.#set(row, KEY_LO, lo);
+    this.#set(row, KEY_HI, hi);
   }
 
   setReceipt(row: number, ref: string | undefined): void {

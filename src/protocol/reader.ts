@@ -21,7 +21,10 @@ export interface Receiver {
 export interface Reader {
   /** For the socket's constructor. Until somebody is attached, what comes is the stream's as ever. */
   readonly onread: OnReadOpts;
-  /** What the stream still holds goes first, by its "data" event; all that comes from now on goes to the receiver. */
+  /**
+   * What the stream still holds goes first, by its "data" event; all that comes from now on goes to the receiver. From inside of it
+   * nothing empty may be written to a TLS socket: that makes Node read once more, into the buffer that it has just handed out.
+   */
   attach(socket: Duplex, receiver: Receiver): void;
 }
 

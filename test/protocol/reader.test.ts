@@ -5,6 +5,8 @@
 // mutation: src/protocol/reader.ts: "receiver.filled(length);" -> "receiver.receive(Buffer.from(place.subarray(0, length)));"
 // mutation: src/protocol/reader.ts: "place = receiver?.room();" -> "place = undefined;"
 // mutation: src/protocol/imap/connection.ts: "filled: (length) => this.#take(() => this.#scanner.filled(length))," -> "filled: (length) => this.#guard(() => this.#scanner.filled(length)),"
+// mutation: src/protocol/imap/connection.ts: "this.#ended = error === undefined && this.#holds > 0;" -> ""
+// mutation: src/protocol/imap/connection.ts: "if (this.#ended) this.#lost(undefined);" -> ""
 
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -168,6 +170,34 @@ describe.each([
     connection.release();
     await answer;
     expect(seen).toBe(COUNT);
+  });
+
+  it("what came before the wire ended is heard, also when it ended while it was held", async () => {
+    const body = Buffer.alloc(16_000, "x");
+    await using line = await open(async (talk) => {
+      const heard = await command(talk);
+      for (let n = 0; n < 3; n++) {
+        talk.send(`* ${n} FETCH (BODY[] {${body.length}}\r\n`);
+        talk.send(body);
+        talk.send(")\r\n");
+      }
+      talk.send(`${heard?.tag} OK all of it\r\n* BYE enough\r\n`);
+      talk.end();
+    }, isTls);
+    const connection = connectionOn(line);
+    let seen = 0;
+    const data = (): boolean => {
+      if (++seen === 1) connection.hold();
+      return true;
+    };
+    const answer = connection.run("FETCH", { data });
+    answer.catch(() => undefined);
+    await sleep(100);
+    expect(seen).toBe(1);
+    connection.release();
+    expect(await answer).toMatchObject({ status: "OK", text: "all of it" });
+    expect(seen).toBe(3);
+    await expect(connection.run("NOOP")).rejects.toMatchObject({ message: expect.stringContaining("enough") });
   });
 
   it("a large body that comes slowly is no silence", async () => {

@@ -92,6 +92,8 @@ export class Connection {
   #stall: NodeJS.Timeout | undefined;
   #introduction: string | undefined;
   #holds = 0;
+  /** The wire ended while it was held: what came before that is heard first. */
+  #ended = false;
   #tags = 0;
   #failure: MailError | undefined;
   #bye: string | undefined;
@@ -183,7 +185,10 @@ export class Connection {
     this.#alive();
     this.#wire.readSocket.resume();
     // Not from inside the caller's own loop: what was kept back is dispatched by itself.
-    queueMicrotask(() => this.#guard(() => this.#scanner.resume()));
+    queueMicrotask(() => {
+      this.#guard(() => this.#scanner.resume());
+      if (this.#ended) this.#lost(undefined);
+    });
   }
 
   /** Ends it for everybody: nothing more is read or written. The first reason counts. */
@@ -251,6 +256,8 @@ export class Connection {
 
   #lost(error: Error | undefined): void {
     if (this.#failure !== undefined) return;
+    this.#ended = error === undefined && this.#holds > 0;
+    if (this.#ended) return;
     if (this.#bye !== undefined) {
       const refusal = accountRefusal({ status: "BYE", text: this.#bye });
       this.fail(

@@ -71,16 +71,19 @@ async function logIn(
   const server = withoutSecrets(place, secrets);
   // The certificate's own trouble; imapflow would report only that the connection ended.
   const refusal: { error?: MailError } = {};
-  // Before imapflow is loaded: what passes between here and the server takes as long.
-  const opening = open(server, refusal);
+  let opening: Opening | undefined;
   let client: ImapFlow | undefined;
+  let isLoaded = false;
   const onAbort = (): void => {
     client?.close();
-    opening.socket.destroy();
+    opening?.socket.destroy();
   };
   signal.addEventListener("abort", onAbort, { once: true });
   try {
+    // Before imapflow is loaded: what passes between here and the server takes as long.
+    opening = open(server, refusal);
     const { ImapFlow: Client } = await loading;
+    isLoaded = true;
     signal.throwIfAborted();
     opening.demand();
     client = new Client(clientOptions(server, pass, options, opening, refusal));
@@ -94,8 +97,10 @@ async function logIn(
     return handOver(client, server, secrets, options, opening.reader);
   } catch (error) {
     client?.close();
-    opening.socket.destroy();
+    opening?.socket.destroy();
     signal.throwIfAborted();
+    // A library that is not there is no matter of the server.
+    if (opening !== undefined && !isLoaded) throw error;
     throw refusal.error ?? loginError(server, withoutSecret(error, secrets));
   } finally {
     signal.removeEventListener("abort", onAbort);

@@ -2,7 +2,8 @@
 //
 // mutation: src/protocol/imap/session.ts: "    opening.demand();" -> ""
 // mutation: src/protocol/imap/session.ts: "if (isReady) queueMicrotask(call);" -> "if (isReady) return;"
-// mutation: src/protocol/imap/session.ts: "    opening.socket.destroy();\n  };" -> "  };"
+// mutation: src/protocol/imap/session.ts: "    opening?.socket.destroy();\n  };" -> "  };"
+// mutation: src/protocol/imap/session.ts: "if (opening !== undefined && !isLoaded) throw error;" -> ""
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
@@ -120,6 +121,40 @@ describe.each([
     load();
     await expect(connecting).rejects.toThrow("enough");
   });
+});
+
+it("a library that cannot be loaded is no matter of the server", async () => {
+  vi.resetModules();
+  vi.doMock("imapflow", async () => {
+    await sleep(20);
+    throw new Error("no such library");
+  });
+  const { connectImap } = await import("../../../src/protocol/imap/session.ts");
+  let isOver = false;
+  await using server = await startScripted(async (talk) => {
+    talk.send("* OK hello\r\n");
+    while ((await talk.line()) !== undefined);
+    isOver = true;
+  });
+  const failure: unknown = await connectImap(
+    place(server.port, false),
+    { name: "t" },
+    new AbortController().signal,
+  ).catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(Error);
+  expect(failure).not.toHaveProperty("code", "connection");
+  for (let n = 0; n < 500 && !isOver; n++) await sleep(1);
+  expect(isOver).toBe(true);
+});
+
+it("a certificate authority that is none is told as the other troubles of a connection are", async () => {
+  const { connectImap, load } = await held();
+  load();
+  await using server = await startScripted(serve, certificates);
+  const ca = "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n";
+  await expect(
+    connectImap(place(server.port, true, { ca }), { name: "t" }, new AbortController().signal),
+  ).rejects.toHaveProperty("details.scope", "account");
 });
 
 it("a certificate that is not the pinned one is refused meanwhile, and nothing is sent", async () => {
