@@ -13,7 +13,7 @@
 // mutation: src/protocol/imap/session.ts: "    maxLineLength: LOGIN_LINE_LIMIT,\n" -> "" (tests: "a line without end")
 // mutation: src/protocol/imap/session.ts: "    maxLiteralSize: LOGIN_LINE_LIMIT,\n" -> "" (tests: "before the login")
 // mutation: src/protocol/imap/session.ts: "    maxResponseSize: LOGIN_RESPONSE_LIMIT,\n" -> "" (tests: "before the login")
-// mutation: src/protocol/imap/session.ts: "if (TOO_MUCH.has(errno(error) ?? \"\"))" -> "if (TOO_MUCH.size === 0)" (tests: "before the login")
+// mutation: src/protocol/imap/login-errors.ts: "if (TOO_MUCH.has(errno(error) ?? \"\"))" -> "if (TOO_MUCH.size === 0)" (tests: "before the login")
 
 import { once } from "node:events";
 import { PassThrough, Writable } from "node:stream";

@@ -8,7 +8,7 @@
 // mutation: src/protocol/imap/session.ts: "!matchesFingerprint(socket.getPeerCertificate(), fingerprint)" -> "matchesFingerprint(socket.getPeerCertificate(), \"\")"
 // mutation: src/protocol/imap/session.ts: "...(server.fingerprint === undefined ? {} : { rejectUnauthorized: false })," -> ""
 // mutation: src/endpoints.ts: "allowed === true || isLoopback(endpoint.host)" -> "allowed !== false || isLoopback(endpoint.host)"
-// mutation: src/protocol/imap/session.ts: "      hint: \"Somebody may be changing this connection; use imaps:// or another network.\",\n" -> "" (tests: "before its handshake")
+// mutation: src/protocol/imap/login-errors.ts: "      hint: \"Somebody may be changing this connection; use imaps:// or another network.\",\n" -> "" (tests: "before its handshake")
 // mutation: src/protocol/pop3/connect.ts: "      hint: \"Somebody may be changing this connection; use pop3s:// or another network.\",\n" -> "" (tests: "before its handshake")
 // mutation: src/cli/carry.ts: "for (const endpoint of [source, target]) refuseCleartext(endpoint, allowCleartext);" -> "" (tests: "cleartext at the command line")
 // mutation: src/cli/carry.ts: "const allowCleartext = isOn(args, \"allow-cleartext\");" -> "const allowCleartext = false;" (tests: "cleartext at the command line")

@@ -3,13 +3,12 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import type { ImapFlow, ImapFlowOptions } from "imapflow";
-import { configError, errno, MailError } from "../../mail/errors.ts";
+import { configError, MailError } from "../../mail/errors.ts";
 import { checkCredentials, scrub, spellings, withSecret } from "../credentials.ts";
 import { openReader, type Reader } from "../reader.ts";
 import { matchesFingerprint, networkError, type ServerOptions, tlsOptions } from "../server.ts";
-import { words } from "../words.ts";
 import { Connection } from "./connection.ts";
-import { accountRefusal } from "./errors.ts";
+import { loginError, noImap, withoutSecret } from "./login-errors.ts";
 
 /** DNS, TCP and TLS together. */
 const CONNECT_MS = 60_000;
@@ -20,8 +19,6 @@ const LOGIN_STALL_MS = 60_000;
 export const LOGIN_LINE_LIMIT = 64 * 1024;
 /** The same of one response, its lines and literals together. */
 const LOGIN_RESPONSE_LIMIT = 2 * LOGIN_LINE_LIMIT;
-/** What imapflow calls it when one of them is crossed. */
-const TOO_MUCH = new Set(["LineTooLarge", "LiteralTooLarge", "ResponseTooLarge"]);
 /** RFC 9051 7.1: whatever greets in IMAP begins with a star. */
 const STAR = 0x2a;
 
@@ -202,23 +199,6 @@ function withoutSecrets(server: ServerOptions, secrets: readonly string[]): Serv
   return { ...server, trace: (name, direction, text) => trace(name, direction, scrub(text, secrets)) };
 }
 
-/** Nor in an error, in its cause or in its stack. */
-function withoutSecret(error: unknown, secrets: readonly string[]): unknown {
-  if (!(error instanceof Error) || error instanceof MailError) return error;
-  const seen: Error & ClientError = error;
-  const clean = new Error(scrub(seen.message, secrets));
-  if (seen.stack !== undefined) clean.stack = scrub(seen.stack, secrets);
-  const { authenticationFailed, serverResponseCode, responseText, response, tlsFailed } = seen;
-  return Object.assign(clean, {
-    code: errno(seen),
-    authenticationFailed,
-    serverResponseCode,
-    tlsFailed,
-    responseText: responseText === undefined ? undefined : scrub(responseText, secrets),
-    response: typeof response === "string" ? scrub(response, secrets) : undefined,
-  });
-}
-
 function handOver(
   client: ImapFlow,
   server: ServerOptions,
@@ -323,88 +303,6 @@ function secured(
     if (translated.code === "config") refusal.error ??= translated;
   });
   return socket;
-}
-
-/** Another service's greeting: the wrong port, and no reason to wait for a better one. */
-function noImap(server: ServerOptions, greeting: Buffer): MailError {
-  const [line = ""] = greeting.toString("latin1").split(/\r?\n/, 1);
-  return configError(
-    `${server.host}:${server.port} speaks no IMAP; it says: ${line.replace(/[^\x20-\x7e]/g, "?").slice(0, 80)}`,
-    "Check the port: IMAP is usually at 993 (imaps://) or 143 (imap://), POP3 at 995 and 110.",
-  );
-}
-
-interface ClientError {
-  readonly message: string;
-  readonly authenticationFailed?: boolean | undefined;
-  readonly serverResponseCode?: string | undefined;
-  readonly responseText?: string | undefined;
-  readonly response?: unknown;
-  readonly tlsFailed?: boolean | undefined;
-}
-
-/** RFC 5530: refusals that say nothing about the password. */
-const NOT_THE_PASSWORD = new Set(["UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"]);
-
-function loginError(server: ServerOptions, error: unknown): MailError {
-  if (!(error instanceof Error) || error instanceof MailError) return networkError(server, error);
-  const details: ClientError = error;
-  if (details.authenticationFailed === true) {
-    const said = typeof details.response === "string" ? details.response : (details.responseText ?? error.message);
-    const text = said.replace(/^\S+ (?:NO|BAD) (?:\[[^\]]*\] *)?/i, "");
-    const code = details.serverResponseCode ?? "";
-    const busy = accountRefusal({ status: "NO", code, text });
-    if (busy !== undefined) return busy;
-    if (NOT_THE_PASSWORD.has(code))
-      return new MailError("connection", `${server.host} does not let anybody in just now: ${words(text)}`, {
-        scope: "account",
-        remedy: "retry",
-        outcome: "none",
-        cause: error,
-      });
-    return new MailError("auth", `${server.host} refuses the login of ${server.user}: ${words(text)}`, {
-      scope: "account",
-      remedy: "give-up",
-      outcome: "none",
-      hint: "Check user and password; many providers want an app password here.",
-      cause: error,
-    });
-  }
-  // CVE-2011-0411's family: kept, it would be taken for answers under TLS.
-  if (errno(error) === "STARTTLS_INJECTION")
-    return new MailError("protocol", `${server.host}:${server.port} sent more before the TLS handshake: refused`, {
-      scope: "account",
-      remedy: "give-up",
-      outcome: "none",
-      hint: "Somebody may be changing this connection; use imaps:// or another network.",
-      cause: error,
-    });
-  if (errno(error) === "GREETING_TIMEOUT")
-    return new MailError("connection", `${server.host}:${server.port} accepts the connection and says nothing`, {
-      scope: "account",
-      remedy: "retry",
-      outcome: "none",
-      hint: "Check the port: where the server waits for TLS (usually 993) write imaps://.",
-      cause: error,
-    });
-  if (TOO_MUCH.has(errno(error) ?? ""))
-    return new MailError(
-      "protocol",
-      `${server.host}:${server.port} sends more than belongs to a login: ${error.message}`,
-      {
-        scope: "account",
-        remedy: "retry",
-        outcome: "none",
-        cause: error,
-      },
-    );
-  if (details.tlsFailed === true && errno(error) === undefined)
-    return configError(
-      `${server.host}:${server.port} does not offer STARTTLS (${error.message}); nothing secret was sent`,
-      "Use imaps:// with the server's TLS port, usually 993.",
-      error,
-    );
-  return networkError(server, error);
 }
 
 /** imapflow hides secrets in what it logs; of that only the lines of the conversation are passed on. */
