@@ -83,11 +83,12 @@ export async function parseCommandLine(argv: readonly string[], columns: number)
       `${verb} ${usage}`,
       summary,
       (sub: Argv) => {
-        sub
-          .usage(`mailferry ${verb} ${usage}\n\n${VERBS[verb].text}`)
-          .options(hidden ? unseen(OPTIONS_OF[verb]) : { ...OPTIONS_OF[verb] });
-        for (const name of usage.match(/\w+/g) ?? [])
+        sub.options(hidden ? unseen(OPTIONS_OF[verb]) : { ...OPTIONS_OF[verb] });
+        if (!hidden) sub.usage(`mailferry ${verb} ${usage}\n\n${VERBS[verb].text}`);
+        for (const name of usage.match(/\w+/g) ?? []) {
           sub.positional(name, { type: "string", description: hidden ? "" : (PLACES[name] ?? "") });
+          if (hidden) sub.hide(name);
+        }
         return sub;
       },
       (args) => {
@@ -133,7 +134,7 @@ const PLACES: Readonly<Record<string, string>> = {
 };
 
 function common(parser: Argv, columns: number, hidden: boolean): Argv {
-  return parser
+  parser
     .scriptName("mailferry")
     .locale("en")
     .parserConfiguration({
@@ -157,7 +158,8 @@ function common(parser: Argv, columns: number, hidden: boolean): Argv {
     .alias("help", "h")
     .version("version", version())
     .group(["help", "version"], "Output:")
-    .wrap(Math.max(60, Math.min(100, columns)));
+    .wrap(hidden ? null : Math.max(60, Math.min(100, columns)));
+  return hidden ? parser.hide("help").hide("version") : parser;
 }
 
 /** Of the package this file lies in: src/cli and dist/cli are equally deep. */

@@ -64,6 +64,16 @@ describe("folding", () => {
           demandSame(Buffer.from("a".repeat(before) + middle + "b".repeat(after), "latin1"), 1);
   });
 
+  it("is so where a long text has none of them: what stands out at each place, and line ends alone", () => {
+    const LONG = 9 * 16 + 3 * 64 + 7;
+    for (let at = 0; at < LONG; at++)
+      for (const odd of ["\n", "\r", "\0", "\r\n", "\r\r\n"]) {
+        const text = "b".repeat(LONG);
+        demandSame(Buffer.from(text.slice(0, at) + odd + text.slice(at), "latin1"), 1);
+      }
+    for (const line of ["\n", "\xff\n", "\n\0"]) demandSame(Buffer.from(line.repeat(LONG), "latin1"), 1);
+  });
+
   it("is so over pieces of a large text, and for a run that is longer than one", () => {
     const PIECE = 64 * 1024;
     for (const at of [PIECE - 2, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE - 1])
