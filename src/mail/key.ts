@@ -142,7 +142,7 @@ export function keyOfBytes(
   keepsFolded = true,
   room?: Buffer,
 ): { key: ContentKey; shape: Shape; folded?: Uint8Array } {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const size = buffer.length;
   // Line ends of several kinds are rare, and KeyHasher knows them all.
   if (buffer[size - 1] !== LF) return keyOfOdd(buffer);

@@ -60,7 +60,9 @@ export function* cut(window: Window, found: Found, dialect: Dialect, headLimit: 
     landing !== undefined && dialect !== "auto"
       ? { ...landing, bare: 0, doubtful: 0 }
       : yield* scan(window, offset, content, landing);
-  return { end, next, bare, doubtful, head: head.subarray(0, end - content), mayHoldState };
+  // A separator may stand within what looked like the header.
+  const own = head.length > end - content ? head.subarray(0, end - content) : head;
+  return { end, next, bare, doubtful, head: own, mayHoldState };
 }
 
 /** The first octet that is neither a byte order mark nor part of a blank line. */
@@ -82,8 +84,8 @@ export function* fromLineAt(window: Window, at: number, keep: number): Lookup<Fo
   const view = window.peek(at, LOOK) ?? (yield { position: at, length: LOOK, keep });
   // A view at the end of the file may be shorter than the word.
   if (view.length < FROM.length || view.compare(FROM, 0, FROM.length, 0, FROM.length) !== 0) return undefined;
-  const lf = view.subarray(0, FROM_LINE_LIMIT + 2).indexOf(LF);
-  if (lf === -1 && at + view.length < window.size) return undefined;
+  const lf = view.indexOf(LF);
+  if (lf > FROM_LINE_LIMIT + 1 || (lf === -1 && at + view.length < window.size)) return undefined;
   const end = lf === -1 ? view.length : lf;
   const { verdict, from } = judgeFromLine(view.toString("latin1", 0, view[end - 1] === CR ? end - 1 : end));
   if (verdict === "no") return undefined;

@@ -39,6 +39,8 @@ const PLAIN =
   /^\S+ (?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-3]\d (?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d (?:19[7-9]\d|2\d\d\d)$/;
 /** Octets of the date in such a line: "Thu Jan  4 12:00:00 2024". */
 const PLAIN_DATE = 24;
+const SPACE = 32;
+const ZERO = 48;
 const MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec";
 /** One word, or a quoted local part: what stands before the date when the line was written by a mail program. */
 const SENDER = /^(?:"(?:[^"\\]|\\.)*"\S*|\S*)$/;
@@ -77,14 +79,19 @@ function plainFrom(text: string): FromLine {
   const start = text.length - PLAIN_DATE;
   const word = text.slice(0, start - 1);
   const sender = word === "-" ? "" : word;
-  const part = (at: number, length: number) => Number(text.slice(start + at, start + at + length));
-  const day = part(8, 2);
+  const two = (at: number) => digit(text, start + at) * 10 + digit(text, start + at + 1);
+  // A day below ten has a space before it.
+  const day = text.charCodeAt(start + 8) === SPACE ? digit(text, start + 9) : two(8);
   const month = MONTHS.indexOf(text.slice(start + 4, start + 7)) / 3;
-  const midnight = Date.UTC(part(20, 4), month, day);
+  const midnight = Date.UTC(two(20) * 100 + two(22), month, day);
   // The 30th of February is no day.
   if (new Date(midnight).getUTCDate() !== day) return { sender };
-  const epochSeconds = midnight / 1000 + part(11, 2) * 3600 + part(14, 2) * 60 + part(17, 2);
+  const epochSeconds = midnight / 1000 + two(11) * 3600 + two(14) * 60 + two(17);
   return saysSomething(epochSeconds) ? { sender, received: { epochSeconds } } : { sender };
+}
+
+function digit(text: string, at: number): number {
+  return text.charCodeAt(at) - ZERO;
 }
 
 function saysSomething(epochSeconds: number): boolean {

@@ -18,7 +18,7 @@ import { type Cut, cut, type Found, fromLineAt, LOOK, skipBlank } from "./cut.ts
 import type { FromLine } from "./from-line.ts";
 import { type Quoting, unquote, unquoteWhole } from "./quote.ts";
 import { slab } from "./slab.ts";
-import { openWindow, type RandomAccess } from "./window.ts";
+import { openWindow, type RandomAccess, type Window } from "./window.ts";
 
 export type Dialect = "auto" | "rd" | "o" | "cl" | "cl2";
 export const DIALECTS: readonly Dialect[] = ["auto", "rd", "o", "cl", "cl2"];
@@ -72,48 +72,75 @@ export async function* splitMbox(file: RandomAccess, options: SplitOptions): Asy
   if (found === undefined)
     throw configError(notMbox(options.name), "Give the mbox file itself, or the folder it is in.");
   while (found !== undefined) {
-    const { offset, from, content }: Found = found;
     const pending: Cut | Promise<Cut> = window.run(cut(window, found, dialect, headLimit));
     // Most of the time it is at hand: no turn of the event loop for each message.
-    const { end, next, bare, doubtful, head, mayHoldState }: Cut = pending instanceof Promise ? await pending : pending;
-    const quoting = quotingOf(dialect, bare > 0);
-    let passed = false;
-    const inTime = (): void => {
-      if (passed) throw new Error("a message of an mbox was read after the next one was asked for");
-    };
-    const pieces = async function* (first: Uint8Array): AsyncGenerator<Uint8Array> {
-      if (first.length > 0) yield first;
-      for await (const piece of window.copy(content + head.length, end)) {
-        inTime();
-        yield piece;
-      }
-    };
-    const bytes = (first: Uint8Array = head): Buffer | undefined => {
-      inTime();
-      const rest = end - content - head.length;
-      const held = first.length + rest <= SMALL ? window.peek(content + head.length, rest) : undefined;
-      if (held === undefined) return undefined;
-      const whole = room(first.length + rest);
-      whole.set(first, 0);
-      held.copy(whole, first.length, 0, rest);
-      return unquoteWhole(whole, quoting);
-    };
-    yield {
-      offset,
-      from,
-      size: end - content,
-      head,
-      mayHoldState,
-      quoting,
-      doubtful,
-      bytes,
-      content(first = head) {
-        const whole = bytes(first);
-        return whole === undefined ? unquote(pieces(first), quoting) : once(whole);
-      },
-    };
-    passed = true;
-    found = next;
+    const extent: Cut = pending instanceof Promise ? await pending : pending;
+    const message = new Content(window, room, found, extent, quotingOf(dialect, extent.bare > 0));
+    yield message;
+    message.pass();
+    found = extent.next;
+  }
+}
+
+class Content implements MboxMessage {
+  readonly offset: number;
+  readonly from: FromLine;
+  readonly size: number;
+  readonly head: Buffer;
+  readonly mayHoldState: boolean;
+  readonly quoting: Quoting;
+  readonly doubtful: number;
+  readonly #window: Window;
+  readonly #room: (length: number) => Buffer;
+  /** Where it begins in the file. */
+  readonly #start: number;
+  #isPassed = false;
+
+  constructor(window: Window, room: (length: number) => Buffer, found: Found, extent: Cut, quoting: Quoting) {
+    this.offset = found.offset;
+    this.from = found.from;
+    this.size = extent.end - found.content;
+    this.head = extent.head;
+    this.mayHoldState = extent.mayHoldState;
+    this.quoting = quoting;
+    this.doubtful = extent.doubtful;
+    this.#window = window;
+    this.#room = room;
+    this.#start = found.content;
+  }
+
+  /** The next one is asked for: the window may be elsewhere from now on. */
+  pass(): void {
+    this.#isPassed = true;
+  }
+
+  bytes(head: Uint8Array = this.head): Buffer | undefined {
+    this.#demandInTime();
+    const rest = this.size - this.head.length;
+    const length = head.length + rest;
+    const held = length <= SMALL ? this.#window.peek(this.#start + this.head.length, rest) : undefined;
+    if (held === undefined) return undefined;
+    const whole = this.#room(length);
+    whole.set(head, 0);
+    held.copy(whole, head.length, 0, rest);
+    return unquoteWhole(whole, this.quoting);
+  }
+
+  content(head: Uint8Array = this.head): AsyncIterable<Uint8Array> {
+    const whole = this.bytes(head);
+    return whole === undefined ? unquote(this.#pieces(head), this.quoting) : once(whole);
+  }
+
+  async *#pieces(head: Uint8Array): AsyncGenerator<Uint8Array> {
+    if (head.length > 0) yield head;
+    for await (const piece of this.#window.copy(this.#start + this.head.length, this.#start + this.size)) {
+      this.#demandInTime();
+      yield piece;
+    }
+  }
+
+  #demandInTime(): void {
+    if (this.#isPassed) throw new Error("a message of an mbox was read after the next one was asked for");
   }
 }
 
