@@ -7,6 +7,7 @@ import PQueue from "p-queue";
 import { ensureDirectory } from "../core/files.ts";
 import { acquireLock } from "../core/lock.ts";
 import { Budget } from "../core/pool.ts";
+import { Widening } from "../core/widening.ts";
 import { configError, isAbort, MailError } from "../mail/errors.ts";
 import type { Folder } from "../mail/model.ts";
 import type { Sink } from "../sinks/sink.ts";
@@ -212,7 +213,17 @@ async function runLanes(
   work: typeof runFolder,
 ): Promise<readonly FolderResult[]> {
   const { source, sink } = context;
-  const lanes = new PQueue({ concurrency: Math.max(1, Math.min(source.limits.sessions, sink.limits.folders)) });
+  const most = Math.min(source.limits.sessions, sink.limits.folders);
+  const lanes = new PQueue();
+  using width = new Widening({
+    first: sink.limits.foldersAtFirst ?? most,
+    most,
+    onLook: (now) => {
+      lanes.concurrency = now;
+      if (lanes.size > 0) width.ask();
+    },
+  });
+  lanes.concurrency = width.now;
   const broken = new AbortController();
   const lane: RunContext = { ...context, soft: AbortSignal.any([context.soft, broken.signal]) };
   setMaxListeners(0, lane.soft);
@@ -233,6 +244,7 @@ async function runLanes(
         broken.abort();
       }
     });
+  width.ask();
   await lanes.onIdle();
   if (failure !== undefined) throw failure;
   return results.filter((result) => result !== undefined);

@@ -13,7 +13,7 @@ import { fetchRows, ROW_ITEMS } from "../protocol/imap/fetch.ts";
 import { Grouping } from "../protocol/imap/grouping.ts";
 import { mailboxCommand, mailboxStatus, selectMailbox } from "../protocol/imap/mailbox.ts";
 import { makeMark } from "../protocol/imap/mark.ts";
-import { ConnectionPool } from "../protocol/imap/pool.ts";
+import { ConnectionPool, FIRST_CONNECTIONS } from "../protocol/imap/pool.ts";
 import { connectImap, type Timing } from "../protocol/imap/session.ts";
 import { SharedSession } from "../protocol/imap/shared-session.ts";
 import { storeChanges } from "../protocol/imap/store.ts";
@@ -108,7 +108,7 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
     kind: "imap",
     storesLate: true,
     identity: serverIdentity("imap", server),
-    limits: { writes: WRITES, folders },
+    limits: { writes: WRITES, folders, foldersAtFirst: FIRST_CONNECTIONS },
     describe,
     find: async ({ path }) => ({ ...tree.find(path), fidelity: usual }),
     isGone: async ({ path }, generation) => tree.isGone(tree.resolve(path).name, generation),

@@ -85,6 +85,8 @@ export interface Sink extends AsyncDisposable {
     readonly writes: number;
     /** Folders that may be written at once. */
     readonly folders: number;
+    /** So many of them to begin with, and more only when the run finds itself waiting; all of them where it is not told. */
+    readonly foldersAtFirst?: number;
   };
   /** An archive's own folder for ledger, quarantine and staging (`mailferry/`). Absent for accounts. Created by `open` at the latest. */
   readonly home?: string;

@@ -1,6 +1,10 @@
 // The connections of one account: opened when needed, lent for one piece of work at a time, replaced when they die.
 
+import { type Pace, Widening } from "../../core/widening.ts";
 import type { Connection } from "./connection.ts";
+
+/** Another one is opened only when these leave the process waiting: each costs the server a session, and its time. */
+export const FIRST_CONNECTIONS = 2;
 
 /** A lent connection; disposing it gives it back, or ends it when it is dead or in the middle of something. */
 export interface Lease extends Disposable {
@@ -17,15 +21,17 @@ interface Waiter {
 export class ConnectionPool implements AsyncDisposable {
   readonly #open: (signal: AbortSignal) => Promise<Connection>;
   readonly #max: number;
+  readonly #allowed: Widening;
   readonly #idle: Connection[] = [];
   readonly #waiting: Waiter[] = [];
   /** Lent out, or being opened. */
   #used = 0;
   #disposed = false;
 
-  constructor(open: (signal: AbortSignal) => Promise<Connection>, max: number) {
+  constructor(open: (signal: AbortSignal) => Promise<Connection>, max: number, pace?: Pace) {
     this.#open = open;
     this.#max = Math.max(1, max);
+    this.#allowed = new Widening({ first: FIRST_CONNECTIONS, most: this.#max, onLook: () => this.#serve() }, pace);
   }
 
   /**
@@ -63,9 +69,10 @@ export class ConnectionPool implements AsyncDisposable {
 
   /** How many wait for a connection, all being lent. */
   get waiting(): number {
-    return this.#used >= this.#max ? this.#waiting.length : 0;
+    return this.#used >= this.#allowed.now ? this.#waiting.length : 0;
   }
 
+  /** However many may be opened in the end. */
   get max(): number {
     return this.#max;
   }
@@ -73,6 +80,7 @@ export class ConnectionPool implements AsyncDisposable {
   /** Ends what is idle; what is lent ends when it comes back. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;
+    this.#allowed[Symbol.dispose]();
     for (const { reject } of this.#waiting.splice(0)) reject(new Error("the account was closed"));
     await Promise.all(this.#idle.splice(0).map((connection) => connection.close()));
   }
@@ -80,7 +88,10 @@ export class ConnectionPool implements AsyncDisposable {
   #serve(): void {
     for (let waiter = this.#waiting[0]; waiter !== undefined; waiter = this.#waiting[0]) {
       const idle = this.#takeIdle(waiter.mailbox);
-      if (idle === undefined && this.#used >= this.#max) return;
+      if (idle === undefined && this.#used >= this.#allowed.now) {
+        this.#allowed.ask();
+        return;
+      }
       this.#waiting.shift();
       this.#used++;
       if (idle !== undefined) waiter.resolve(this.#lend(idle));
@@ -94,7 +105,11 @@ export class ConnectionPool implements AsyncDisposable {
     const matching = this.#idle.findIndex(({ selected }) => selected?.name === mailbox);
     // Another folder's connection is taken over only when no new one may be opened; the one idle for longest goes first.
     const at =
-      matching !== -1 ? matching : this.#used + this.#idle.length >= this.#max || mailbox === undefined ? 0 : -1;
+      matching !== -1
+        ? matching
+        : this.#used + this.#idle.length >= this.#allowed.now || mailbox === undefined
+          ? 0
+          : -1;
     return at === -1 ? undefined : this.#idle.splice(at, 1)[0];
   }
 

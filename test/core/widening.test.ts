@@ -1,0 +1,103 @@
+// A limit that grows while the process waits: by one with each look, never above what is granted, and only while somebody asks.
+//
+// mutation: src/core/widening.ts: "Math.max(1, Math.min(first, this.#most))" -> "this.#most" (tests: "begins as it is told")
+// mutation: src/core/widening.ts: "Math.max(1, Math.min(first, this.#most))" -> "first" (tests: "below what it begins with")
+// mutation: src/core/widening.ts: "if (this.#busy() < BUSY)" -> "if (this.#busy() > BUSY)"
+// mutation: src/core/widening.ts: "this.#look !== undefined || this.#now >= this.#most" -> "this.#look !== undefined" (tests: "never above")
+// mutation: src/core/widening.ts: "this.#look !== undefined || this.#now" -> "this.#now" (tests: "however often")
+// mutation: src/core/widening.ts: "clearTimeout(this.#look);" -> "" (tests: "disposed")
+
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Widening } from "../../src/core/widening.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+interface Looked extends Disposable {
+  readonly limit: Widening;
+  /** The limit after each of so many looks, each of them asked for. */
+  looks(count: number): Promise<number[]>;
+}
+
+function looked(first: number, most: number, busy: () => number): Looked {
+  const limit = new Widening({ first, most, onLook: () => undefined }, { everyMs: 10, busy });
+  return {
+    limit,
+    async looks(count) {
+      const seen: number[] = [];
+      for (let n = 0; n < count; n++) {
+        limit.ask();
+        await vi.advanceTimersByTimeAsync(10);
+        seen.push(limit.now);
+      }
+      return seen;
+    },
+    [Symbol.dispose]: () => limit[Symbol.dispose](),
+  };
+}
+
+describe("a limit that grows", () => {
+  it("begins as it is told, and stays there while the process has its hands full", async () => {
+    using it = looked(2, 5, () => 0.9);
+    expect(it.limit.now).toBe(2);
+    expect(await it.looks(4)).toEqual([2, 2, 2, 2]);
+  });
+
+  it("takes one more with each look that finds the process waiting, and never above what is granted", async () => {
+    using it = looked(2, 4, () => 0.1);
+    expect(await it.looks(4)).toEqual([3, 4, 4, 4]);
+  });
+
+  it("is at least one, whatever is granted, also below what it begins with", () => {
+    for (const [first, most, expected] of [
+      [2, 1, 1],
+      [2, 0, 1],
+      [0, 3, 1],
+    ] as const) {
+      using it = looked(first, most, () => 0.1);
+      expect(it.limit.now, `${first} of ${most}`).toBe(expected);
+    }
+  });
+
+  it("keeps what it has when the work comes to outweigh the waiting", async () => {
+    let share = 0.1;
+    using it = looked(1, 5, () => share);
+    expect(await it.looks(2)).toEqual([2, 3]);
+    share = 0.8;
+    expect(await it.looks(2)).toEqual([3, 3]);
+  });
+
+  it("looks once, however often it is asked meanwhile, and not at all when nobody asks", async () => {
+    using it = looked(1, 5, () => 0.1);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(it.limit.now).toBe(1);
+    for (let n = 0; n < 3; n++) it.limit.ask();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(it.limit.now).toBe(2);
+  });
+
+  it("looks no more when it is disposed", async () => {
+    const { limit } = looked(1, 5, () => 0.1);
+    limit.ask();
+    limit[Symbol.dispose]();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(limit.now).toBe(1);
+  });
+
+  it("takes the event loop's own count for work: an idle process grows, a busy one does not", async () => {
+    vi.useRealTimers();
+    const grown = async (meanwhile: () => void): Promise<number> => {
+      const now = await new Promise<number>((resolve) => {
+        new Widening({ first: 1, most: 2, onLook: resolve }, { everyMs: 100 }).ask();
+        const working = setInterval(meanwhile, 5);
+        setTimeout(() => clearInterval(working), 200);
+      });
+      return now;
+    };
+    const spin = (): void => {
+      for (const end = performance.now() + 20; performance.now() < end; );
+    };
+    expect(await grown(() => undefined)).toBe(2);
+    expect(await grown(spin)).toBe(1);
+  });
+});

@@ -1,0 +1,90 @@
+// Connections of one account: two at first, one more where these leave somebody waiting while the process is idle.
+//
+// mutation: src/protocol/imap/pool.ts: "first: FIRST_CONNECTIONS, most" -> "first: this.#max, most"
+// mutation: src/protocol/imap/pool.ts: "        this.#allowed.ask();\n" -> "" (tests: "one more")
+// mutation: src/protocol/imap/pool.ts: "this.#used >= this.#allowed.now ? this.#waiting.length : 0" -> "this.#used >= this.#max ? this.#waiting.length : 0" (tests: "how many wait")
+// mutation: src/protocol/imap/pool.ts: "this.#used + this.#idle.length >= this.#allowed.now || mailbox" -> "this.#used + this.#idle.length >= this.#max || mailbox" (tests: "another folder's")
+// mutation: src/protocol/imap/pool.ts: "    this.#allowed[Symbol.dispose]();\n" -> "" (tests: "closed")
+
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Connection } from "../../../src/protocol/imap/connection.ts";
+import { ConnectionPool, type Lease } from "../../../src/protocol/imap/pool.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const { signal } = new AbortController();
+
+/** A pool of connections that do nothing, and whoever got one. */
+function poolOf(max: number, busy: () => number) {
+  let opened = 0;
+  const pool = new ConnectionPool(
+    async () => {
+      opened++;
+      const idle: Partial<Connection> = { close: async () => undefined };
+      return idle as Connection;
+    },
+    max,
+    { everyMs: 10, busy },
+  );
+  const leases: Lease[] = [];
+  const want = (count: number, mailbox?: string): void => {
+    for (let n = 0; n < count; n++)
+      void pool.lease(mailbox, signal).then(
+        (lease) => leases.push(lease),
+        () => undefined,
+      );
+  };
+  return { pool, leases, want, opened: () => opened };
+}
+
+describe("connections of one account", () => {
+  it("are two at first, and stay two while the process has its hands full", async () => {
+    const { want, leases, opened } = poolOf(4, () => 0.9);
+    want(5);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(opened()).toBe(2);
+    expect(leases.length).toBe(2);
+  });
+
+  it("become one more with each look that finds the process waiting, as many as are granted", async () => {
+    const { want, leases, opened } = poolOf(4, () => 0.1);
+    want(6);
+    const seen: number[] = [];
+    for (let look = 0; look < 4; look++) {
+      await vi.advanceTimersByTimeAsync(10);
+      seen.push(opened());
+    }
+    expect(seen).toEqual([3, 4, 4, 4]);
+    for (const lease of [...leases]) lease[Symbol.dispose]();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(leases.length).toBe(6);
+  });
+
+  it("say how many wait for one, also where more are granted than are open", async () => {
+    const { want, pool } = poolOf(4, () => 0.9);
+    want(1);
+    expect(pool.waiting).toBe(0);
+    want(4);
+    expect(pool.waiting).toBe(3);
+  });
+
+  it("change hands where no other may be opened now: another folder's idle one is taken", async () => {
+    const { want, leases, opened } = poolOf(4, () => 0.9);
+    want(2, "A");
+    await vi.advanceTimersByTimeAsync(0);
+    leases[0]?.[Symbol.dispose]();
+    want(1, "B");
+    await vi.advanceTimersByTimeAsync(0);
+    expect([leases.length, opened()]).toEqual([3, 2]);
+  });
+
+  it("are opened no more when the account is closed", async () => {
+    const { want, pool, opened } = poolOf(4, () => 0.1);
+    want(3);
+    await pool[Symbol.asyncDispose]();
+    expect(vi.getTimerCount()).toBe(0);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(opened()).toBe(2);
+  });
+});
