@@ -1,6 +1,10 @@
 // Thousands of folders: what a run holds of one that is done does not add up.
 //
 // mutation: src/migrate/folder.ts: "  await ledger[Symbol.asyncDispose]();\n" -> ""
+// mutation: src/migrate/run.ts: "    first: sink.limits.foldersAtFirst ?? most," -> "    first: most," (tests: "as many folders")
+// mutation: src/migrate/run.ts: "      lanes.concurrency = now;\n" -> "" (tests: "as many folders")
+// mutation: src/migrate/run.ts: "      if (lanes.size > 0) width.ask();\n" -> "" (tests: "as many folders")
+// mutation: src/migrate/run.ts: "  width.ask();\n  await lanes" -> "  await lanes" (tests: "as many folders")
 
 import { readdirSync, readlinkSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -8,6 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { run } from "../../src/migrate/run.ts";
+import type { Sink } from "../../src/sinks/sink.ts";
 import { mail, memorySink, memorySource, newStore } from "../kit/memory.ts";
 
 const FOLDERS = 40;
@@ -50,3 +55,33 @@ it("the ledger of a folder that is done is closed, unless its messages are to be
   }
   expect(open).toEqual({ copy: 0, move: FOLDERS });
 });
+
+it("as many folders are worked on at first as the target says, and one more with each look at a run that waits", async () => {
+  const folders = Array.from({ length: 6 }, (_, n) => ({ path: [`Box ${n}`], generation: "1", mail: [mail(`m${n}`)] }));
+  const inner = memorySink(newStore());
+  let opening = 0;
+  let atFirst = 0;
+  let most = 0;
+  let letThrough = (): void => undefined;
+  const gate = new Promise<void>((resolve) => {
+    letThrough = resolve;
+  });
+  const sink: Sink = {
+    ...inner,
+    limits: { ...inner.limits, folders: 4, foldersAtFirst: 2 },
+    async open(folder) {
+      opening++;
+      most = Math.max(most, opening);
+      if (opening === 1) setTimeout(() => (atFirst = opening), 100);
+      // Long enough for a fifth one to come, if anything let it.
+      if (opening === 4) setTimeout(letThrough, 1000);
+      await gate;
+      const opened = await inner.open(folder);
+      opening--;
+      return opened;
+    },
+  };
+  const source = { ...memorySource(folders), limits: { sessions: 8 } };
+  const { balance } = await run(source, sink, { stateDirectory }, new AbortController().signal).finished;
+  expect({ copied: balance.copied, atFirst, most }).toEqual({ copied: 6, atFirst: 2, most: 4 });
+}, 20_000);
