@@ -76,7 +76,7 @@ export async function parseCommandLine(argv: readonly string[], columns: number)
   let chosen: { verb: Verb; args: Arguments } | undefined;
   let problem: string | undefined;
   // yargs lays out the whole help before it runs a command, whoever wants to see it; what is hidden costs nothing.
-  const hidden = !argv.some((arg) => /^(--h|-[^-]*h)/.test(arg));
+  const hidden = !argv.some((arg) => /^(--h|-[^-]*h|help$)/.test(arg));
   const parser = common(yargs([...argv]), columns, hidden);
   for (const [verb, { usage, summary }] of Object.entries(VERBS) as [Verb, (typeof VERBS)[Verb]][]) {
     parser.command(

@@ -9,8 +9,10 @@ export interface Widths {
   readonly first: number;
   /** Never more. */
   readonly most: number;
-  /** Called with the limit after each look, whether or not it grew. */
-  readonly onLook: (now: number) => void;
+  /** Whether somebody waits still when it is looked: what has been answered meanwhile needs no more. */
+  readonly wanted: () => boolean;
+  /** Called with the limit when it has grown. */
+  readonly onGrown: (now: number) => void;
 }
 
 /** For tests. */
@@ -21,19 +23,22 @@ export interface Pace {
   readonly busy?: () => number;
 }
 
-/** Begins at `first`, and grows by one with each look that finds the process waiting. It looks only while somebody asks for more. */
+/** Begins at `first`, and grows by one with each look that finds the process waiting. It looks from a request on while that is wanted. */
 export class Widening implements Disposable {
   readonly #most: number;
-  readonly #onLook: (now: number) => void;
+  readonly #wanted: () => boolean;
+  readonly #onGrown: (now: number) => void;
   readonly #everyMs: number;
   readonly #busy: () => number;
   #now: number;
   #look: NodeJS.Timeout | undefined;
+  #isDisposed = false;
 
-  constructor({ first, most, onLook }: Widths, { everyMs = LOOK_MS, busy = loopBusy() }: Pace = {}) {
+  constructor({ first, most, wanted, onGrown }: Widths, { everyMs = LOOK_MS, busy = loopBusy() }: Pace = {}) {
     this.#most = Math.max(1, most);
     this.#now = Math.max(1, Math.min(first, this.#most));
-    this.#onLook = onLook;
+    this.#wanted = wanted;
+    this.#onGrown = onGrown;
     this.#everyMs = everyMs;
     this.#busy = busy;
   }
@@ -44,19 +49,19 @@ export class Widening implements Disposable {
 
   /** Somebody would take more than there is. */
   ask(): void {
-    if (this.#look !== undefined || this.#now >= this.#most) return;
+    if (this.#look !== undefined || this.#now >= this.#most || this.#isDisposed) return;
     this.#busy();
     this.#look = setTimeout(() => {
       this.#look = undefined;
-      if (this.#busy() < BUSY) this.#now++;
-      this.#onLook(this.#now);
+      if (!this.#wanted()) return;
+      if (this.#busy() < BUSY) this.#onGrown(++this.#now);
+      if (this.#wanted()) this.ask();
     }, this.#everyMs);
-    this.#look.unref();
   }
 
   [Symbol.dispose](): void {
+    this.#isDisposed = true;
     clearTimeout(this.#look);
-    this.#look = undefined;
   }
 }
 

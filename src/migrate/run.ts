@@ -218,9 +218,9 @@ async function runLanes(
   using width = new Widening({
     first: sink.limits.foldersAtFirst ?? most,
     most,
-    onLook: (now) => {
+    wanted: () => lanes.size > 0,
+    onGrown: (now) => {
       lanes.concurrency = now;
-      if (lanes.size > 0) width.ask();
     },
   });
   lanes.concurrency = width.now;

@@ -41,6 +41,8 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
   const pool = new ConnectionPool(
     (abort) => connectImap(server, { name: `target-${++opened}`, ...timing }, abort),
     folders,
+    // The engine decides by the same rule, before a folder is opened: it must not wait twice.
+    { first: folders },
   );
   let tree: MailboxTree;
   /** What the inbox keeps: a round trip a folder would be minutes for thousands of them. `open` knows for sure. */

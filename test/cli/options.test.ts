@@ -102,6 +102,14 @@ describe("the command line", () => {
     }
   });
 
+  it("prints the same help for the word as for the option", async () => {
+    for (const verb of [[], ["backup"], ["migrate"]]) {
+      const asked = await parseCommandLine([...verb, "help"], 80);
+      expect(asked, verb.join()).toEqual(await parseCommandLine([...verb, "--help"], 80));
+      expect("print" in asked ? asked.print : "", verb.join()).toMatch(/^Output:\n/m);
+    }
+  });
+
   it("knows its version", async () => {
     expect(await parseCommandLine(["--version"], 80)).toEqual({ print: expect.stringMatching(/^\d+\.\d+\.\d+$/) });
   });

@@ -3,8 +3,11 @@
 // mutation: src/core/widening.ts: "Math.max(1, Math.min(first, this.#most))" -> "this.#most" (tests: "begins as it is told")
 // mutation: src/core/widening.ts: "Math.max(1, Math.min(first, this.#most))" -> "first" (tests: "below what it begins with")
 // mutation: src/core/widening.ts: "if (this.#busy() < BUSY)" -> "if (this.#busy() > BUSY)"
-// mutation: src/core/widening.ts: "this.#look !== undefined || this.#now >= this.#most" -> "this.#look !== undefined" (tests: "never above")
-// mutation: src/core/widening.ts: "this.#look !== undefined || this.#now" -> "this.#now" (tests: "however often")
+// mutation: src/core/widening.ts: "      if (!this.#wanted()) return;\n" -> "" (tests: "answered meanwhile")
+// mutation: src/core/widening.ts: " || this.#isDisposed" -> "" (tests: "disposed")
+// mutation: src/core/widening.ts: "      if (this.#wanted()) this.ask();\n" -> "" (tests: "takes one more")
+// mutation: src/core/widening.ts: "this.#now >= this.#most || " -> "" (tests: "never above")
+// mutation: src/core/widening.ts: "if (this.#look !== undefined || this" -> "if (this" (tests: "however often")
 // mutation: src/core/widening.ts: "clearTimeout(this.#look);" -> "" (tests: "disposed")
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -15,18 +18,24 @@ afterEach(() => void vi.useRealTimers());
 
 interface Looked extends Disposable {
   readonly limit: Widening;
-  /** The limit after each of so many looks, each of them asked for. */
+  want(wanted: boolean): void;
+  /** The limit after each of so many looks while more is wanted. */
   looks(count: number): Promise<number[]>;
 }
 
 function looked(first: number, most: number, busy: () => number): Looked {
-  const limit = new Widening({ first, most, onLook: () => undefined }, { everyMs: 10, busy });
+  let isWanted = false;
+  const limit = new Widening({ first, most, wanted: () => isWanted, onGrown: () => undefined }, { everyMs: 10, busy });
   return {
     limit,
+    want(wanted) {
+      isWanted = wanted;
+      if (wanted) limit.ask();
+    },
     async looks(count) {
       const seen: number[] = [];
+      this.want(true);
       for (let n = 0; n < count; n++) {
-        limit.ask();
         await vi.advanceTimersByTimeAsync(10);
         seen.push(limit.now);
       }
@@ -71,28 +80,42 @@ describe("a limit that grows", () => {
     using it = looked(1, 5, () => 0.1);
     await vi.advanceTimersByTimeAsync(100);
     expect(it.limit.now).toBe(1);
-    for (let n = 0; n < 3; n++) it.limit.ask();
-    await vi.advanceTimersByTimeAsync(100);
+    for (let n = 0; n < 3; n++) it.want(true);
+    expect(vi.getTimerCount()).toBe(1);
+    await vi.advanceTimersByTimeAsync(10);
     expect(it.limit.now).toBe(2);
   });
 
-  it("looks no more when it is disposed", async () => {
-    const { limit } = looked(1, 5, () => 0.1);
-    limit.ask();
-    limit[Symbol.dispose]();
-    await vi.advanceTimersByTimeAsync(100);
-    expect(limit.now).toBe(1);
+  it("does not grow for a request that was answered meanwhile, and then looks no more", async () => {
+    using it = looked(1, 5, () => 0.1);
+    it.want(true);
+    it.want(false);
+    await vi.advanceTimersByTimeAsync(10);
+    expect([it.limit.now, vi.getTimerCount()]).toEqual([1, 0]);
+  });
+
+  it("looks no more when it is disposed, whoever asked or asks", async () => {
+    for (const asksBefore of [true, false]) {
+      const { limit, want } = looked(1, 5, () => 0.1);
+      want(asksBefore);
+      limit[Symbol.dispose]();
+      expect(vi.getTimerCount()).toBe(0);
+      want(true);
+      await vi.advanceTimersByTimeAsync(100);
+      expect(limit.now, String(asksBefore)).toBe(1);
+    }
   });
 
   it("takes the event loop's own count for work: an idle process grows, a busy one does not", async () => {
     vi.useRealTimers();
     const grown = async (meanwhile: () => void): Promise<number> => {
-      const now = await new Promise<number>((resolve) => {
-        new Widening({ first: 1, most: 2, onLook: resolve }, { everyMs: 100 }).ask();
-        const working = setInterval(meanwhile, 5);
-        setTimeout(() => clearInterval(working), 200);
-      });
-      return now;
+      const limit = new Widening({ first: 1, most: 2, wanted: () => true, onGrown: () => undefined }, { everyMs: 100 });
+      limit.ask();
+      const working = setInterval(meanwhile, 5);
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      clearInterval(working);
+      limit[Symbol.dispose]();
+      return limit.now;
     };
     const spin = (): void => {
       for (const end = performance.now() + 20; performance.now() < end; );

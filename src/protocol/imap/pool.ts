@@ -28,10 +28,18 @@ export class ConnectionPool implements AsyncDisposable {
   #used = 0;
   #disposed = false;
 
-  constructor(open: (signal: AbortSignal) => Promise<Connection>, max: number, pace?: Pace) {
+  /** `first`: so many may be opened at once, and each further one only where the process waits. */
+  constructor(
+    open: (signal: AbortSignal) => Promise<Connection>,
+    max: number,
+    { first = FIRST_CONNECTIONS, ...pace }: Pace & { readonly first?: number } = {},
+  ) {
     this.#open = open;
     this.#max = Math.max(1, max);
-    this.#allowed = new Widening({ first: FIRST_CONNECTIONS, most: this.#max, onLook: () => this.#serve() }, pace);
+    this.#allowed = new Widening(
+      { first, most: this.#max, wanted: () => this.#waiting.length > 0, onGrown: () => this.#serve() },
+      pace,
+    );
   }
 
   /**
@@ -40,6 +48,10 @@ export class ConnectionPool implements AsyncDisposable {
    */
   lease(mailbox: string | undefined, signal: AbortSignal): Promise<Lease> {
     return new Promise((resolve, reject) => {
+      if (this.#disposed) {
+        reject(new Error("the account was closed"));
+        return;
+      }
       if (signal.aborted) {
         reject(signal.reason);
         return;

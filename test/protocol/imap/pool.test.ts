@@ -1,10 +1,11 @@
 // Connections of one account: two at first, one more where these leave somebody waiting while the process is idle.
 //
-// mutation: src/protocol/imap/pool.ts: "first: FIRST_CONNECTIONS, most" -> "first: this.#max, most"
+// mutation: src/protocol/imap/pool.ts: "first = FIRST_CONNECTIONS," -> "first = max,"
 // mutation: src/protocol/imap/pool.ts: "        this.#allowed.ask();\n" -> "" (tests: "one more")
 // mutation: src/protocol/imap/pool.ts: "this.#used >= this.#allowed.now ? this.#waiting.length : 0" -> "this.#used >= this.#max ? this.#waiting.length : 0" (tests: "how many wait")
 // mutation: src/protocol/imap/pool.ts: "this.#used + this.#idle.length >= this.#allowed.now || mailbox" -> "this.#used + this.#idle.length >= this.#max || mailbox" (tests: "another folder's")
-// mutation: src/protocol/imap/pool.ts: "    this.#allowed[Symbol.dispose]();\n" -> "" (tests: "closed")
+// mutation: src/protocol/imap/pool.ts: "    this.#allowed[Symbol.dispose]();\n" -> "" (tests: "opened no more")
+// mutation: src/protocol/imap/pool.ts: "      if (this.#disposed) {" -> "      if (false) {" (tests: "not lent")
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Connection } from "../../../src/protocol/imap/connection.ts";
@@ -77,6 +78,25 @@ describe("connections of one account", () => {
     want(1, "B");
     await vi.advanceTimersByTimeAsync(0);
     expect([leases.length, opened()]).toEqual([3, 2]);
+  });
+
+  it("are as many as wait now: who was served meanwhile asks for none", async () => {
+    const { want, leases, opened } = poolOf(4, () => 0.1);
+    want(3);
+    await vi.advanceTimersByTimeAsync(0);
+    leases[0]?.[Symbol.dispose]();
+    await vi.advanceTimersByTimeAsync(100);
+    for (const lease of [...leases]) lease[Symbol.dispose]();
+    want(1, "D");
+    await vi.advanceTimersByTimeAsync(100);
+    expect([leases.length, opened()]).toEqual([4, 2]);
+  });
+
+  it("are not lent when the account is closed", async () => {
+    const { pool, opened } = poolOf(4, () => 0.1);
+    await pool[Symbol.asyncDispose]();
+    await expect(pool.lease(undefined, signal)).rejects.toThrow("closed");
+    expect(opened()).toBe(0);
   });
 
   it("are opened no more when the account is closed", async () => {
