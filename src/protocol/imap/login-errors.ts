@@ -11,6 +11,19 @@ const TOO_MUCH = new Set(["LineTooLarge", "LiteralTooLarge", "ResponseTooLarge"]
 /** RFC 5530: refusals that say nothing about the password. */
 const NOT_THE_PASSWORD = new Set(["UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"]);
 
+/** See `refusesAnother`. */
+const refused = new WeakSet<object>();
+
+/** True for a login that the server answered with "not now" or "too many": its words, and no trouble of the wire or the password. */
+export function refusesAnother(error: unknown): boolean {
+  return typeof error === "object" && error !== null && refused.has(error);
+}
+
+function refusal(error: MailError): MailError {
+  refused.add(error);
+  return error;
+}
+
 /** What imapflow adds to its errors. */
 interface ClientError {
   readonly message: string;
@@ -30,14 +43,16 @@ export function loginError(server: ServerOptions, error: unknown): MailError {
     const text = said.replace(/^\S+ (?:NO|BAD) (?:\[[^\]]*\] *)?/i, "");
     const code = details.serverResponseCode ?? "";
     const busy = accountRefusal({ status: "NO", code, text });
-    if (busy !== undefined) return busy;
+    if (busy !== undefined) return busy.code === "connection" ? refusal(busy) : busy;
     if (NOT_THE_PASSWORD.has(code))
-      return new MailError("connection", `${server.host} does not let anybody in just now: ${words(text)}`, {
-        scope: "account",
-        remedy: "retry",
-        outcome: "none",
-        cause: error,
-      });
+      return refusal(
+        new MailError("connection", `${server.host} does not let anybody in just now: ${words(text)}`, {
+          scope: "account",
+          remedy: "retry",
+          outcome: "none",
+          cause: error,
+        }),
+      );
     return new MailError("auth", `${server.host} refuses the login of ${server.user}: ${words(text)}`, {
       scope: "account",
       remedy: "give-up",

@@ -2,6 +2,7 @@
 
 import { type Pace, Widening } from "../../core/widening.ts";
 import type { Connection } from "./connection.ts";
+import { refusesAnother } from "./login-errors.ts";
 
 /** Another one is opened only when these leave the process waiting: each costs the server a session, and its time. */
 export const FIRST_CONNECTIONS = 2;
@@ -26,6 +27,10 @@ export class ConnectionPool implements AsyncDisposable {
   readonly #waiting: Waiter[] = [];
   /** Lent out, or being opened. */
   #used = 0;
+  /** Being opened. */
+  #coming = 0;
+  /** The server let in so many and refused one more. */
+  #granted = Number.POSITIVE_INFINITY;
   #disposed = false;
 
   /** `first`: so many may be opened at once, and each further one only where the process waits. */
@@ -81,7 +86,7 @@ export class ConnectionPool implements AsyncDisposable {
 
   /** How many wait for a connection, all being lent. */
   get waiting(): number {
-    return this.#used >= this.#allowed.now ? this.#waiting.length : 0;
+    return this.#used >= this.#limit ? this.#waiting.length : 0;
   }
 
   /** However many may be opened in the end. */
@@ -100,8 +105,8 @@ export class ConnectionPool implements AsyncDisposable {
   #serve(): void {
     for (let waiter = this.#waiting[0]; waiter !== undefined; waiter = this.#waiting[0]) {
       const idle = this.#takeIdle(waiter.mailbox);
-      if (idle === undefined && this.#used >= this.#allowed.now) {
-        this.#allowed.ask();
+      if (idle === undefined && this.#used >= this.#limit) {
+        if (this.#limit < this.#granted) this.#allowed.ask();
         return;
       }
       this.#waiting.shift();
@@ -117,26 +122,34 @@ export class ConnectionPool implements AsyncDisposable {
     const matching = this.#idle.findIndex(({ selected }) => selected?.name === mailbox);
     // Another folder's connection is taken over only when no new one may be opened; the one idle for longest goes first.
     const at =
-      matching !== -1
-        ? matching
-        : this.#used + this.#idle.length >= this.#allowed.now || mailbox === undefined
-          ? 0
-          : -1;
+      matching !== -1 ? matching : this.#used + this.#idle.length >= this.#limit || mailbox === undefined ? 0 : -1;
     return at === -1 ? undefined : this.#idle.splice(at, 1)[0];
   }
 
   async #openFor(waiter: Waiter): Promise<void> {
+    this.#coming++;
     try {
       const connection = await this.#open(waiter.signal);
+      this.#coming--;
       if (waiter.signal.aborted) {
         this.#return(connection);
         waiter.reject(waiter.signal.reason);
       } else waiter.resolve(this.#lend(connection));
     } catch (error) {
+      this.#coming--;
       this.#used--;
-      waiter.reject(error);
+      const there = this.#used - this.#coming + this.#idle.length;
+      if (there > 0 && !this.#disposed && !waiter.signal.aborted && refusesAnother(error)) {
+        // Work goes on over those that it has let in, and this one waits for its turn on them.
+        this.#granted = Math.min(this.#granted, there);
+        this.#waiting.unshift(waiter);
+      } else waiter.reject(error);
       this.#serve();
     }
+  }
+
+  get #limit(): number {
+    return Math.min(this.#allowed.now, this.#granted);
   }
 
   #lend(connection: Connection): Lease {
