@@ -53,10 +53,6 @@ export class ConnectionPool implements AsyncDisposable {
    */
   lease(mailbox: string | undefined, signal: AbortSignal): Promise<Lease> {
     return new Promise((resolve, reject) => {
-      if (this.#disposed) {
-        reject(new Error("the account was closed"));
-        return;
-      }
       if (signal.aborted) {
         reject(signal.reason);
         return;

@@ -5,7 +5,6 @@
 // mutation: src/protocol/imap/pool.ts: "this.#used >= this.#allowed.now ? this.#waiting.length : 0" -> "this.#used >= this.#max ? this.#waiting.length : 0" (tests: "how many wait")
 // mutation: src/protocol/imap/pool.ts: "this.#used + this.#idle.length >= this.#allowed.now || mailbox" -> "this.#used + this.#idle.length >= this.#max || mailbox" (tests: "another folder's")
 // mutation: src/protocol/imap/pool.ts: "    this.#allowed[Symbol.dispose]();\n" -> "" (tests: "opened no more")
-// mutation: src/protocol/imap/pool.ts: "      if (this.#disposed) {" -> "      if (false) {" (tests: "not lent")
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Connection } from "../../../src/protocol/imap/connection.ts";
@@ -90,13 +89,6 @@ describe("connections of one account", () => {
     want(1, "D");
     await vi.advanceTimersByTimeAsync(100);
     expect([leases.length, opened()]).toEqual([4, 2]);
-  });
-
-  it("are not lent when the account is closed", async () => {
-    const { pool, opened } = poolOf(4, () => 0.1);
-    await pool[Symbol.asyncDispose]();
-    await expect(pool.lease(undefined, signal)).rejects.toThrow("closed");
-    expect(opened()).toBe(0);
   });
 
   it("are opened no more when the account is closed", async () => {
