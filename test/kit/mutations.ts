@@ -1,28 +1,16 @@
 // `npm run test:mutations`: breaks the program on purpose, one change at a time, and sees that the suite which guards it goes red.
 //
-// The list stands in the head of each suite, one change a line, the texts as JSON:
-//   // mutation: src/migrate/copy.ts: "text that is there once" -> "what takes its place" (tests: "part of a test's name")
-// The last part is optional. A change whose text is not there exactly once is a mistake in the list, and fails.
+// The list stands in the heads of the suites (mutation-list.ts).
 //
 // Arguments: parts of the suites' file names; none means all. --lanes N: so many at once (default 2).
 
 import { spawn } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { type Mutation, mutationsIn, root, timesIn } from "./mutation-list.ts";
 
-interface Mutation {
-  readonly suite: string;
-  readonly file: string;
-  readonly from: string;
-  readonly to: string;
-  readonly tests: string | undefined;
-}
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const LINE = /^\/\/ mutation: (\S+): ("(?:[^"\\]|\\.)*") -> ("(?:[^"\\]|\\.)*")(?: \(tests: ("(?:[^"\\]|\\.)*")\))?$/;
 /** A mutant that hangs is noticed too. */
 const LIMIT_MS = 300_000;
 const COPIED = [
@@ -37,19 +25,6 @@ const COPIED = [
   "tsconfig.build.json",
   "vitest.config.ts",
 ];
-
-function mutationsOf(suite: string): Mutation[] {
-  const lines = readFileSync(join(root, suite), "utf8").split("\n");
-  return lines
-    .filter((line) => line.startsWith("// mutation:"))
-    .map((line) => {
-      const [, file, from, to, tests] = LINE.exec(line) ?? [];
-      if (file === undefined || from === undefined || to === undefined)
-        throw new Error(`${suite}: not a mutation: ${line}`);
-      const text = (quoted: string): string => JSON.parse(quoted) as string;
-      return { suite, file, from: text(from), to: text(to), tests: tests === undefined ? undefined : text(tests) };
-    });
-}
 
 function makeCopy(): string {
   const copy = mkdtempSync(join(tmpdir(), "mailferry-mutant-"));
@@ -92,7 +67,7 @@ async function runSuite(copy: string, { suite, tests }: Mutation, mutated: boole
 async function verdict(copy: string, mutation: Mutation): Promise<string | undefined> {
   const path = join(copy, mutation.file);
   const whole = readFileSync(path, "utf8");
-  const found = whole.split(mutation.from).length - 1;
+  const found = timesIn(whole, mutation);
   if (found !== 1) return `its text is there ${found} times`;
   writeFileSync(
     path,
@@ -109,12 +84,7 @@ async function verdict(copy: string, mutation: Mutation): Promise<string | undef
 const { values, positionals: parts } = parseArgs({ options: { lanes: { type: "string" } }, allowPositionals: true });
 const lanes = Number(values.lanes ?? 2);
 if (!Number.isSafeInteger(lanes) || lanes < 1) throw new Error("--lanes is a number above 0");
-const suites = readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" })
-  .filter((path) => path.endsWith(".test.ts"))
-  .map((path) => `test/${path}`)
-  .filter((suite) => parts.length === 0 || parts.some((part) => suite.includes(part)))
-  .sort();
-const mutations = suites.flatMap(mutationsOf);
+const mutations = mutationsIn(parts);
 const queue = mutations.entries();
 let caught = 0;
 let failed = 0;

@@ -1,10 +1,11 @@
 // Connections of one account: two at first, one more where these leave somebody waiting while the process is idle.
 //
 // mutation: src/protocol/imap/pool.ts: "first = FIRST_CONNECTIONS," -> "first = max,"
-// mutation: src/protocol/imap/pool.ts: "        this.#allowed.ask();\n" -> "" (tests: "one more")
-// mutation: src/protocol/imap/pool.ts: "this.#used >= this.#allowed.now ? this.#waiting.length : 0" -> "this.#used >= this.#max ? this.#waiting.length : 0" (tests: "how many wait")
-// mutation: src/protocol/imap/pool.ts: "this.#used + this.#idle.length >= this.#allowed.now || mailbox" -> "this.#used + this.#idle.length >= this.#max || mailbox" (tests: "another folder's")
+// mutation: src/protocol/imap/pool.ts: "if (this.#limit < this.#granted) this.#allowed.ask();" -> "" (tests: "one more")
+// mutation: src/protocol/imap/pool.ts: "this.#used >= this.#limit ? this.#waiting.length : 0" -> "this.#used >= this.#max ? this.#waiting.length : 0" (tests: "how many wait")
+// mutation: src/protocol/imap/pool.ts: "this.#used + this.#idle.length >= this.#limit || mailbox" -> "this.#used + this.#idle.length >= this.#max || mailbox" (tests: "another folder's")
 // mutation: src/protocol/imap/pool.ts: "    this.#allowed[Symbol.dispose]();\n" -> "" (tests: "opened no more")
+// mutation: src/protocol/imap/pool.ts: " && refusesAnother(error)" -> "" (tests: "told why")
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Connection } from "../../../src/protocol/imap/connection.ts";
@@ -89,6 +90,19 @@ describe("connections of one account", () => {
     want(1, "D");
     await vi.advanceTimersByTimeAsync(100);
     expect([leases.length, opened()]).toEqual([4, 2]);
+  });
+
+  it("are asked for again where the wire failed: whoever wanted one is told why, and nobody waits for the others", async () => {
+    let opened = 0;
+    const idle: Partial<Connection> = { close: async () => undefined };
+    const pool = new ConnectionPool(async () => {
+      if (++opened === 2) throw new Error("reset");
+      return idle as Connection;
+    }, 4);
+    await pool.lease(undefined, signal);
+    await expect(pool.lease(undefined, signal)).rejects.toThrow("reset");
+    await pool.lease(undefined, signal);
+    expect(opened).toBe(3);
   });
 
   it("are opened no more when the account is closed", async () => {
