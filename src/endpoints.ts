@@ -26,6 +26,8 @@ export interface EndpointContext {
   readonly trace?: ServerOptions["trace"];
   /** What an adapter has to say about a place as a whole. */
   readonly onNotice?: (text: string) => void;
+  /** A source that is opened to be copied from: an account is asked for its folders with the login, and not for their octets. */
+  readonly toCopy?: boolean;
 }
 
 export interface SinkContext extends EndpointContext {
@@ -48,7 +50,8 @@ export async function openSource(endpoint: Endpoint, context: EndpointContext, s
   switch (endpoint.kind) {
     case "imap": {
       const server = await serverOptions(endpoint, context);
-      return (await import("./sources/imap.ts")).openImapSource(server, signal);
+      const { toCopy = false } = context;
+      return (await import("./sources/imap.ts")).openImapSource(server, signal, { toCopy });
     }
     case "pop3": {
       const server = await serverOptions(endpoint, context);

@@ -29,8 +29,8 @@ const NO_LOSSES: readonly Loss[] = [];
 
 /** Whether a folder of this fidelity keeps all of the traits, which is so for most messages. */
 function keepsAll({ flags, keywords, labels, received }: Traits, fidelity: Fidelity): boolean {
-  for (const flag of flags) if (!fidelity.flags.has(flag)) return false;
-  for (const keyword of keywords) if (!keepsKeyword(fidelity, keyword)) return false;
+  if (flags.size > 0) for (const flag of flags) if (!fidelity.flags.has(flag)) return false;
+  if (keywords.size > 0) for (const keyword of keywords) if (!keepsKeyword(fidelity, keyword)) return false;
   return (fidelity.labels || labels.size === 0) && (fidelity.received || received === undefined);
 }
 

@@ -86,9 +86,16 @@ function foldWindow(
 ): Folds {
   memory.set(from, FROM);
   fold(FROM, FROM + from.length, TO, most, 0);
-  const [length = 0, lines = 0, crlf = 0, doubled = 0, stray = 0, nuls = 0] = result;
+  const length = result[0] ?? 0;
   if (to !== undefined) memory.copy(to, at, TO, TO + length);
-  return { length, lines, crlf, doubled, stray, hasNul: nuls !== 0 };
+  return {
+    length,
+    lines: result[1] ?? 0,
+    crlf: result[2] ?? 0,
+    doubled: result[3] ?? 0,
+    stray: result[4] ?? 0,
+    hasNul: result[5] !== 0,
+  };
 }
 
 function foldWindows(vectors: Vectors, to: Buffer | undefined, from: Buffer, most: number): Folds {

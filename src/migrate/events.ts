@@ -66,7 +66,7 @@ export interface RunSummary {
 }
 
 export type MigrationEvent =
-  | { readonly type: "run-planned"; readonly folders: number; readonly messages: number; readonly bytes: number }
+  | { readonly type: "run-planned"; readonly folders: number; readonly messages: number; readonly bytes?: number }
   | {
       readonly type: "folder-opened";
       readonly folder: Folder;

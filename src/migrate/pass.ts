@@ -5,6 +5,7 @@ import { DEFAULT_PATIENCE, delayToSettle, pause } from "../core/retry.ts";
 import { MailError } from "../mail/errors.ts";
 import { samePath } from "../mail/model.ts";
 import type { SinkFolder } from "../sinks/sink.ts";
+import { Ahead } from "./ahead.ts";
 import { type Candidates, gatherCandidates, NO_CANDIDATES, nameCopies } from "./candidates.ts";
 import { filtersMessages, type RunContext } from "./context.ts";
 import { planMessages } from "./dry-run.ts";
@@ -31,6 +32,10 @@ export async function pass(
     return undefined;
   }
 
+  const reader = new AbortController();
+  const signal = listenedTo(AbortSignal.any([context.soft, reader.signal]));
+  const everything = number === 1 && ledger.size === 0 && !filtersMessages(options);
+  await using ahead = everything ? new Ahead(context.source, first.job.folder, signal) : undefined;
   const folder = await context.sink.open(first.job.target, context.hard);
   // Another generation, in the middle of a run too, or one that had to be made, whatever it calls itself: what was recorded is gone.
   const recorded = ledger.begunGeneration ?? ledger.sinkGeneration;
@@ -41,7 +46,9 @@ export async function pass(
   ledger.unclaim();
   if (number > 1) ledger.relist();
   const trusted = number === 1 && !fresh && ledger.clean && ledger.sinkGeneration === folder.generation;
-  const certainlyEmpty = number === 1 && folder.created && ledger.size === 0;
+  // What an earlier run sent there before it died may be stored only now.
+  const isUntouched = folder.pristine === true && recorded === undefined && ledger.brokenOffAt === undefined;
+  const certainlyEmpty = number === 1 && (folder.created || isUntouched) && ledger.size === 0;
   // What lies below the position was looked at for those source folders alone that had been read by then.
   const since =
     trusted && states.every(({ job }) => ledger.head(job.folder.path) !== undefined) ? ledger.sinkPosition : undefined;
@@ -58,7 +65,6 @@ export async function pass(
     return seen;
   };
   let begun: Promise<void> | undefined;
-  const reader = new AbortController();
   const current: Pass = {
     context,
     target: {
@@ -75,7 +81,7 @@ export async function pass(
       rivals: certainlyEmpty ? undefined : new Rivals(),
     },
     reader,
-    signal: listenedTo(AbortSignal.any([context.soft, reader.signal])),
+    signal,
     tasks: new Set(),
     waiting: [],
     error: undefined,
@@ -83,13 +89,13 @@ export async function pass(
     again: undefined,
     changed: fresh,
     uncertain: false,
-    everything: number === 1 && ledger.size === 0 && !filtersMessages(options),
+    everything,
   };
   // A copy must have its name before its flags can follow those of the source.
   if (ledger.nameless > 0 && !trusted) await current.target.candidates();
   for (const state of states) {
     await announce(context, state, folder);
-    await readFolder(current, state);
+    await readFolder(current, state, state === first ? ahead : undefined);
     if (current.error !== undefined || context.soft.aborted) break;
   }
   await Promise.all(current.tasks);

@@ -4,6 +4,7 @@ import { type Body, MEMORY_LIMIT, stage, stageBytes } from "../mail/body.ts";
 import { isAbort, MailError } from "../mail/errors.ts";
 import type { Entry } from "../mail/model.ts";
 import type { Incoming } from "../sources/source.ts";
+import { type Ahead, readings } from "./ahead.ts";
 import { isFiltered, type RunContext } from "./context.ts";
 import { joinRivals, type Settled, type Target, updateKnown } from "./copy.ts";
 import { copyTogether, type Item } from "./copy-batch.ts";
@@ -47,8 +48,8 @@ interface Staged extends Item {
 /** Messages that go together at the most. */
 const TOGETHER = 64;
 
-/** Ends when everything that the folder lists was let go; a failure is in `current.error`. */
-export async function readFolder(current: Pass, state: JobState): Promise<void> {
+/** Ends when everything that the folder lists was let go; a failure is in `current.error`. `ahead`: where it was begun already. */
+export async function readFolder(current: Pass, state: JobState, ahead?: Ahead): Promise<void> {
   const { context, target, everything, signal } = current;
   const { tally } = state;
   const { ledger } = target;
@@ -99,8 +100,10 @@ export async function readFolder(current: Pass, state: JobState): Promise<void> 
   };
 
   try {
-    for await (const slice of context.source.slices(state.job.folder, current.signal))
-      for await (const incoming of context.source.read(slice, { want, listed, everything, signal })) {
+    const all =
+      ahead?.read({ want, listed }) ?? readings(context.source, state.job.folder, { want, listed, everything, signal });
+    for await (const reading of all)
+      for await (const incoming of reading) {
         const wait = receive(current, state, incoming);
         if (wait !== undefined) await wait;
       }

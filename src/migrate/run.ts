@@ -136,11 +136,12 @@ async function carry(
       hard,
     };
     const folders = groups.flat().map(({ folder }) => folder);
+    const isMeasured = folders.every(({ bytes }) => bytes !== undefined);
     await events.emit({
       type: "run-planned",
       folders: folders.length,
       messages: folders.reduce((sum, { messages }) => sum + (messages ?? 0), 0),
-      bytes: folders.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0),
+      ...(isMeasured ? { bytes: folders.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0) } : {}),
     });
     const results = await runLanes(context, groups, isFinished ? compareFinished : runFolder);
     const isOpen = !isDry && !soft.aborted && sink.once === true && (await staysOpen(tally, results, events));

@@ -48,6 +48,8 @@ export interface SinkFolder extends FolderPlan {
   readonly generation: string;
   /** True when `open` had to create it. */
   readonly created: boolean;
+  /** It was there, and by the store's own word nothing has ever been in it. */
+  readonly pristine?: boolean;
   /** Where the folder ends now, for a later `copies`; undefined where the store has no order. */
   position(signal: AbortSignal): Promise<string | undefined>;
   /**

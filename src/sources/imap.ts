@@ -28,8 +28,20 @@ const DEFAULT_SESSIONS = 3;
 /** Messages that one STORE and EXPUNGE removes. */
 const REMOVE_BATCH = 500;
 
-/** Connects and logs in at once. Throws MailError auth, connection or config. `timing` is for tests. */
-export async function openImapSource(server: ServerOptions, signal: AbortSignal, timing: Timing = {}): Promise<Source> {
+export interface ImapSourceOptions extends Timing {
+  /**
+   * It is opened to be copied from: the first `folders` gives the list of the moment in which it was opened, so that nobody waits for
+   * it while the target is opened, and without `bytes`, for which a server may have to look at every message.
+   */
+  readonly toCopy?: boolean;
+}
+
+/** Connects and logs in at once. Throws MailError auth, connection or config. */
+export async function openImapSource(
+  server: ServerOptions,
+  signal: AbortSignal,
+  { toCopy = false, ...timing }: ImapSourceOptions = {},
+): Promise<Source> {
   const sessions = server.connections ?? DEFAULT_SESSIONS;
   let opened = 0;
   const pool = new ConnectionPool(
@@ -42,19 +54,36 @@ export async function openImapSource(server: ServerOptions, signal: AbortSignal,
 
   const rawName = (folder: Folder): string => folder.name ?? nameFor(folder.path, naming, 0).name;
 
-  async function list(abort: AbortSignal): Promise<{ folders: Folder[] }> {
+  async function list(abort: AbortSignal): Promise<Folder[]> {
     using lease = await pool.lease(undefined, abort);
     const { connection } = lease;
     return await connection.abortable(abort, async () => {
       const [namespace, listed] = await Promise.all([
         personalNamespace(connection),
-        listMailboxes(connection, "counts"),
+        listMailboxes(connection, toCopy ? "counts" : "sizes"),
       ]);
       naming = namespace;
       const paths = pathsOf(listed, namespace.prefix);
       const withState = connection.has("CONDSTORE") || connection.has("QRESYNC");
-      return { folders: listed.map((one) => folderOf(one, paths.get(one.name) ?? [one.name], withState)) };
+      return listed.map((one) => folderOf(one, paths.get(one.name) ?? [one.name], withState));
     });
+  }
+
+  const opening = new AbortController();
+  let early = toCopy ? list(AbortSignal.any([signal, opening.signal])) : undefined;
+  early?.catch(() => undefined);
+  async function firstList(abort: AbortSignal): Promise<Folder[]> {
+    const first = early;
+    early = undefined;
+    if (first === undefined) return await list(abort);
+    const onAbort = (): void => opening.abort(abort.reason);
+    if (abort.aborted) onAbort();
+    else abort.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await first;
+    } finally {
+      abort.removeEventListener("abort", onAbort);
+    }
   }
 
   async function* read(
@@ -105,15 +134,17 @@ export async function openImapSource(server: ServerOptions, signal: AbortSignal,
   async function trashOf(abort: AbortSignal): Promise<string | undefined> {
     let connection: Connection;
     {
+      // Rather than over a connection of its own.
+      await early?.catch(() => undefined);
       using lease = await pool.lease(undefined, abort);
       connection = lease.connection;
     }
-    const folders = worksAsGmail(connection) ? (await list(abort)).folders : [];
+    const folders = worksAsGmail(connection) ? await list(abort) : [];
     return demandRemoval(connection, server.host, folders.find(({ use }) => use === "trash")?.name);
   }
 
   async function nameOf(path: Folder["path"], abort: AbortSignal): Promise<string> {
-    const { folders } = await list(abort);
+    const folders = await list(abort);
     const wanted = showPath(path);
     const folder = folders.find((one) => showPath(one.path) === wanted);
     if (folder?.name !== undefined) return folder.name;
@@ -144,8 +175,7 @@ export async function openImapSource(server: ServerOptions, signal: AbortSignal,
     limits: { sessions: sessions * SEATS },
     tells: { ...FULL_FIDELITY, labels: false },
     async *folders(abort) {
-      const { folders } = await list(abort);
-      yield* folders;
+      yield* await firstList(abort);
     },
     async *slices(folder) {
       if (folder.selectable) yield { folder };
@@ -177,7 +207,10 @@ export async function openImapSource(server: ServerOptions, signal: AbortSignal,
         ? undefined
         : `${server.host} works as Gmail does: what is deleted goes to ${name}, and leaves all other labels`;
     },
-    [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      opening.abort();
+      await pool[Symbol.asyncDispose]();
+    },
   } satisfies Source;
 }
 

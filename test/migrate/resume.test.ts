@@ -1,6 +1,8 @@
 // What a run did not finish, or did not look at, is finished by the next one: each way to be cut short by itself.
 //
-// mutation: src/migrate/pass.ts: "const certainlyEmpty = number === 1 && folder.created" -> "const certainlyEmpty = folder.created" (tests: "looked into")
+// mutation: src/migrate/pass.ts: "const certainlyEmpty = number === 1 && (folder.created || isUntouched) && ledger.size === 0;" -> "const certainlyEmpty = folder.created;" (tests: "looked into")
+// mutation: src/migrate/pass.ts: "folder.pristine === true && recorded === undefined && ledger.brokenOffAt === undefined" -> "folder.pristine === true" (tests: "stored late")
+// mutation: src/migrate/pass.ts: "folder.pristine === true && recorded === undefined" -> "recorded === undefined" (tests: "not empty")
 
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -13,7 +15,7 @@ import { openMaildirSink } from "../../src/sinks/maildir.ts";
 import { openMboxZipSink } from "../../src/sinks/mbox-zip.ts";
 import type { Sink } from "../../src/sinks/sink.ts";
 import type { Source } from "../../src/sources/source.ts";
-import { keysIn, type MemoryFolder, mail, memorySink, memorySource, newStore } from "../kit/memory.ts";
+import { keysIn, type MemoryFolder, mail, memorySink, memorySource, newStore, type SinkFaults } from "../kit/memory.ts";
 
 let stateDirectory: string;
 beforeEach(async () => {
@@ -324,4 +326,47 @@ it("a new folder whose first messages were stored without our knowing is looked 
   expect(summary).toMatchObject({ outcome: "complete", closes: true, listed: 30 });
   expect(summary.balance.copied + summary.balance.adopted).toBe(30);
   expect(await readdir(join(path, "cur"))).toHaveLength(30);
+});
+
+describe("a folder that was there before, by its store's word empty for ever", () => {
+  /** Its folder is opened as one in which nothing ever was, whatever is in it. */
+  const pristine = (sink: Sink, isPristine: boolean, opened?: () => void): Sink => ({
+    ...sink,
+    async open(folder, signal) {
+      const made = await sink.open(folder, signal);
+      opened?.();
+      return { ...made, created: false, pristine: isPristine };
+    },
+  });
+
+  it("is not looked into", async () => {
+    const store = newStore();
+    store.folders.set("INBOX", []);
+    const sink = memorySink(store);
+    const { summary } = await go(memorySource([many()]), pristine(sink, true));
+    expect(summary).toMatchObject({ outcome: "complete", balance: { copied: 30 } });
+    expect(sink.counts.listings).toBe(0);
+  });
+
+  it("is looked into when it is not empty", async () => {
+    const folder = many();
+    const store = await filledBy(folder);
+    const { summary } = await go(memorySource([folder]), pristine(memorySink(store), false));
+    expect(summary.balance).toMatchObject({ copied: 0, adopted: 30 });
+  });
+
+  it("is looked into by the run after one that died, as what that one sent may be stored late", async () => {
+    const folder = many();
+    const store = newStore();
+    store.folders.set("INBOX", []);
+    const dying: SinkFaults = { append: () => cut() };
+    await expect(go(memorySource([folder]), pristine(memorySink(store, dying), true))).rejects.toThrow("cut");
+    const late = folder.mail.slice(0, 12).map(({ bytes, traits }) => ({ ref: String(store.next++), bytes, traits }));
+    const { summary } = await go(
+      memorySource([folder]),
+      pristine(memorySink(store), true, () => void store.folders.get("INBOX")?.push(...late.splice(0))),
+    );
+    expect(summary).toMatchObject({ outcome: "complete", balance: { copied: 18, adopted: 12 } });
+    expect(held(store)).toHaveLength(30);
+  });
 });

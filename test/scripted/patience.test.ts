@@ -67,6 +67,27 @@ describe("a command that is never answered", () => {
   });
 });
 
+it("a list that is asked for with the login and breaks off is asked for again, with all patience", async () => {
+  count("scripted cases");
+  await using account = await startAccount();
+  for (const text of MAIL) account.add("INBOX", text);
+  let left = 3;
+  account.manners = {
+    before({ text }, talk) {
+      if (!text.startsWith("LIST") || left-- <= 0) return undefined;
+      talk.end();
+      return "done";
+    },
+  };
+  const { patience, waits } = impatient(attempts);
+  const job = intoMaildir(bench, account);
+  const source = () => openImapSource(account.server(), signal, { toCopy: true });
+  const { failure, summary } = await once({ ...job, source }, { patience });
+  expect(failure).toBeUndefined();
+  expect(summary).toMatchObject({ outcome: "complete", balance: { copied: MAIL.length } });
+  expect(waits).toEqual([1000, 2000, 4000]);
+});
+
 it("whoever gets on with it, however slowly, is never given up", async () => {
   count("scripted cases");
   await using account = await startAccount({ capabilities: ["IMAP4rev1"] });

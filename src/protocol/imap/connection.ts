@@ -318,7 +318,8 @@ export class Connection {
       case "data":
         if (response.name === "EXISTS" && this.selected !== undefined && response.number !== undefined)
           this.selected.exists = response.number;
-        for (const { listener } of this.#pending) if (listener.data?.(response) === true) break;
+        for (let at = 0; at < this.#pending.length; at++)
+          if (this.#pending[at]?.listener.data?.(response) === true) break;
     }
   }
 

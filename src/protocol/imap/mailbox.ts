@@ -63,14 +63,18 @@ const STATUS_WINDOW = 64;
 
 /**
  * Every mailbox, each name once, with subscription. "counts": with its state, in one round trip where the server offers
- * LIST-STATUS (RFC 5819), else by pipelined STATUS; a mailbox whose STATUS is refused is listed without it. "generation": with
- * its UIDVALIDITY where that costs no round trip.
+ * LIST-STATUS (RFC 5819), else by pipelined STATUS; a mailbox whose STATUS is refused is listed without it. "sizes": with its
+ * octets as well, where the server tells them (RFC 8438); it may have to look at every message for them. "generation": with its
+ * UIDVALIDITY where that costs no round trip.
  */
-export async function listMailboxes(connection: Connection, wanted: "generation" | "counts"): Promise<Listed[]> {
+export async function listMailboxes(
+  connection: Connection,
+  wanted: "generation" | "counts" | "sizes",
+): Promise<Listed[]> {
   const byName = new Map<string, Listed>();
   const statuses = new Map<string, MailboxStatus>();
   const extended = connection.has("LIST-EXTENDED");
-  const items = wanted === "counts" ? statusItems(connection) : "UIDVALIDITY";
+  const items = wanted === "generation" ? "UIDVALIDITY" : statusItems(connection, wanted === "sizes");
   const withStatus = extended && connection.has("LIST-STATUS");
   const returns = [
     "SUBSCRIBED",
@@ -103,7 +107,7 @@ export async function listMailboxes(connection: Connection, wanted: "generation"
   const [list] = answers;
   if (list !== undefined && list.status !== "OK") throw folderRefusal("the folders cannot be listed", list);
   const all = [...byName.values()];
-  if (wanted === "counts") {
+  if (wanted !== "generation") {
     const missing = all.filter((one) => isSelectable(one) && !statuses.has(keyOf(one.name)));
     for (let at = 0; at < missing.length; at += STATUS_WINDOW)
       await Promise.all(
@@ -129,10 +133,10 @@ function keyOf(name: string): string {
   return isInbox(name) ? "INBOX" : name;
 }
 
-function statusItems(connection: Connection): string {
+function statusItems(connection: Connection, withSizes: boolean): string {
   const items = ["MESSAGES", "UIDNEXT", "UIDVALIDITY"];
   if (connection.has("CONDSTORE") || connection.has("QRESYNC")) items.push("HIGHESTMODSEQ");
-  if (connection.has("STATUS=SIZE")) items.push("SIZE");
+  if (withSizes && connection.has("STATUS=SIZE")) items.push("SIZE");
   return items.join(" ");
 }
 

@@ -67,12 +67,13 @@ export class UsualRow implements DataResponse {
   /** A BODY[] behind it. */
   readonly body: Buffer | Streamed | undefined;
 
-  constructor([, number = "", uid = "", flags = "", date = "", size = ""]: RegExpExecArray, body?: Buffer | Streamed) {
-    this.number = Number(number);
-    this.uid = uid;
-    this.flags = flags;
-    this.date = date;
-    this.size = size;
+  // By their places: taking an array apart makes an object an item, and this runs once a message.
+  constructor(match: RegExpExecArray, body?: Buffer | Streamed) {
+    this.number = Number(match[1]);
+    this.uid = match[2] ?? "";
+    this.flags = match[3] ?? "";
+    this.date = match[4] ?? "";
+    this.size = match[5] ?? "";
     this.body = body;
   }
 
@@ -86,18 +87,19 @@ export class UsualRow implements DataResponse {
 }
 
 function parseUsualRow(pieces: readonly Piece[]): UsualRow | undefined {
-  const [first, body, last] = pieces;
+  const first = pieces[0];
   if (typeof first !== "string") return undefined;
   const match = ROW.exec(first);
   if (match === null) return undefined;
   if (match[6] === undefined) return pieces.length > 1 ? undefined : new UsualRow(match);
-  const isWhole = pieces.length === 3 && body !== undefined && typeof body !== "string" && last === ")";
+  const body = pieces[1];
+  const isWhole = pieces.length === 3 && body !== undefined && typeof body !== "string" && pieces[2] === ")";
   return isWhole ? new UsualRow(match, body) : undefined;
 }
 
 /** With `open`, the pieces may end in the middle of a list: all that came so far is given. Throws MailError "protocol". */
 export function parseResponse(pieces: readonly Piece[], open = false): Response {
-  const [first = ""] = pieces;
+  const first = pieces[0] ?? "";
   if (typeof first !== "string") throw protocolError("a response of the server begins with a literal");
   const row = parseUsualRow(pieces);
   if (row !== undefined) return row;

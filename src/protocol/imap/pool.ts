@@ -48,8 +48,8 @@ export class ConnectionPool implements AsyncDisposable {
   }
 
   /**
-   * An idle connection, one on which `mailbox` is open if there is one; else a new one; else the next that is given back, first
-   * come first served. Throws what opening throws, and the signal's reason.
+   * An idle connection, one on which `mailbox` is open if there is one, or no folder; else a new one; else the next that is given
+   * back, first come first served. Throws what opening throws, and the signal's reason.
    */
   lease(mailbox: string | undefined, signal: AbortSignal): Promise<Lease> {
     return new Promise((resolve, reject) => {
@@ -116,9 +116,10 @@ export class ConnectionPool implements AsyncDisposable {
     for (let at = this.#idle.length - 1; at >= 0; at--)
       if (this.#idle[at]?.failure !== undefined) this.#idle.splice(at, 1);
     const matching = this.#idle.findIndex(({ selected }) => selected?.name === mailbox);
+    const blank = this.#idle.findIndex(({ selected, upcoming }) => selected === undefined && upcoming === undefined);
     // Another folder's connection is taken over only when no new one may be opened; the one idle for longest goes first.
-    const at =
-      matching !== -1 ? matching : this.#used + this.#idle.length >= this.#limit || mailbox === undefined ? 0 : -1;
+    const isFull = this.#used + this.#idle.length >= this.#limit;
+    const at = matching !== -1 ? matching : blank !== -1 ? blank : isFull || mailbox === undefined ? 0 : -1;
     return at === -1 ? undefined : this.#idle.splice(at, 1)[0];
   }
 

@@ -172,7 +172,7 @@ export class Scanner {
     this.#pieces = [];
     this.#gathered = 0;
     this.#events.response(pieces);
-    for (const sink of this.#full.splice(0)) sink.end();
+    if (this.#full.length > 0) for (const sink of this.#full.splice(0)) sink.end();
   }
 
   #startLiteral(size: number, text: number): void {

@@ -171,14 +171,17 @@ export function parseInternalDate(text: string): Received | undefined {
   return zoneMinutes === undefined ? { epochSeconds } : { epochSeconds, zoneMinutes };
 }
 
+/** "00" to "99". */
+const TWO: readonly string[] = Array.from({ length: 100 }, (_, number) => String(number).padStart(2, "0"));
+const two = (value: number): string => TWO[value] ?? String(value);
+
 /** As APPEND wants it, quotes included; undefined where the year does not have four digits. */
 export function formatInternalDate({ epochSeconds, zoneMinutes = 0 }: Received): string | undefined {
   const local = new Date((epochSeconds + zoneMinutes * 60) * 1000);
   const year = local.getUTCFullYear();
   if (!(year >= 1 && year <= 9999)) return undefined;
-  const two = (value: number): string => String(value).padStart(2, "0");
   const zone = Math.abs(zoneMinutes);
-  const day = `${two(local.getUTCDate())}-${MONTHS[local.getUTCMonth()]}-${String(year).padStart(4, "0")}`;
+  const day = `${two(local.getUTCDate())}-${MONTHS[local.getUTCMonth()]}-${year < 1000 ? String(year).padStart(4, "0") : year}`;
   const time = `${two(local.getUTCHours())}:${two(local.getUTCMinutes())}:${two(local.getUTCSeconds())}`;
   return `"${day} ${time} ${zoneMinutes < 0 ? "-" : "+"}${two(Math.floor(zone / 60))}${two(zone % 60)}"`;
 }

@@ -3,7 +3,9 @@
 // mutation: src/protocol/imap/pool.ts: "first = FIRST_CONNECTIONS," -> "first = max,"
 // mutation: src/protocol/imap/pool.ts: "if (this.#limit < this.#granted) this.#allowed.ask();" -> "" (tests: "one more")
 // mutation: src/protocol/imap/pool.ts: "this.#used >= this.#limit ? this.#waiting.length : 0" -> "this.#used >= this.#max ? this.#waiting.length : 0" (tests: "how many wait")
-// mutation: src/protocol/imap/pool.ts: "this.#used + this.#idle.length >= this.#limit || mailbox" -> "this.#used + this.#idle.length >= this.#max || mailbox" (tests: "another folder's")
+// mutation: src/protocol/imap/pool.ts: "this.#used + this.#idle.length >= this.#limit;" -> "this.#used + this.#idle.length >= this.#max;" (tests: "change hands")
+// mutation: src/protocol/imap/pool.ts: "blank !== -1 ? blank : " -> "" (tests: "no folder is open")
+// mutation: src/protocol/imap/pool.ts: "selected === undefined && upcoming === undefined" -> "selected !== undefined || upcoming === undefined" (tests: "no folder is open")
 // mutation: src/protocol/imap/pool.ts: "    this.#allowed[Symbol.dispose]();\n" -> "" (tests: "opened no more")
 // mutation: src/protocol/imap/pool.ts: " && refusesAnother(error)" -> "" (tests: "told why")
 
@@ -37,6 +39,11 @@ function poolOf(max: number, busy: () => number) {
       );
   };
   return { pool, leases, want, opened: () => opened };
+}
+
+function open(lease: Lease | undefined, name: string): void {
+  if (lease === undefined) throw new Error("nobody got it");
+  lease.connection.selected = { name, readOnly: true, uidValidity: "1", exists: 0, flags: [] };
 }
 
 describe("connections of one account", () => {
@@ -74,10 +81,30 @@ describe("connections of one account", () => {
     const { want, leases, opened } = poolOf(4, () => 0.9);
     want(2, "A");
     await vi.advanceTimersByTimeAsync(0);
+    open(leases[0], "A");
     leases[0]?.[Symbol.dispose]();
     want(1, "B");
     await vi.advanceTimersByTimeAsync(0);
     expect([leases.length, opened()]).toEqual([3, 2]);
+  });
+
+  it("serve whichever folder comes while no folder is open on them, and else their own before a new one is opened", async () => {
+    const { want, leases, opened } = poolOf(4, () => 0.9);
+    want(1);
+    await vi.advanceTimersByTimeAsync(0);
+    leases[0]?.[Symbol.dispose]();
+    want(1, "A");
+    await vi.advanceTimersByTimeAsync(0);
+    expect([leases.length, opened()]).toEqual([2, 1]);
+    open(leases[1], "A");
+    leases[1]?.[Symbol.dispose]();
+    want(1, "B");
+    await vi.advanceTimersByTimeAsync(0);
+    expect([leases.length, opened()]).toEqual([3, 2]);
+    expect(leases[2]?.connection).not.toBe(leases[0]?.connection);
+    want(1, "A");
+    await vi.advanceTimersByTimeAsync(0);
+    expect(leases[3]?.connection).toBe(leases[0]?.connection);
   });
 
   it("are as many as wait now: who was served meanwhile asks for none", async () => {

@@ -134,7 +134,9 @@ export async function openYard(options: YardOptions = {}): Promise<Yard> {
   });
   const imapTiming = stallMs === undefined ? {} : { stallMs, loginMs: stallMs };
   const popTiming = stallMs === undefined ? {} : { connectMs: stallMs, inactivityMs: stallMs };
-  const imapSource = (user: string, port?: number) => openImapSource(server("imap", user, port), signal, imapTiming);
+  /** As every command opens it that copies. */
+  const imapSource = (user: string, port?: number) =>
+    openImapSource(server("imap", user, port), signal, { ...imapTiming, toCopy: true });
   const popSource = (user: string, port?: number) => openPop3Source(server("pop3", user, port), signal, popTiming);
   const imapSink = (user: string, port?: number) => openImapSink(server("imap", user, port), signal, imapTiming);
   /** Asked by another client than the one that is tested. */
