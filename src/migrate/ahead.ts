@@ -22,7 +22,6 @@ export async function* readings(
 export class Ahead implements AsyncDisposable {
   readonly #readings: Readings;
   #judge: Judge | undefined;
-  #wasListed = false;
   #begin: () => void = () => undefined;
   readonly #ender = new AbortController();
 
@@ -34,10 +33,8 @@ export class Ahead implements AsyncDisposable {
     const judged = (entry: Entry): boolean | Promise<boolean> => this.#judge?.want(entry) ?? false;
     const options: ReadOptions = {
       want: (entry) => (this.#judge === undefined ? begun.then(() => judged(entry)) : judged(entry)),
-      listed: () => {
-        this.#wasListed = true;
-        this.#judge?.listed();
-      },
+      // Too early, there was nothing to ask about.
+      listed: () => this.#judge?.listed(),
       everything: true,
       signal: AbortSignal.any([signal, this.#ender.signal]),
     };
@@ -47,8 +44,6 @@ export class Ahead implements AsyncDisposable {
   /** What came already and what comes; until it is called nothing is handed on. To be called once, and read to its end. */
   read(judge: Judge): Readings {
     this.#judge = judge;
-    // An empty folder has nothing to ask about.
-    if (this.#wasListed) judge.listed();
     this.#begin();
     return this.#readings;
   }

@@ -3,7 +3,6 @@
 // mutation: src/migrate/pass.ts: "everything ? new Ahead(context.source, first.job.folder, signal) : undefined" -> "undefined" (tests: "beside each other")
 // mutation: src/migrate/pass.ts: "await using ahead = everything ?" -> "await using ahead = number === 1 ?" (tests: "that is known")
 // mutation: src/migrate/ahead.ts: "this.#judge === undefined ? begun.then(() => judged(entry)) : judged(entry)" -> "judged(entry)"
-// mutation: src/migrate/ahead.ts: "    if (this.#wasListed) judge.listed();\n" -> "" (tests: "empty")
 // mutation: src/migrate/ahead.ts: "    this.#ender.abort();\n" -> "" (tests: "cannot be opened")
 // mutation: src/migrate/ahead.ts: "if (this.#judge !== undefined) return;" -> "if (this.#judge === undefined) return;" (tests: "cannot be opened")
 
@@ -64,7 +63,7 @@ function told(folders: readonly MemoryFolder[], store = newStore(), refusals = 0
         },
       });
     } finally {
-      log.push("end");
+      log.push(options.signal.aborted ? "ended" : "end");
     }
   };
   return { log, source: { ...source, read } satisfies Source, sink, store };
@@ -96,7 +95,7 @@ it("what was begun for a target that cannot be opened is ended, and begun again 
     "want a",
     "want b",
     "want c",
-    "end",
+    "ended",
     "opening",
     "opening",
   ]);
