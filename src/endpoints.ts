@@ -26,8 +26,8 @@ export interface EndpointContext {
   readonly trace?: ServerOptions["trace"];
   /** What an adapter has to say about a place as a whole. */
   readonly onNotice?: (text: string) => void;
-  /** A source that is opened to be copied from: an account is asked for its folders with the login, and not for their octets. */
-  readonly toCopy?: boolean;
+  /** A source that is opened to be read through: an account is asked for its folders with the login, and not for their octets. */
+  readonly toRead?: boolean;
 }
 
 export interface SinkContext extends EndpointContext {
@@ -50,8 +50,8 @@ export async function openSource(endpoint: Endpoint, context: EndpointContext, s
   switch (endpoint.kind) {
     case "imap": {
       const server = await serverOptions(endpoint, context);
-      const { toCopy = false } = context;
-      return (await import("./sources/imap.ts")).openImapSource(server, signal, { toCopy });
+      const { toRead = false } = context;
+      return (await import("./sources/imap.ts")).openImapSource(server, signal, { toRead });
     }
     case "pop3": {
       const server = await serverOptions(endpoint, context);

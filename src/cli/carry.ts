@@ -125,7 +125,7 @@ async function openEnds(
   opening?.catch(() => undefined);
   let opened: Source | undefined;
   try {
-    const ready = await openSource(source, { ...from, toCopy: true }, signal);
+    const ready = await openSource(source, { ...from, toRead: true }, signal);
     opened = ready;
     const sink = await (opening ?? openSink(target, { ...to, job: jobOf(ready.identity) }, signal));
     const dispose = async (): Promise<void> => {

@@ -56,6 +56,8 @@ export interface RunContext {
   readonly ledger: Ledger;
   readonly quarantine: Quarantine;
   readonly room: Room;
+  /** Whether it pays to read a source folder before its target is open. */
+  readonly ahead: { pays: boolean };
   /** Where large bodies are staged. */
   readonly staging: string;
   /** Octets held in memory by messages in flight. */

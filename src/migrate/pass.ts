@@ -34,9 +34,17 @@ export async function pass(
 
   const reader = new AbortController();
   const signal = listenedTo(AbortSignal.any([context.soft, reader.signal]));
-  const everything = number === 1 && ledger.size === 0 && !filtersMessages(options);
-  await using ahead = everything ? new Ahead(context.source, first.job.folder, signal) : undefined;
-  const folder = await context.sink.open(first.job.target, context.hard);
+  const knowsNothing = (): boolean => number === 1 && ledger.size === 0 && !filtersMessages(options);
+  const isAhead = context.ahead.pays && knowsNothing();
+  await using ahead = isAhead ? new Ahead(context.source, first.job.folder, signal) : undefined;
+  let folder: SinkFolder;
+  try {
+    folder = await context.sink.open(first.job.target, context.hard);
+  } catch (error) {
+    // Where one cannot be opened others may not either, and what was begun for each would be thrown away.
+    context.ahead.pays = false;
+    throw error;
+  }
   // Another generation, in the middle of a run too, or one that had to be made, whatever it calls itself: what was recorded is gone.
   const recorded = ledger.begunGeneration ?? ledger.sinkGeneration;
   const fresh =
@@ -89,7 +97,7 @@ export async function pass(
     again: undefined,
     changed: fresh,
     uncertain: false,
-    everything,
+    everything: knowsNothing(),
   };
   // A copy must have its name before its flags can follow those of the source.
   if (ledger.nameless > 0 && !trusted) await current.target.candidates();

@@ -129,6 +129,7 @@ async function carry(
       ledger,
       quarantine: quarantineIn(join(home, "quarantine")),
       room: new Room(),
+      ahead: { pays: source.readsAhead === true },
       staging: join(home, "staging"),
       bytes: new Budget(BYTES_IN_FLIGHT),
       writes: new Budget(sink.limits.writes),

@@ -66,21 +66,15 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
     using lease = await pool.lease(tree.resolve(folder.path).name, abort);
     const { connection } = lease;
     return await connection.abortable(abort, async () => {
-      // CREATE, SELECT, STATUS and SUBSCRIBE in one round trip; a name that may be refused by itself.
+      // CREATE, SELECT and STATUS in one round trip; a name that may be refused by itself.
       const ensuring = tree.ensure(connection, folder);
       const wanted = tree.resolve(folder.path).name;
       const planned = isPlain(wanted, folder.path) ? wanted : (await ensuring).name;
-      const toSubscribe = (name: string): boolean => folder.subscribed === true && !tree.isSubscribed(name);
-      const [ensured, opened, asked, subscribed] = await Promise.allSettled([
+      const [ensured, opened, asked] = await Promise.allSettled([
         ensuring,
         selectMailbox(connection, planned, false),
         appendLimit(connection, planned),
-        toSubscribe(planned) ? mailboxCommand(connection, "SUBSCRIBE", planned) : undefined,
       ]);
-      const isDone = subscribed.status === "fulfilled" && subscribed.value?.status === "OK";
-      // Servers take names that they have no folder for (RFC 9051 6.3.7).
-      if (isDone && (ensured.status === "rejected" || ensured.value.name !== planned))
-        await mailboxCommand(connection, "UNSUBSCRIBE", planned);
       if (ensured.status === "rejected") throw ensured.reason;
       const { name, path, created } = ensured.value;
       // Not at the first try, or under another name: what was asked behind it says nothing.
@@ -90,7 +84,7 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
         again || opened.status === "rejected" ? await selectMailbox(connection, name, false) : opened.value;
       if (!again && asked.status === "rejected") throw asked.reason;
       const limit = again || asked.status === "rejected" ? await appendLimit(connection, name) : asked.value;
-      if (toSubscribe(name) && !(isDone && name === planned)) subscribe.add(name);
+      if (folder.subscribed === true && !tree.isSubscribed(name)) subscribe.add(name);
       const fidelity = fidelityOf(selected, limit);
       // A server may answer OK to CREATE where there is such a folder already, in another spelling.
       return sinkFolder(pool, grouping, { name, path, fidelity }, selected, created && selected.exists === 0);

@@ -30,17 +30,17 @@ const REMOVE_BATCH = 500;
 
 export interface ImapSourceOptions extends Timing {
   /**
-   * It is opened to be copied from: the first `folders` gives the list of the moment in which it was opened, so that nobody waits for
+   * It is opened to be read through: the first `folders` gives the list of the moment in which it was opened, so that nobody waits for
    * it while the target is opened, and without `bytes`, for which a server may have to look at every message.
    */
-  readonly toCopy?: boolean;
+  readonly toRead?: boolean;
 }
 
 /** Connects and logs in at once. Throws MailError auth, connection or config. */
 export async function openImapSource(
   server: ServerOptions,
   signal: AbortSignal,
-  { toCopy = false, ...timing }: ImapSourceOptions = {},
+  { toRead = false, ...timing }: ImapSourceOptions = {},
 ): Promise<Source> {
   const sessions = server.connections ?? DEFAULT_SESSIONS;
   let opened = 0;
@@ -60,7 +60,7 @@ export async function openImapSource(
     return await connection.abortable(abort, async () => {
       const [namespace, listed] = await Promise.all([
         personalNamespace(connection),
-        listMailboxes(connection, toCopy ? "counts" : "sizes"),
+        listMailboxes(connection, toRead ? "counts" : "sizes"),
       ]);
       naming = namespace;
       const paths = pathsOf(listed, namespace.prefix);
@@ -70,20 +70,22 @@ export async function openImapSource(
   }
 
   const opening = new AbortController();
-  let early = toCopy ? list(AbortSignal.any([signal, opening.signal])) : undefined;
+  let early = toRead ? list(AbortSignal.any([signal, opening.signal])) : undefined;
   early?.catch(() => undefined);
-  async function firstList(abort: AbortSignal): Promise<Folder[]> {
-    const first = early;
-    early = undefined;
-    if (first === undefined) return await list(abort);
+  async function earlyList(abort: AbortSignal): Promise<Folder[] | undefined> {
     const onAbort = (): void => opening.abort(abort.reason);
     if (abort.aborted) onAbort();
     else abort.addEventListener("abort", onAbort, { once: true });
     try {
-      return await first;
+      return await early;
     } finally {
       abort.removeEventListener("abort", onAbort);
     }
+  }
+  async function firstList(abort: AbortSignal): Promise<Folder[]> {
+    const first = earlyList(abort);
+    early = undefined;
+    return (await first) ?? (await list(abort));
   }
 
   async function* read(
@@ -135,7 +137,7 @@ export async function openImapSource(
     let connection: Connection;
     {
       // Rather than over a connection of its own.
-      await early?.catch(() => undefined);
+      await earlyList(abort).catch(() => undefined);
       using lease = await pool.lease(undefined, abort);
       connection = lease.connection;
     }
@@ -174,6 +176,7 @@ export async function openImapSource(
     identity: serverIdentity("imap", server),
     limits: { sessions: sessions * SEATS },
     tells: { ...FULL_FIDELITY, labels: false },
+    readsAhead: true,
     async *folders(abort) {
       yield* await firstList(abort);
     },

@@ -41,6 +41,11 @@ export interface Source extends AsyncDisposable {
   readonly limits: { readonly sessions: number };
   /** The traits that this store can tell at all (POP3: none). Without them nothing can be missed when two ends are compared. */
   readonly tells: Fidelity;
+  /**
+   * A reading takes a while to begin, and costs next to nothing when it is broken off before `want` has answered: it may be begun
+   * before it is known whether it can go on.
+   */
+  readonly readsAhead?: boolean;
   /** Each folder once. Fails with MailError auth, connection or config. */
   folders(signal: AbortSignal): AsyncIterable<Folder>;
   slices(folder: Folder, signal: AbortSignal): AsyncIterable<Slice>;

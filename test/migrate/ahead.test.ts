@@ -1,7 +1,9 @@
 // A folder of which nothing is known is asked for while its target is being opened, and nothing of it is judged before.
 //
-// mutation: src/migrate/pass.ts: "everything ? new Ahead(context.source, first.job.folder, signal) : undefined" -> "undefined" (tests: "beside each other")
-// mutation: src/migrate/pass.ts: "await using ahead = everything ?" -> "await using ahead = number === 1 ?" (tests: "that is known")
+// mutation: src/migrate/pass.ts: "isAhead ? new Ahead(context.source, first.job.folder, signal) : undefined" -> "undefined" (tests: "beside each other")
+// mutation: src/migrate/pass.ts: "context.ahead.pays && knowsNothing()" -> "context.ahead.pays" (tests: "that is known")
+// mutation: src/migrate/pass.ts: "    context.ahead.pays = false;\n" -> "" (tests: "once a target was refused")
+// mutation: src/migrate/run.ts: "pays: source.readsAhead === true" -> "pays: true" (tests: "does not offer")
 // mutation: src/migrate/ahead.ts: "this.#judge === undefined ? begun.then(() => judged(entry)) : judged(entry)" -> "judged(entry)"
 // mutation: src/migrate/ahead.ts: "    this.#ender.abort();\n" -> "" (tests: "cannot be opened")
 // mutation: src/migrate/ahead.ts: "if (this.#judge !== undefined) return;" -> "if (this.#judge === undefined) return;" (tests: "cannot be opened")
@@ -66,7 +68,7 @@ function told(folders: readonly MemoryFolder[], store = newStore(), refusals = 0
       log.push(options.signal.aborted ? "ended" : "end");
     }
   };
-  return { log, source: { ...source, read } satisfies Source, sink, store };
+  return { log, source: { ...source, read, readsAhead: true } satisfies Source, sink, store };
 }
 
 it("source and target are opened beside each other, and what is wanted is said when both are open", async () => {
@@ -123,4 +125,28 @@ it("several folders that share a target are read one after the other, the first 
   expect(await go(source, sink, options)).toMatchObject({ outcome: "complete", balance: { copied: 3 } });
   expect(log.slice(0, 3)).toEqual(["opening", "read", "open"]);
   expect(store.folders.get("INBOX")).toHaveLength(3);
+});
+
+it("once a target was refused, the others are opened before their folders are read", async () => {
+  const folders = ["A", "B", "C"].map((name) => ({ ...inbox(`in ${name}`), path: [name] }));
+  const { log, source, sink } = told(folders, newStore(), 1);
+  const one = { ...sink, limits: { writes: 8, folders: 1 } };
+  expect(await go(source, one)).toMatchObject({ outcome: "complete", balance: { copied: 3 } });
+  const order = log.filter((what) => what === "opening" || what === "read");
+  expect(order).toEqual(["opening", "read", "opening", "read", "opening", "read", "opening", "read"]);
+  const behind = log.slice(log.indexOf("ended"));
+  expect(behind.filter((what) => what === "open" || what === "read")).toEqual([
+    "open",
+    "read",
+    "open",
+    "read",
+    "open",
+    "read",
+  ]);
+});
+
+it("a source that does not offer it is read when its target is open", async () => {
+  const { log, source, sink } = told([inbox("a")]);
+  await go({ ...source, readsAhead: false }, sink);
+  expect(log.slice(0, 3)).toEqual(["opening", "open", "read"]);
 });

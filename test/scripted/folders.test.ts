@@ -3,8 +3,6 @@
 //
 // mutation: src/migrate/pass.ts: "const recorded = ledger.begunGeneration ?? ledger.sinkGeneration;" -> "const recorded = ledger.sinkGeneration;" (tests: "made anew by somebody else")
 // mutation: src/migrate/pass.ts: "(folder.created && ledger.size > 0)" -> "false" (tests: "under the same number")
-// mutation: src/sinks/imap.ts: "if (toSubscribe(name) && !(isDone && name === planned)) subscribe.add(name);" -> "" (tests: "is subscribed")
-// mutation: src/sinks/imap.ts: "        await mailboxCommand(connection, \"UNSUBSCRIBE\", planned);\n" -> "        await undefined;\n" (tests: "another name")
 // mutation: src/sinks/imap.ts: "pristine: exists === 0 && uidNext === 1," -> "" (tests: "not listed")
 // mutation: src/migrate/folder.ts: "if (error.code === \"not-found\" || isBehind)" -> "if (isBehind)" (tests: "between the list and its opening")
 
@@ -311,49 +309,6 @@ describe("a target folder that goes after some messages were recorded", () => {
     expect(last.summary).toMatchObject({ outcome: "complete", closes: true });
     const wanted = new Map([[BOX, (await job.wanted()).get("INBOX") ?? []]]);
     expectSame(wanted, await account.keys());
-  });
-});
-
-describe("a target folder whose original is subscribed", () => {
-  const subscribed = (): Source => {
-    const source = memorySource([{ path: ["Work", "2024"], generation: "1", mail: [mail("a")] }]);
-    return {
-      ...source,
-      async *folders() {
-        for await (const folder of source.folders()) yield { ...folder, subscribed: true };
-      },
-    };
-  };
-  const carried = async (account: ScriptedAccount) => {
-    const job = { ...intoAccount(bench, account), source: async () => subscribed() };
-    const { summary } = await once(job);
-    expect(summary).toMatchObject({ outcome: "complete", balance: { copied: 1 } });
-    return account.heard.filter((line) => /SUBSCRIBE/.test(line)).map((line) => line.replace(/^\S+ /, ""));
-  };
-
-  it("is subscribed as it is opened, and not asked about again", async () => {
-    await using account = await startAccount();
-    expect(await carried(account)).toEqual([`SUBSCRIBE "${WORK}"`]);
-  });
-
-  it("is subscribed at the end where that was refused", async () => {
-    let refusals = 1;
-    await using account = await startAccount({
-      before: ({ text }) => (text.startsWith("SUBSCRIBE") && refusals-- > 0 ? "NO not now" : undefined),
-    });
-    expect(await carried(account)).toEqual([`SUBSCRIBE "${WORK}"`, `SUBSCRIBE "${WORK}"`]);
-  });
-
-  it("leaves no subscription behind where it had to be made under another name", async () => {
-    await using account = await startAccount({
-      before: ({ text }) =>
-        text.startsWith(`CREATE "${WORK}"`) ? "NO [CANNOT] such a name is not allowed" : undefined,
-    });
-    const [first, second, third, ...more] = await carried(account);
-    expect([first, second, more]).toEqual([`SUBSCRIBE "${WORK}"`, `UNSUBSCRIBE "${WORK}"`, []]);
-    expect(third).toMatch(/^SUBSCRIBE /);
-    expect(third).not.toBe(first);
-    expect([...account.mailboxes.keys()].map((name) => `SUBSCRIBE "${name}"`)).toContain(third);
   });
 });
 

@@ -9,6 +9,7 @@
 // mutation: src/migrate/read.ts: "if (full !== undefined) fail(current, full);" -> "void full;" (tests: "rest of a large")
 // mutation: src/migrate/pass.ts: "if (number === 1 && context.sink.storesLate === true) await afterDeath(context, ledger);" -> "" (tests: "broke off")
 // mutation: src/migrate/ledger-folder.ts: "this.brokenOffAt = this.clean ? undefined : store.writtenAt;" -> "this.brokenOffAt = store.writtenAt;" (tests: "broke off")
+// mutation: src/sources/imap.ts: "await earlyList(abort).catch(() => undefined);" -> "await early?.catch(() => undefined);" (tests: "holds up nobody")
 // mutation: src/protocol/imap/session.ts: "if (greeting[0] === STAR) return;" -> "return;" (tests: "POP3")
 
 import { createServer } from "node:net";
@@ -16,6 +17,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EXIT, exitCodeOf } from "../../src/cli/exit.ts";
 import { DEFAULT_PATIENCE } from "../../src/core/retry.ts";
 import { REFUSALS_IN_A_ROW } from "../../src/migrate/room.ts";
+import { run } from "../../src/migrate/run.ts";
 import { openImapSource } from "../../src/sources/imap.ts";
 import { count } from "../kit/counts.ts";
 import { startScripted } from "../kit/scripted.ts";
@@ -81,11 +83,23 @@ it("a list that is asked for with the login and breaks off is asked for again, w
   };
   const { patience, waits } = impatient(attempts);
   const job = intoMaildir(bench, account);
-  const source = () => openImapSource(account.server(), signal, { toCopy: true });
+  const source = () => openImapSource(account.server(), signal, { toRead: true });
   const { failure, summary } = await once({ ...job, source }, { patience });
   expect(failure).toBeUndefined();
   expect(summary).toMatchObject({ outcome: "complete", balance: { copied: MAIL.length } });
   expect(waits).toEqual([1000, 2000, 4000]);
+});
+
+it("a list that is asked for with the login, and hangs, holds up nobody who stops the run", async () => {
+  await using account = await startAccount({ before: ({ text }) => (text.startsWith("LIST") ? "done" : undefined) });
+  account.manners = { ...account.manners, capabilities: ["IMAP4rev1", "UIDPLUS"] };
+  await using source = await openImapSource(account.server(), signal, { toRead: true });
+  await using sink = await intoMaildir(bench, account).sink();
+  const going = run(source, sink, { stateDirectory: bench.place("state"), remove: {}, ...impatient() }, signal);
+  setTimeout(() => going.stop(), 100);
+  const started = performance.now();
+  expect(await going.finished).toMatchObject({ outcome: "stopped" });
+  expect(performance.now() - started).toBeLessThan(5000);
 });
 
 it("whoever gets on with it, however slowly, is never given up", async () => {

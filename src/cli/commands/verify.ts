@@ -63,8 +63,8 @@ async function verifyPair(
   };
   const sourceContext = await contextOf(session, "source", from, file);
   const targetContext = await contextOf(session, "target", to, file);
-  await using source = await openSource(from, sourceContext, signal);
-  await using target = await openSource(to, targetContext, signal);
+  await using source = await openSource(from, { ...sourceContext, toRead: true }, signal);
+  await using target = await openSource(to, { ...targetContext, toRead: true }, signal);
   // Only a server may spell a folder in its own way (its separator, its namespace); opening it as a sink changes nothing.
   await using sink = to.kind === "imap" ? await openSink(to, { ...targetContext, job: "verify" }, signal) : undefined;
   const engine = await import("../../migrate/verify.ts");

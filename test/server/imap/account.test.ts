@@ -110,20 +110,7 @@ it("folder names of every kind come back as the same paths, and the second openi
   }
 });
 
-it("a folder is subscribed when it is opened, if the source's was", async () => {
-  const user = await newUser();
-  await using sink = await openImapSink(server.serverOptions("imaps", user), signal);
-  for (const path of [["Plain"], ["Plain", "below"], ["~tilde"]])
-    await sink.open(folderOf(path, { subscribed: true }), signal);
-  await sink.open(folderOf(["Other"]), signal);
-  const subscribed = async (): Promise<string[]> => {
-    await using source = await openImapSource(server.serverOptions("imaps", user), signal);
-    return (await listFolders(source)).filter((one) => one.subscribed).map(({ path }) => path.join("/"));
-  };
-  expect((await subscribed()).sort()).toEqual(["Plain", "Plain/below", "~tilde"]);
-});
-
-it("opened to be copied from, folders are asked for at once and without their octets, and told anew each further time", async () => {
+it("opened to be read through, folders are asked for at once and without their octets, and told anew each further time", async () => {
   const user = await newUser();
   await using sink = await openImapSink(server.serverOptions("imaps", user), signal);
   await (await sink.open(folderOf(["Box"]), signal)).append(await messageOf(`${HEADER}x\r\n`), signal);
@@ -133,7 +120,7 @@ it("opened to be copied from, folders are asked for at once and without their oc
     trace: (_: string, direction: string, text: string) =>
       void (direction === "C" && / LIST /.test(text) && lists.push(text)),
   };
-  await using source = await openImapSource(options, signal, { toCopy: true });
+  await using source = await openImapSource(options, signal, { toRead: true });
   const box = { path: ["Box"], messages: 1 };
   const [first] = (await listFolders(source)).filter(({ path }) => path[0] === "Box");
   expect(first).toMatchObject(box);

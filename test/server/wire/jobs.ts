@@ -136,7 +136,7 @@ export async function openYard(options: YardOptions = {}): Promise<Yard> {
   const popTiming = stallMs === undefined ? {} : { connectMs: stallMs, inactivityMs: stallMs };
   /** As every command opens it that copies. */
   const imapSource = (user: string, port?: number) =>
-    openImapSource(server("imap", user, port), signal, { ...imapTiming, toCopy: true });
+    openImapSource(server("imap", user, port), signal, { ...imapTiming, toRead: true });
   const popSource = (user: string, port?: number) => openPop3Source(server("pop3", user, port), signal, popTiming);
   const imapSink = (user: string, port?: number) => openImapSink(server("imap", user, port), signal, imapTiming);
   /** Asked by another client than the one that is tested. */
