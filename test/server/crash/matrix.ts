@@ -20,8 +20,10 @@ const LANES = 4;
 
 interface Options {
   readonly way: Way;
-  /** How many steps an ordinary run dies at. */
+  /** How many steps an ordinary run dies at, drawn by seed. */
   readonly deaths: number;
+  /** At which it dies besides: what this file is there for, whatever is drawn. */
+  readonly also?: readonly Death[];
   /** What a soak dies at: every step, or first, middle and last of each kind. */
   readonly soak: "each" | "edges";
 }
@@ -83,12 +85,12 @@ export function crashMatrix(matrix: readonly Options[], options: StageOptions = 
     );
     return;
   }
-  for (const [i, { way, deaths }] of matrix.entries())
+  for (const [i, { way, deaths, also = [] }] of matrix.entries())
     it(
       `${nameOf(way)}: killed at its steps, then run again`,
       async () => {
         // Each way draws other kinds of steps: together they have them all.
-        const drawn = drawDeaths(await stepsOf(way), deaths, randomFrom(FIRST_SEED + i * 1000));
+        const drawn = [...also, ...drawDeaths(await stepsOf(way), deaths, randomFrom(FIRST_SEED + i * 1000))];
         let killed = 0;
         await inLanes(drawn, async (death) => {
           if (await dieAndGoOn(way, death, (play) => startHere(commandOf(play)))) killed++;
