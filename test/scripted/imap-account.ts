@@ -43,6 +43,8 @@ export interface Manners {
   store?(bytes: Buffer, date: string): { bytes: Buffer; date: string };
   /** False: APPEND does not tell UIDs. */
   readonly uidplus?: boolean;
+  /** An APPEND to the folder that its own session has open replaces the last message there. */
+  readonly overwrites?: boolean;
 }
 
 export interface ScriptedAccount extends AsyncDisposable {
@@ -167,7 +169,13 @@ function work({ text, literals }: Heard, talk: Conversation, account: ScriptedAc
       break;
     case "APPEND":
       if (mailbox === undefined) return "NO [TRYCREATE] no such mailbox";
+      if (manners.overwrites === true && session.open === name && mailbox.messages.pop() !== undefined)
+        mailbox.uidNext--;
       return append(text, literals, mailbox, manners);
+    case "UNSELECT":
+    case "CLOSE":
+      session.open = undefined;
+      break;
     case "UID FETCH":
     case "UID STORE":
     case "UID EXPUNGE":
