@@ -226,7 +226,8 @@ function folderOf(listed: Listed, path: Folder["path"], withState: boolean): Fol
     uidValidity !== undefined &&
     uidNext !== undefined &&
     messages !== undefined &&
-    highestModseq !== undefined
+    // RFC 7162 3.1.2.2: 0 where this folder has no mod-sequences. Then nothing in the token moves with a flag.
+    /[1-9]/.test(highestModseq ?? "")
       ? `${uidValidity}:${uidNext}:${messages}:${highestModseq}`
       : undefined;
   return {
