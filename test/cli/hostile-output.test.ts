@@ -1,12 +1,5 @@
 // What a folder, a subject or a server says is harmless on a terminal: no escape, no control and no turned text comes through
 // in tables, bars, reports and errors; --json and --report hold the exact text, with its controls escaped.
-//
-// mutation: src/cli/text.ts: "return text.replace(HARMFUL, (char) => {" -> "return text.replace(/\\0/g, (char) => {"
-// mutation: src/cli/ui.ts: "const text = `${lines.map(plain).join(\"\\n\")}\\n`;" -> "const text = `${lines.join(\"\\n\")}\\n`;"
-// mutation: src/cli/program.ts: ".split(\"\\n\").map(plain).join(\"\\n\")}\\n`;" -> "}\\n`;" (tests: "nobody awaited")
-// mutation: src/cli/program.ts: "    hide = secrets.hide;\n" -> "" (tests: "nobody awaited")
-// mutation: src/cli/main.ts: "process.stderr.write(lastWords(error));" -> "process.stderr.write(`mailferry: this is a bug: ${String(error)}`);" (tests: "nobody awaited")
-// mutation: src/cli/json.ts: "return escapeRest(JSON.stringify(toPlain(event)));" -> "return JSON.stringify(toPlain(event));"
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -1,7 +1,4 @@
 // The question whose answer is not shown: the terminal is silent before it is asked, and speaks again after it.
-//
-// mutation: src/cli/prompt.ts: "    stdin.setRawMode(true);\n    stderr.write(plain(question));" -> "    stderr.write(plain(question));\n    stdin.setRawMode(true);"
-// mutation: src/cli/prompt.ts: "stdin.setRawMode(false);" -> ""
 
 import { PassThrough } from "node:stream";
 import { afterEach, expect, it, vi } from "vitest";

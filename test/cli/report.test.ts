@@ -1,10 +1,4 @@
 // What a person reads at the end of a run, and what a program reads: sums, losses, names, the report file.
-//
-// mutation: src/cli/report.ts: "  filtered: \"left out by the options\",\n" -> "" (tests: "stayed at the source")
-// mutation: src/cli/report.ts: "  altered: \"altered in the target\",\n" -> "" (tests: "stayed at the source")
-// mutation: src/cli/report.ts: "  ...WORDS,\n  filtered" -> "  ...({} as typeof WORDS),\n  filtered" (tests: "stayed at the source")
-// mutation: src/cli/report.ts: "  \"cut-short\": \"not reached\",\n" -> "" (tests: "stayed at the source")
-// mutation: src/cli/report.ts: "  \"folder-incomplete\": \"in a folder that is not complete\",\n" -> "" (tests: "stayed at the source")
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,13 +1,14 @@
 // Patience: delays double, have a ceiling and jitter, and add up to what is declared.
-//
-// mutation: src/core/retry.ts: "2 ** (attempt - 1)" -> "1"
-// mutation: src/core/retry.ts: "(1 + random() * JITTER)" -> "1"
-// mutation: src/core/retry.ts: "attempts: 8" -> "attempts: 7"
-// mutation: src/core/retry.ts: "LONGEST_DELAY_MS = 60_000" -> "LONGEST_DELAY_MS = 120_000"
 
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { DEFAULT_PATIENCE, delayBefore, delayToSettle, JITTER, LONGEST_DELAY_MS, pause } from "../../src/core/retry.ts";
 import { randomFrom } from "../kit/random.ts";
+
+/** All that can go on without a clock has gone on. */
+async function aWhile(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await nextTurn();
+}
 
 /** The waits between as many tries. */
 function waits(random: () => number): number[] {
@@ -35,11 +36,23 @@ it("jitter spreads the same try of many clients over a quarter of its delay", ()
     expect(many.filter((ms) => Math.floor((ms - 16_000) / 1000) === quarter).length).toBeGreaterThan(50);
 });
 
-it("an abort ends a pause at once", async () => {
+it("an abort ends a pause at once, and nothing else does", async () => {
   const stopper = new AbortController();
-  const waiting = pause(60_000, DEFAULT_PATIENCE, stopper.signal);
+  let isOver = false;
+  const waiting = pause(3_600_000, DEFAULT_PATIENCE, stopper.signal).then(() => (isOver = true));
+  await aWhile();
+  expect(isOver).toBe(false);
   stopper.abort();
+  await aWhile();
+  expect(isOver).toBe(true);
   await waiting;
+});
+
+it("after an abort there is no pause", async () => {
+  let isOver = false;
+  void pause(3_600_000, DEFAULT_PATIENCE, AbortSignal.abort()).then(() => (isOver = true));
+  await aWhile();
+  expect(isOver).toBe(true);
 });
 
 it("what may still happen at the server is waited for longer", () => {

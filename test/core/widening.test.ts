@@ -1,14 +1,4 @@
 // A limit that grows while the process waits: by one with each look, never above what is granted, and only while somebody asks.
-//
-// mutation: src/core/widening.ts: "Math.max(1, Math.min(first, this.#most))" -> "this.#most" (tests: "begins as it is told")
-// mutation: src/core/widening.ts: "Math.max(1, Math.min(first, this.#most))" -> "first" (tests: "below what it begins with")
-// mutation: src/core/widening.ts: "if (this.#busy() < BUSY)" -> "if (this.#busy() > BUSY)"
-// mutation: src/core/widening.ts: "      if (!this.#wanted()) return;\n" -> "" (tests: "answered meanwhile")
-// mutation: src/core/widening.ts: " || this.#isDisposed" -> "" (tests: "disposed")
-// mutation: src/core/widening.ts: "      if (this.#wanted()) this.ask();\n" -> "" (tests: "takes one more")
-// mutation: src/core/widening.ts: "this.#now >= this.#most || " -> "" (tests: "never above")
-// mutation: src/core/widening.ts: "if (this.#look !== undefined || this" -> "if (this" (tests: "however often")
-// mutation: src/core/widening.ts: "clearTimeout(this.#look);" -> "" (tests: "disposed")
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Widening } from "../../src/core/widening.ts";

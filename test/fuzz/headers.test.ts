@@ -1,10 +1,4 @@
 // Header slicing and decoding take any octets: they agree with a plain reading of the same header, end in time, and never throw.
-//
-// mutation: src/mail/headers.ts: "return buffer[at] === LF || (buffer[at] === CR && buffer[at + 1] === LF);" -> "return buffer[at] === LF;"
-// mutation: src/mail/headers.ts: "} while (buffer[end] === 32 || buffer[end] === 9);" -> "} while (buffer[end] === 32);"
-// mutation: src/mail/headers.ts: "(?<!\\r)\\r*\\n(?=[ \\t])" -> "\\n(?=[ \\t])"
-// mutation: src/mail/headers.ts: "if (new Date(midnight).getUTCDate() !== dayNumber) return undefined;" -> ""
-// mutation: src/mail/preview.ts: "if (blank) return head.subarray(0, at + 1);" -> "if (blank) return head.subarray(0, at + 2);"
 
 import { expect } from "vitest";
 import {

@@ -1,13 +1,5 @@
 // The IMAP response reader takes whatever a server sends: it means the same however it is cut, what is legal comes out exact,
 // and anything else is a MailError, in time.
-//
-// mutation: src/protocol/imap/scanner.ts: "if (line.endsWith(\"\\r\")) line = line.slice(0, -1);" -> ""
-// mutation: src/protocol/imap/scanner.ts: "this.#advance(this.#offset + part.length);" -> "this.#advance(this.#offset + part.length + 1);"
-// mutation: src/protocol/imap/parse.ts: "return text.includes(\"\\\\\") ? text.replace(/\\\\(.)/gs, \"$1\") : text;" -> "return text;"
-// mutation: src/protocol/imap/parse.ts: "if (depth > MAX_DEPTH) throw" -> "if (depth < 0) throw"
-// mutation: src/protocol/imap/parse.ts: "throw protocolError(\"a quoted string in a response of the server is not closed\");" -> "return this.#quoted();"
-// mutation: src/protocol/imap/listing.ts: "} else if (seen.add(uid)) {" -> "} else {"
-// mutation: src/protocol/imap/fetch.ts: "if (uid !== undefined && uid > 0 && uid <= 0xffffffff) row.uid = uid;" -> "row.uid = Number(value);"
 
 import { PassThrough, Writable } from "node:stream";
 import { expect } from "vitest";

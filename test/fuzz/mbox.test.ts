@@ -1,11 +1,5 @@
 // The mbox splitter takes any file: it finds the same messages whatever the reads and the window, gives every octet to one of
 // them, and gives back exactly what mboxrd was written from.
-//
-// mutation: src/formats/mbox/quote.ts: "if (start > 0) return buffer[start - 1] === LF ? at - start : -1;" -> "if (start > 0) return at - start;"
-// mutation: src/formats/mbox/quote.ts: "return before === -1 ? -1 : before + at;" -> "return at;"
-// mutation: src/formats/mbox/split.ts: "found = extent.next;" -> "found = extent.next?.offset === 0 ? undefined : await window.run(fromLineAt(window, extent.next?.offset ?? 0, start));"
-// mutation: src/formats/mbox/split.ts: "const rest = this.size - this.head.length;" -> "const rest = Math.max(0, this.size - this.head.length - 1);"
-// mutation: src/formats/mbox/window.ts: "await file.read(target.subarray(done), position + done);" -> "await file.read(target.subarray(done), position);"
 
 import { expect } from "vitest";
 import { fromLine, quoteFrom, statusLines } from "../../src/formats/mbox/quote.ts";

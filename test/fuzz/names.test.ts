@@ -1,14 +1,5 @@
 // Names of any characters go through every coding and come back the same, clash with nobody, and cannot leave their place or
 // become a part of a command.
-//
-// mutation: src/mail/mutf7.ts: "out += code === 0x26 ? \"&-\" : name.charAt(from);" -> "out += name.charAt(from);"
-// mutation: src/mail/mutf7.ts: "return !UNPAIRED.test(out) && encodeMutf7(out) === raw ? out : undefined;" -> "return out;"
-// mutation: src/formats/maildir/folder-name.ts: ".replaceAll(\".\", \"\\\\2e\")" -> ""
-// mutation: src/formats/mboxzip/names.ts: "for (let turn = 0; taken.has(foldedName(name)); turn++) {" -> "for (let turn = 0; taken.has(name); turn++) {"
-// mutation: src/formats/mboxzip/names.ts: ".replace(DOTS_AT_START, percent)" -> ""
-// mutation: src/protocol/imap/syntax.ts: "return /^[\\x20-\\x7e]*$/.test(text)" -> "return /^[^\\n]*$/.test(text)"
-// mutation: src/protocol/imap/syntax.ts: "text.replace(/[\\\\\"]/g, \"\\\\$&\")" -> "text"
-// mutation: src/formats/mboxzip/ref.ts: "if (checksum(text) !== crc) return undefined;" -> ""
 
 import { expect } from "vitest";
 import { directoryName, isInbox, pathOfDirectory, substituteName } from "../../src/formats/maildir/folder-name.ts";

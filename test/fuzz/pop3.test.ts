@@ -1,11 +1,5 @@
 // The POP3 reader takes whatever a server sends: a whole session over a server gone mad ends with a MailError or with what was
 // really sent, and what is well-formed comes out exact in any pieces.
-//
-// mutation: src/protocol/pop3/dots.ts: "if (write < from) chunk[write++] = CR;" -> "if (write < from) write++;"
-// mutation: src/protocol/pop3/dots.ts: "else if (chunk.length - from > 1 && chunk.subarray(-2).equals(CRLF)) this.#place = \"start\";" -> ""
-// mutation: src/protocol/pop3/wire.ts: "const end = at > 0 && this.#rest[at - 1] === 13 ? at - 1 : at;" -> "const end = at;"
-// mutation: src/protocol/pop3/lines.ts: "held = \"\";\n        from = at + 1;" -> "from = at + 1;"
-// mutation: src/protocol/words.ts: "[\\u0000-\\u001f" -> "[\\u0001-\\u001f"
 
 import { createServer, type Socket } from "node:net";
 import { afterAll, beforeAll, expect } from "vitest";

@@ -1,49 +1,73 @@
-// The changes that `npm run test:mutations` makes to the program, read from the heads of the suites that guard it.
+// The changes that `npm run test:mutations` makes to the program: beside a suite `x.test.ts` lies `x.mutations.json`.
 //
-// One change a line, the texts as JSON:
-//   // mutation: src/migrate/copy.ts: "text that is there once" -> "what takes its place" (tests: "part of a test's name")
-// The last part is optional.
+//   { "file": "src/core/retry.ts", "in": "delayBefore", "token": "2 **", "becomes": "1 **", "tests": "part of a test's name" }
+//
+// `in` is a declaration of the file (declarations.ts), left out only for what stands in none; `token` a text that is there once;
+// `tests` may be left out. What does not fit exactly once is an error, so that nobody believes in a change that is not made.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { declarationOf, declarationsIn } from "./declarations.ts";
 
 export interface Mutation {
   readonly suite: string;
   readonly file: string;
-  readonly from: string;
-  readonly to: string;
+  readonly in: string | undefined;
+  readonly token: string;
+  readonly becomes: string;
   readonly tests: string | undefined;
 }
 
 /** Of the project. */
 export const root = fileURLToPath(new URL("../..", import.meta.url));
-const LINE = /^\/\/ mutation: (\S+): ("(?:[^"\\]|\\.)*") -> ("(?:[^"\\]|\\.)*")(?: \(tests: ("(?:[^"\\]|\\.)*")\))?$/;
+const LIST = ".mutations.json";
+const SUITE = ".test.ts";
 
-/** Of the suites of whose file names one of `parts` is a part, all of them if there are none. Throws for a line that is no change. */
+/** Of the suites of whose file names one of `parts` is a part, all of them if there are none. Throws for what is no mutation. */
 export function mutationsIn(parts: readonly string[]): Mutation[] {
+  return filesOfTests()
+    .filter((path) => path.endsWith(LIST))
+    .map((path) => ({ path, suite: `${path.slice(0, -LIST.length)}${SUITE}` }))
+    .filter(({ suite }) => parts.length === 0 || parts.some((part) => suite.includes(part)))
+    .flatMap(({ path, suite }) => parseMutations(suite, readFileSync(join(root, path), "utf8")));
+}
+
+export function filesOfTests(): string[] {
   return readdirSync(join(root, "test"), { recursive: true, encoding: "utf8" })
-    .filter((path) => path.endsWith(".test.ts"))
     .map((path) => `test/${path}`)
-    .filter((suite) => parts.length === 0 || parts.some((part) => suite.includes(part)))
-    .sort()
-    .flatMap(mutationsOf);
+    .sort();
 }
 
-/** How often the text stands in `whole`: a change is meant where that is once. */
-export function timesIn(whole: string, { from }: Mutation): number {
-  return whole.split(from).length - 1;
+/** Throws, naming the suite and the entry, for what is no mutation. */
+export function parseMutations(suite: string, json: string): Mutation[] {
+  const list: unknown = JSON.parse(json);
+  if (!Array.isArray(list)) throw new Error(`${suite}: its mutations are no array`);
+  return list.map((entry: unknown) => {
+    const { file, in: where, token, becomes, tests, ...rest } = entry as Record<string, unknown>;
+    if (
+      typeof file !== "string" ||
+      (where !== undefined && typeof where !== "string") ||
+      typeof token !== "string" ||
+      typeof becomes !== "string" ||
+      (tests !== undefined && typeof tests !== "string") ||
+      Object.keys(rest).length > 0
+    )
+      throw new Error(`${suite}: not a mutation: ${JSON.stringify(entry)}`);
+    return { suite, file, in: where, token, becomes, tests };
+  });
 }
 
-function mutationsOf(suite: string): Mutation[] {
-  const lines = readFileSync(join(root, suite), "utf8").split("\n");
-  return lines
-    .filter((line) => line.startsWith("// mutation:"))
-    .map((line) => {
-      const [, file, from, to, tests] = LINE.exec(line) ?? [];
-      if (file === undefined || from === undefined || to === undefined)
-        throw new Error(`${suite}: not a mutation: ${line}`);
-      const text = (quoted: string): string => JSON.parse(quoted) as string;
-      return { suite, file, from: text(from), to: text(to), tests: tests === undefined ? undefined : text(tests) };
-    });
+/** The file's text with the change made. Throws if that does not fit, or changes nothing. */
+export function mutate(whole: string, { in: where, token, becomes }: Mutation): string {
+  const { start, end } = where === undefined ? { start: 0, end: whole.length } : declarationOf(whole, where);
+  const times = token === "" ? 0 : whole.slice(start, end).split(token).length - 1;
+  if (times !== 1) throw new Error(`${where ?? "the file"} has ${JSON.stringify(token)} ${times} times`);
+  if (token === becomes) throw new Error(`${JSON.stringify(token)} stays as it is`);
+  const at = whole.indexOf(token, start);
+  if (where === undefined) {
+    const around = declarationsIn(whole).findLast((one) => one.start <= at && at < one.end);
+    if (around !== undefined) throw new Error(`${JSON.stringify(token)} stands in ${around.path}`);
+  }
+  return whole.slice(0, at) + becomes + whole.slice(at + token.length);
 }

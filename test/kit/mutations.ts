@@ -1,6 +1,6 @@
 // `npm run test:mutations`: breaks the program on purpose, one change at a time, and sees that the suite which guards it goes red.
 //
-// The list stands in the heads of the suites (mutation-list.ts).
+// The lists lie beside the suites (mutation-list.ts).
 //
 // Arguments: parts of the suites' file names; none means all. --lanes N: so many at once (default 2).
 
@@ -9,7 +9,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Mutation, mutationsIn, root, timesIn } from "./mutation-list.ts";
+import { type Mutation, mutate, mutationsIn, root } from "./mutation-list.ts";
 
 /** A mutant that hangs is noticed too. */
 const LIMIT_MS = 300_000;
@@ -67,12 +67,13 @@ async function runSuite(copy: string, { suite, tests }: Mutation, mutated: boole
 async function verdict(copy: string, mutation: Mutation): Promise<string | undefined> {
   const path = join(copy, mutation.file);
   const whole = readFileSync(path, "utf8");
-  const found = timesIn(whole, mutation);
-  if (found !== 1) return `its text is there ${found} times`;
-  writeFileSync(
-    path,
-    whole.replace(mutation.from, () => mutation.to),
-  );
+  let mutated: string;
+  try {
+    mutated = mutate(whole, mutation);
+  } catch (error) {
+    return `does not fit: ${error instanceof Error ? error.message : String(error)}`;
+  }
+  writeFileSync(path, mutated);
   try {
     const { red, ran, output } = await runSuite(copy, mutation, true);
     return red ? undefined : ran ? "NOT CAUGHT" : `did not run:\n${output}`;
@@ -95,7 +96,7 @@ async function lane(): Promise<void> {
   const copy = makeCopy();
   try {
     for (const [, mutation] of queue) {
-      const { suite, file, from, to, tests } = mutation;
+      const { suite, file, token, becomes, tests } = mutation;
       const key = `${suite}\n${tests}`;
       const plain = green.get(key) ?? runSuite(copy, mutation, false);
       green.set(key, plain);
@@ -105,7 +106,8 @@ async function lane(): Promise<void> {
       if (problem === undefined) caught++;
       else failed++;
       const brief = (text: string): string => JSON.stringify(text.replace(/\s+/g, " ").slice(0, 60));
-      console.log(`${problem ?? "caught"}: ${file}: ${brief(from)} -> ${brief(to)}  (${suite})`);
+      const where = mutation.in === undefined ? file : `${file}: ${mutation.in}`;
+      console.log(`${problem ?? "caught"}: ${where}: ${brief(token)} -> ${brief(becomes)}  (${suite})`);
     }
   } finally {
     rmSync(copy, { recursive: true, force: true });

@@ -1,8 +1,4 @@
 // Staging: exact bytes, size and key; small in memory, large in a private file that goes away.
-//
-// mutation: src/mail/body.ts: "    this.#room = undefined;\n    this.#folded = undefined;" -> "    this.#folded = undefined;"
-// mutation: src/mail/body.ts: "    this.#folded = undefined;\n    if (room" -> "    if (room"
-// mutation: src/mail/body.ts: "const room = rooms.pop() ?? Buffer" -> "const room = rooms.at(-1) ?? Buffer"
 
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

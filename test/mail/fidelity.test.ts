@@ -1,9 +1,4 @@
 // What a folder can keep: every trait is either kept or named as lost, and a change leads exactly where it should.
-//
-// mutation: src/mail/fidelity.ts: "else losses.push({ kind: \"flag\", name: flag });" -> ""
-// mutation: src/mail/fidelity.ts: "else losses.push({ kind: \"keyword\", name: keyword });" -> ""
-// mutation: src/mail/fidelity.ts: "if (!fidelity.labels) for (const name of traits.labels) losses.push({ kind: \"label\", name });" -> ""
-// mutation: src/mail/fidelity.ts: "if (!fidelity.received && traits.received !== undefined) losses.push({ kind: \"received\" });" -> ""
 
 import { describe, expect, it } from "vitest";
 import {

@@ -1,11 +1,4 @@
 // Folding line ends: the vectors and the plain search find the same, and what is assembled is what is written.
-//
-// mutation: src/mail/fold.ts: "doubled += at - 1 - end;" -> ""
-// mutation: src/mail/fold.ts: "all.doubled += found.doubled;" -> ""
-// mutation: src/mail/fold.ts: "while (end < bytes.length && end > start && bytes[end - 1] === CR) end--;" -> ""
-// mutation: src/mail/fold.ts: "if (end === start) return" -> "if (end < start) return"
-// mutation: src/mail/fold.ts: "if (to !== undefined) memory.copy(to, at, TO, TO + length);" -> "if (to !== undefined) memory.copy(to, 0, TO, TO + length);"
-// mutation: src/mail/fold.wat: "(i32.const 0xffff)" -> "(i32.const 0x7fff)"
 
 import { describe, expect, it } from "vitest";
 import { assemble } from "../../assemble.ts";

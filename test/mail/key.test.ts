@@ -1,9 +1,4 @@
 // The content key: the same for a message in every store, another for every other message, however its bytes arrive.
-//
-// mutation: src/mail/key.ts: "const isFolded = body[to] === LF;" -> "const isFolded = false;"
-// mutation: src/mail/key.ts: "if (doubled > 0 || stray > 0) return keyOfOdd(buffer);" -> ""
-// mutation: src/mail/key.ts: "if (crlf > 0 || stray > 0) return keyOfOdd(buffer);" -> ""
-// mutation: src/mail/key.ts: "this.#strayCr += doubled + stray;" -> "this.#strayCr += stray;"
 
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";

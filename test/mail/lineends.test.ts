@@ -1,9 +1,4 @@
 // Line ends on their way out and back, cut wherever a stream may be cut.
-//
-// mutation: src/mail/lineends.ts: "if (before === CR) continue;" -> ""
-// mutation: src/mail/lineends.ts: "last = chunk[chunk.length - 1] ?? last;" -> ""
-// mutation: src/mail/lineends.ts: "if (heldCr) yield Buffer.from(\"\\r\");" -> ""
-// mutation: src/mail/lineends.ts: "reversible(shape) ? \"lf\" : \"as-is\"" -> "shape.crlf > 0 ? \"lf\" : \"as-is\""
 
 import { describe, expect, it } from "vitest";
 import { KeyHasher, reversible, type Shape } from "../../src/mail/key.ts";

@@ -1,12 +1,4 @@
 // A folder of which nothing is known is asked for while its target is being opened, and nothing of it is judged before.
-//
-// mutation: src/migrate/pass.ts: "isAhead ? new Ahead(context.source, first.job.folder, signal) : undefined" -> "undefined" (tests: "beside each other")
-// mutation: src/migrate/pass.ts: "context.ahead.pays && knowsNothing()" -> "context.ahead.pays" (tests: "that is known")
-// mutation: src/migrate/pass.ts: "    context.ahead.pays = false;\n" -> "" (tests: "once a target was refused")
-// mutation: src/migrate/run.ts: "pays: source.readsAhead === true" -> "pays: true" (tests: "does not offer")
-// mutation: src/migrate/ahead.ts: "this.#judge === undefined ? begun.then(() => judged(entry)) : judged(entry)" -> "judged(entry)"
-// mutation: src/migrate/ahead.ts: "    this.#ender.abort();\n" -> "" (tests: "cannot be opened")
-// mutation: src/migrate/ahead.ts: "if (this.#judge !== undefined) return;" -> "if (this.#judge === undefined) return;" (tests: "cannot be opened")
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,9 +1,5 @@
 // The ledger was cut at any byte, or any of its bits changed: the next run ends with each message once, twins among them, also
 // those that came meanwhile.
-//
-// mutation: src/migrate/pass.ts: "number === 1 && !fresh && ledger.clean && ledger" -> "number === 1 && !fresh && ledger"
-// mutation: src/core/lines.ts: "return crc32(line.subarray(PREFIX)) === claimed;" -> "return true;"
-// mutation: src/migrate/pass.ts: "certainlyEmpty ? Promise.resolve(NO_CANDIDATES) : look();" -> "Promise.resolve(NO_CANDIDATES);"
 
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";

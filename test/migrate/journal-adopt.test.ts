@@ -1,8 +1,4 @@
 // Records taken over by new origins: a UIDVALIDITY changed, UIDLs changed, an mbox grew; and twins stay as many as they were.
-//
-// mutation: src/migrate/ledger-folder.ts: "if (line.r !== undefined) state.table.claimAnyway(line.r);" -> ""
-// mutation: src/migrate/ledger-folder.ts: "|| line.k !== key) continue;" -> ") continue;"
-// mutation: src/migrate/ledger-table.ts: "this.#get(row, KEY_LO) === lo && this.#get(row, KEY_HI) === hi" -> "this.#get(row, KEY_LO) === lo"
 
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { ContentKey } from "../../src/mail/key.ts";

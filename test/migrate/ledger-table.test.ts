@@ -1,19 +1,4 @@
 // The ledger's table: receipts and claims answer as plain sets do, and a record takes no more memory than is promised.
-//
-// mutation: src/migrate/ledger-table.ts: "if (this.has(row, BIT.claimed)) this.#claimed.add(this.#receiptOf(row));" -> ""
-// mutation: src/migrate/ledger-table.ts: "if (this.#claimed.delete(hash)) this.mark(row, BIT.claimed);" -> "this.#claimed.delete(hash);"
-// mutation: src/migrate/ledger-table.ts: "if (this.#claimed.delete(hash)) this.mark(row, BIT.claimed);" -> "if (this.#claimed.has(hash)) this.mark(row, BIT.claimed);"
-// mutation: src/migrate/ledger-table.ts: "for (let row = 0; row < this.#count; row++) this.mark(row, BIT.claimed, false);" -> ""
-// mutation: src/migrate/ledger-table.ts: "BIT.record | BIT.receipt | BIT.claimed | BIT.taken" -> "BIT.record | BIT.receipt | BIT.taken"
-// mutation: src/migrate/ledger-table.ts: "this.#receipts?.add(row);" -> ""
-// mutation: src/migrate/ledger-table.ts: "this.#receipts ??= this.#receiptIndex();" -> "this.#receipts ??= new RowIndex(() => 0);"
-// mutation: src/migrate/ledger-hash.ts: "if (((slot - this.#home(entry)) & mask) < ((slot - hole) & mask)) continue;" -> ""
-// mutation: src/migrate/ledger-hash.ts: "if (((slot - this.#home(entry)) & mask) < ((slot - hole) & mask)) continue;" -> "break;"
-// mutation: src/migrate/ledger-column.ts: "if (segment === word) return;" -> ""
-// mutation: src/migrate/ledger-column.ts: "larger.set(segment);" -> ""
-// mutation: src/migrate/ledger-column.ts: ").fill(segment);" -> ");"
-// mutation: src/migrate/ledger-column.ts: "Math.min(this.#count - 1 - at * SEGMENT, SEGMENT - 1)" -> "within"
-// mutation: src/migrate/ledger-column.ts: "Math.min(this.#count - 1 - at * SEGMENT, SEGMENT - 1)" -> "SEGMENT - 1"
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";

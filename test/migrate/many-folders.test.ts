@@ -1,10 +1,4 @@
 // Thousands of folders: what a run holds of one that is done does not add up.
-//
-// mutation: src/migrate/folder.ts: "  await ledger[Symbol.asyncDispose]();\n" -> ""
-// mutation: src/migrate/run.ts: "    first: sink.limits.foldersAtFirst ?? most," -> "    first: most," (tests: "as many folders")
-// mutation: src/migrate/run.ts: "      lanes.concurrency = now;\n" -> "" (tests: "as many folders")
-// mutation: src/migrate/run.ts: "wanted: () => lanes.size > 0," -> "wanted: () => false," (tests: "as many folders")
-// mutation: src/migrate/run.ts: "  width.ask();\n  await lanes" -> "  await lanes" (tests: "as many folders")
 
 import { readdirSync, readlinkSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";

@@ -1,10 +1,4 @@
 // What is set aside lies in the quarantine, whatever its folder is called, and each message in files of its own.
-//
-// mutation: src/migrate/quarantine.ts: ".replace(/[^A-Za-z0-9._-]+/g, \"_\")" -> ".replace(/[^/A-Za-z0-9._-]+/g, \"_\")" (tests: "a run")
-// mutation: src/migrate/quarantine.ts: ".replace(/[^A-Za-z0-9._-]+/g, \"_\")\n      .slice(0, 60);" -> ".replace(/[^A-Za-z0-9._-]+/g, \"_\");" (tests: "a run")
-// mutation: src/migrate/quarantine.ts: "readable.replace(/^\\.+/, \"_\")" -> "readable" (tests: "a run")
-// mutation: src/migrate/quarantine.ts: "JSON.stringify([origin.folder, origin.generation, origin.id])" -> "JSON.stringify([readable, origin.generation, origin.id])" (tests: "a run")
-// mutation: src/migrate/quarantine.ts: "JSON.stringify([origin.folder, origin.generation, origin.id])" -> "JSON.stringify([origin.folder, origin.generation])" (tests: "a run")
 
 import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

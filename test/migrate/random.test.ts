@@ -1,6 +1,4 @@
 // Nothing lost, nothing twice, whatever happens: random mail, faults, kills, lost ledgers, twins and changed flags, by seed.
-//
-// mutation: src/migrate/pass.ts: "ledger.unclaim();" -> "void 0;"
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,7 +1,4 @@
 // An archive whose id is not the one that its ledger knows: no run goes on with it, least of all one that deletes.
-//
-// mutation: src/migrate/ledger-file.ts: "found.source !== expected.source || found.sink !== expected.sink ||" -> "found.source !== expected.source ||"
-// mutation: src/formats/mboxzip/find.ts: "return { id: header.archive, root, home, zips };" -> "return { id: randomUUID(), root, home, zips };"
 
 import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,15 +1,4 @@
 // Deleting at the source: exactly what was proved goes, within its bounds, and what stays is named with its reason.
-//
-// mutation: src/migrate/remove.ts: "if (due > allowed) {" -> "if (due > allowed + 1) {"
-// mutation: src/migrate/remove.ts: "folder !== undefined && state.tally.summary().closes" -> "state.tally.summary().closes"
-// mutation: src/migrate/remove.ts: "if (due === 0 || confirm === undefined || (await confirm(due, context.soft))) return undefined;" -> "if (due === 0 || confirm === undefined || (await confirm(due, context.soft)) || due > 0) return undefined;"
-// mutation: src/migrate/remove.ts: "Math.floor(Date.now() / 1000) - firstSeen >= olderThanSeconds" -> "firstSeen >= olderThanSeconds"
-// mutation: src/migrate/remove.ts: "for (const work of works) for await (const record of selected(work)) if (isDue(context, record)) due++;" -> "for (const work of works.slice(1)) for await (const record of selected(work)) if (isDue(context, record)) due++;"
-// mutation: src/migrate/run.ts: "const text = await source.checkRemove?.(soft);" -> "const text: string | undefined = undefined;"
-// mutation: src/migrate/run.ts: "if (options.remove !== undefined && !soft.aborted && options.dryRun !== true && !isOpen)" -> "if (options.remove !== undefined && !soft.aborted && options.dryRun !== true)"
-// mutation: src/migrate/remove.ts: "if (context.soft.aborted || (!cut && asked === gone)) return;" -> "if (asked >= gone) return;"
-// mutation: src/migrate/remove.ts: "[\"filtered\", \"altered\", \"failed\"] as const" -> "[] as (\"filtered\" | \"altered\" | \"failed\")[]" (tests: "never was to go")
-// mutation: src/migrate/remove.ts: "[\"filtered\", \"altered\", \"failed\"] as const" -> "[\"filtered\", \"failed\"] as const" (tests: "never was to go")
 
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

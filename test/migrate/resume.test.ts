@@ -1,8 +1,4 @@
 // What a run did not finish, or did not look at, is finished by the next one: each way to be cut short by itself.
-//
-// mutation: src/migrate/pass.ts: "const certainlyEmpty = number === 1 && (folder.created || isUntouched) && ledger.size === 0;" -> "const certainlyEmpty = folder.created;" (tests: "looked into")
-// mutation: src/migrate/pass.ts: "folder.pristine === true && recorded === undefined && ledger.brokenOffAt === undefined" -> "folder.pristine === true" (tests: "stored late")
-// mutation: src/migrate/pass.ts: "folder.pristine === true && recorded === undefined" -> "recorded === undefined" (tests: "not empty")
 
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

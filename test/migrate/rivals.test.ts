@@ -1,8 +1,4 @@
 // Twins with several dates: a copy with the date of one that is still to come is left to it, and nobody waits for nobody.
-//
-// mutation: src/migrate/candidates.ts: "if (!this.#isAwaited(row, others, rivals) && this.#claim(row)) return this.#found(row, true);" -> "if (this.#claim(row)) return this.#found(row, true);"
-// mutation: src/migrate/candidates.ts: "return count >= twins.filter(isLeft).length;" -> "return true;"
-// mutation: src/migrate/rivals.ts: "this.#counts[slot] = counts[at] ?? 0;" -> "this.#counts[slot] = 1;"
 
 import { expect, it } from "vitest";
 import { stageBytes } from "../../src/mail/body.ts";

@@ -1,14 +1,4 @@
 // The engine's promises, on adapters in memory that misbehave on demand.
-//
-// mutation: src/migrate/tally.ts: "listed: settled + this.unresolved," -> "listed: settled,"
-// mutation: src/migrate/tally.ts: "closes: this.unresolved === 0 && !this.isCut && this.error === undefined," -> "closes: true,"
-// mutation: src/migrate/read.ts: "    tally.unresolved++;\n" -> ""
-// mutation: src/migrate/pass.ts: "if (lost > 0 && !context.soft.aborted)" -> "if (lost < 0)"
-// mutation: src/migrate/read.ts: "await settle(context, state, target.ledger, entry, { as: \"vanished\", losses: [] }, 0);" -> ""
-// mutation: src/migrate/run.ts: "for (const { folder, error } of refused) tally.refuse(folder.path, error);" -> ""
-// mutation: src/migrate/copy-batch.ts: "settled: { as: \"copied\", losses: all," -> "settled: { as: \"copied\", losses: [],"
-// mutation: src/migrate/copy.ts: "...(keepsDate ? [] : [{ kind: \"received\" } as const])" -> ""
-// mutation: src/migrate/tally.ts: "else known.messages++;" -> ""
 
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

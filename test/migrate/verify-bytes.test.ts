@@ -1,14 +1,4 @@
 // Bit rot is found: whichever byte of whichever file of an archive changes, verifying the archive by itself tells.
-//
-// mutation: src/migrate/verify-archive.ts: "row.id !== firstWord(key) ||" -> "" (tests: "a Maildir archive")
-// mutation: src/cli/commands/verify.ts: "const knows = { isOurs, wireSizeOf };" -> "const knows = { isOurs };" (tests: "a Maildir archive")
-// mutation: src/migrate/quarantine.ts: "return check === checkOf(note) ? note : undefined;" -> "return note;" (tests: "a Maildir archive")
-// mutation: src/migrate/quarantine.ts: "else if ((await hashOf(message)) !== note.sha256)" -> "else if (note.sha256 === \"\")" (tests: "that grows tells of any byte")
-// mutation: src/migrate/verify-journals.ts: "if (await lacksOnlyItsEnd(read, offset)) damaged();" -> "" (tests: "a Maildir archive")
-// mutation: src/migrate/verify-archive.ts: "if (gone > 0) onProblem" -> "if (gone > 99) onProblem" (tests: "is gone")
-// mutation: src/formats/maildir/check.ts: "if (name === keyword) continue;" -> "continue;" (tests: "a Maildir archive")
-// mutation: src/cli/commands/verify.ts: "if (recorded > last) onProblem" -> "if (recorded < last) onProblem" (tests: "that grows")
-// mutation: src/formats/mboxzip/check-zip.ts: "if (seal === \"broken\") onProblem(sealProblem(path, seal));" -> "" (tests: "in one file")
 
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

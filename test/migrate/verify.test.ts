@@ -1,16 +1,4 @@
 // Verify finds every difference there can be between two ends, and none where there is none.
-//
-// mutation: src/migrate/verify-folder.ts: "    table.take(row.index);\n" -> "" (tests: "two ends")
-// mutation: src/migrate/verify-folder.ts: "mine.epochSeconds !== theirs?.epochSeconds" -> "theirs === undefined"
-// mutation: src/migrate/verify-folder.ts: "common(common(source.tells, target.tells), fidelity)" -> "common(source.tells, target.tells)"
-// mutation: src/migrate/verify-folder.ts: "let extra = unread;" -> "let extra = 0;"
-// mutation: src/migrate/verify-read.ts: "(ground.received ? traits.received?.epochSeconds : undefined)" -> "traits.received?.epochSeconds"
-// mutation: src/migrate/verify.ts: "(options.bothWays !== true || (extra === 0 && foldersExtra === 0))" -> "extra === 0"
-// mutation: src/migrate/verify.ts: "      foldersMissing++;\n" -> ""
-// mutation: src/migrate/verify-folder.ts: "if (list(change.remove) !== \"\")" -> "if (list(change.add) !== \"\")"
-// mutation: src/migrate/verify.ts: "const path = plan?.path ?? wanted.path;" -> "const path = wanted.path;" (tests: "under the name that the target gave")
-// mutation: src/migrate/verify.ts: "((await find?.(wanted, signal)) ?? first)" -> "first" (tests: "took its place")
-// mutation: src/migrate/verify.ts: "const isThere = first === undefined || present.has(pathKey(first.path));" -> "const isThere = first === undefined;" (tests: "took its place")
 
 import { describe, expect, it } from "vitest";
 import { MailError } from "../../src/mail/errors.ts";

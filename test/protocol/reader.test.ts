@@ -1,12 +1,4 @@
 // Reading into buffers of our own: the same octets in the same order as by the stream, in the clear and by TLS, and a pause holds.
-//
-// mutation: src/protocol/reader.ts: "    used += length;" -> ""
-// mutation: src/protocol/reader.ts: "while (socket.read() !== null);" -> ""
-// mutation: src/protocol/reader.ts: "receiver.filled(length);" -> "receiver.receive(Buffer.from(place.subarray(0, length)));"
-// mutation: src/protocol/reader.ts: "place = receiver?.room();" -> "place = undefined;"
-// mutation: src/protocol/imap/connection.ts: "filled: (length) => this.#take(() => this.#scanner.filled(length))," -> "filled: (length) => this.#guard(() => this.#scanner.filled(length)),"
-// mutation: src/protocol/imap/connection.ts: "this.#ended = error === undefined && this.#holds > 0;" -> ""
-// mutation: src/protocol/imap/connection.ts: "if (this.#ended) this.#lost(undefined);" -> ""
 
 import { createHash } from "node:crypto";
 import { once } from "node:events";

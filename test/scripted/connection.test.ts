@@ -1,6 +1,4 @@
 // A connection that goes bad under a job: its maildrop is away for a while, or it is dead and nobody tells.
-//
-// mutation: src/protocol/pop3/replies.ts: "has a passing fault: ${said}`, { remedy: \"retry\" }" -> "has a passing fault: ${said}`, { remedy: \"give-up\" }" (tests: "SYS/TEMP")
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { EXIT, exitCodeOf } from "../../src/cli/exit.ts";

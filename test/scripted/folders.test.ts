@@ -1,10 +1,5 @@
 // Folders that are renamed, deleted or made anew under way: nothing is lost, nothing is there twice, and no run says that it is
 // complete when it is not.
-//
-// mutation: src/migrate/pass.ts: "const recorded = ledger.begunGeneration ?? ledger.sinkGeneration;" -> "const recorded = ledger.sinkGeneration;" (tests: "made anew by somebody else")
-// mutation: src/migrate/pass.ts: "(folder.created && ledger.size > 0)" -> "false" (tests: "under the same number")
-// mutation: src/sinks/imap.ts: "pristine: exists === 0 && uidNext === 1," -> "" (tests: "not listed")
-// mutation: src/migrate/folder.ts: "if (error.code === \"not-found\" || isBehind)" -> "if (isBehind)" (tests: "between the list and its opening")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { MigrationEvent, RunSummary } from "../../src/migrate/events.ts";

@@ -1,10 +1,5 @@
 // Names that come back in another spelling, and namespaces of every kind: each folder of the source has one of its own at the
 // target, in the next run too.
-//
-// mutation: src/protocol/imap/tree.ts: " && !isOthers" -> "" (tests: "and shown in lower case")
-// mutation: src/protocol/imap/tree.ts: "if (refusal === undefined && !hadAlike)" -> "if (refusal === undefined)" (tests: "cases that are one there, CREATE answered OK")
-// mutation: src/protocol/imap/tree.ts: "if (same !== undefined && " -> "if (same === null && " (tests: "composed")
-// mutation: src/sinks/imap.ts: "created && selected.exists === 0" -> "created" (tests: "cut short")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RunSummary } from "../../src/migrate/events.ts";

@@ -1,7 +1,4 @@
 // Nonsense in the clear, at any moment of a conversation: told and got over, and nothing foreign is stored.
-//
-// mutation: src/protocol/imap/scanner.ts: "this.#full.push(literal.sink);" -> "literal.sink.end();" (tests: "in the middle of a large FETCH")
-// mutation: src/protocol/imap/parse.ts: "\"${words(first.slice(0, 80))}\"" -> "\"${first.slice(0, 80)}\"" (tests: "random octets in the clear as the answer of LIST")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EXIT, exitCodeOf } from "../../src/cli/exit.ts";

@@ -1,16 +1,4 @@
 // How long a run waits for a server that is away, busy or full, and what it says when it gives up: by a clock that costs no time.
-//
-// mutation: src/migrate/folder.ts: "vain >= patience.attempts" -> "vain > patience.attempts" (tests: "never answered")
-// mutation: src/migrate/patiently.ts: "if (attempt >= patience.attempts) throw error;" -> "if (attempt > patience.attempts) throw error;" (tests: "never answered")
-// mutation: src/migrate/folder.ts: "waitMs ?? 0," -> "0," (tests: "asks for time")
-// mutation: src/migrate/folder.ts: "settled > settledBefore ? 1 : vain + 1" -> "vain + 1" (tests: "however slowly")
-// mutation: src/migrate/read.ts: "if (error.code === \"quota\") {" -> "if (error.code === \"auth\") {" (tests: "stores what fits")
-// mutation: src/migrate/run.ts: "if (!soft.aborted && full !== undefined) throw full;" -> "void full;" (tests: "stores what fits")
-// mutation: src/migrate/read.ts: "if (full !== undefined) fail(current, full);" -> "void full;" (tests: "rest of a large")
-// mutation: src/migrate/pass.ts: "if (number === 1 && context.sink.storesLate === true) await afterDeath(context, ledger);" -> "" (tests: "broke off")
-// mutation: src/migrate/ledger-folder.ts: "this.brokenOffAt = this.clean ? undefined : store.writtenAt;" -> "this.brokenOffAt = store.writtenAt;" (tests: "broke off")
-// mutation: src/sources/imap.ts: "await earlyList(abort).catch(() => undefined);" -> "await early?.catch(() => undefined);" (tests: "holds up nobody")
-// mutation: src/protocol/imap/session.ts: "if (greeting[0] === STAR) return;" -> "return;" (tests: "POP3")
 
 import { createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";

@@ -1,10 +1,4 @@
 // Maildrops that are drained from servers that refuse, hang up, name nothing, name twice or name anew: each message arrives once.
-//
-// mutation: src/sources/pop3.ts: "return id === undefined || isOurs(id) ? undefined : id;" -> "return id === undefined ? undefined : id;" (tests: "copying of a maildrop")
-// mutation: src/protocol/pop3/listing.ts: "this.#holders[index] !== 1" -> "false" (tests: "copying of a maildrop")
-// mutation: src/protocol/pop3/list.ts: "if (listing.count < messages)\n    throw" -> "if (listing.count < 0)\n    throw" (tests: "lists less")
-// mutation: src/protocol/pop3/replies.ts: "remedy: \"wait\",\n      hint: \"Close" -> "remedy: \"give-up\",\n      hint: \"Close" (tests: "in use")
-// mutation: src/migrate/copy.ts: "const moved = removed ?? (await ledger.adopt(entry.origin, body.key));" -> "const moved = removed;" (tests: "UIDLs that change between")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";

@@ -1,8 +1,4 @@
 // A target that refuses, throttles, says goodbye or falls off at any one command, or at every one of a kind for a while.
-//
-// mutation: src/protocol/imap/errors.ts: "const PASSING = new Set([\"UNAVAILABLE\", \"INUSE\", \"SERVERBUG\", \"LIMIT\", \"THROTTLED\"]);" -> "const PASSING = new Set<string>();" (tests: "a target without any extension that says NO [UNAVAILABLE]")
-// mutation: src/protocol/imap/login-errors.ts: "const NOT_THE_PASSWORD = new Set([\"UNAVAILABLE\", \"INUSE\", \"LIMIT\", \"SERVERBUG\"]);" -> "const NOT_THE_PASSWORD = new Set<string>();" (tests: "a target without any extension that says NO [UNAVAILABLE]")
-// mutation: src/protocol/imap/append.ts: "(await this.#strangers(connection, sent)) > 0) throw" -> "false) throw" (tests: "a target with UIDPLUS and MULTIAPPEND that says NO to any one command, after")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";

@@ -1,7 +1,4 @@
 // Servers that refuse a step of deleting, or say that they did it and did not: what stayed is told, and goes in the next run.
-//
-// mutation: src/migrate/read.ts: "known?.hasOurMark === true ?" -> "false ?" (tests: "UID EXPUNGE refused while --skip-deleted")
-// mutation: src/protocol/imap/remove.ts: "origin !== undefined && !left.has(uid)" -> "origin !== undefined" (tests: "answered OK and not done")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { MigrationEvent } from "../../src/migrate/events.ts";

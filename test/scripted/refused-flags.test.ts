@@ -1,7 +1,4 @@
 // Servers that refuse a flag, at the append or later: the loss is told, all the rest comes, and the next run does what was left.
-//
-// mutation: src/protocol/imap/store.ts: "if (scope !== \"folder\" || remedy" -> "if (scope === \"folder\" || remedy" (tests: "STORE is refused with NO not now")
-// mutation: src/migrate/folder.ts: " || isBehind" -> "" (tests: "STORE is refused with NO [UNAVAILABLE] later, and stored")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RunSummary } from "../../src/migrate/events.ts";

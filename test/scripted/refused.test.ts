@@ -1,7 +1,5 @@
 // Servers that refuse the "+" for a literal, or a size: what is refused is told, all the rest comes, and the next run does what
 // was left.
-//
-// mutation: src/sinks/imap.ts: "connection.has(\"APPENDLIMIT\") ?" -> "false ?" (tests: "holds for its folder")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EXIT, exitCodeOf } from "../../src/cli/exit.ts";

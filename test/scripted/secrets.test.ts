@@ -1,7 +1,4 @@
 // A secret that ends in the middle of a run: it is asked for again, once, and never the same one twice.
-//
-// mutation: src/protocol/credentials.ts: "if (other === secret) throw error;" -> "" (tests: "that stays wrong")
-// mutation: src/cli/secrets.ts: "if (refused !== undefined && refused === given) answer = undefined;" -> "" (tests: "is asked for again")
 
 import { writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";

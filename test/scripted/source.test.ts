@@ -1,8 +1,4 @@
 // Sources that say goodbye anywhere, list oddly, renumber, rename or lose folders while they are read: each message arrives once.
-//
-// mutation: src/migrate/read.ts: "if (error.code === \"not-found\" && body === undefined) {" -> "if (body === null) {" (tests: "vanish between")
-// mutation: src/migrate/folder.ts: "for (const state of states) await giveUp(context, state, ledger, error);" -> "void giveUp;" (tests: "deleted: the others")
-// mutation: src/migrate/read.ts: "if (known !== undefined && known.state !== \"failed\" && known.state !== \"removed\") {" -> "if (known === null) {" (tests: "middle of its bodies")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EXIT } from "../../src/cli/exit.ts";

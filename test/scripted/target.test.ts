@@ -1,10 +1,4 @@
 // Targets that keep less than they should, name nothing, rename, renumber or lose folders: N twins stay N, and each loss is told.
-//
-// mutation: src/migrate/candidates.ts: "redated++" -> "redated += 0" (tests: "without UIDPLUS and MULTIAPPEND says of each")
-// mutation: src/migrate/pass.ts: "candidates ??= certainlyEmpty ? Promise.resolve(NO_CANDIDATES) : look();" -> "candidates ??= Promise.resolve(NO_CANDIDATES);" (tests: "all that is usual is not filled twice")
-// mutation: src/migrate/pass.ts: "if (fresh) await ledger.forget();" -> "" (tests: "made anew and empty")
-// mutation: src/protocol/imap/append-check.ts: "losses.push({ kind: \"received\" })" -> "losses.length" (tests: "all that is usual says of each")
-// mutation: src/protocol/imap/tree.ts: "if (claimed.has(keyOf(resolved.name))) continue;" -> "" (tests: "would have one name")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Loss } from "../../src/mail/fidelity.ts";

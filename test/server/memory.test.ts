@@ -1,8 +1,4 @@
 // Bounded memory: it grows neither with a message nor with a mailbox; whole commands, by the peak that the kernel counted.
-//
-// mutation: src/mail/body.ts: "export const MEMORY_LIMIT = 1 << 20;" -> "export const MEMORY_LIMIT = 1 << 27;" (tests: "60 MB")
-// mutation: src/mail/body.ts: "        await writeAll(file, chunk);\n" -> "        await writeAll(file, chunk);\n        chunks.push(Buffer.from(chunk));\n" (tests: "60 MB")
-// mutation: src/mail/key.ts: "  // Line ends of several kinds are rare, and KeyHasher knows them all.\n" -> "  ((globalThis as { kept?: Buffer[] }).kept ??= []).push(Buffer.alloc(8192, 1));\n" (tests: "20,000")
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,8 +1,4 @@
 // Every source goes to every sink: 5 × 3 pairs on real servers and real files, compared message by message.
-//
-// mutation: src/mail/fold.ts: "memory.set(from, FROM);" -> "memory.set(from, FROM); memory[FROM] = 0x58;" (tests: "from imap")
-// mutation: src/formats/mbox/quote.ts: "const { feed, rest } = rewriter(mode);" -> "const { feed, rest } = rewriter(mode === \"quote\" ? \"unquote\" : mode);" (tests: "from mbox")
-// mutation: src/migrate/copy.ts: "const { kept, losses } = narrow(traits, folder.fidelity);" -> "const { losses } = narrow(traits, folder.fidelity); const kept = { ...traits, flags: new Set<never>() };" (tests: "from imap")
 
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,12 +1,4 @@
 // Nothing is deleted without proof: whatever happens to a copy, or at the source, between the append and the proof.
-//
-// mutation: src/migrate/remove.ts: "const good = record.receipt !== undefined && (await isProvable(folder, record.receipt, record.key, hard));" -> "const good = record.receipt !== undefined;"
-// mutation: src/migrate/copy.ts: "return (await keyOf(folder.reopen(receipt, signal))).key === key;" -> "await keyOf(folder.reopen(receipt, signal)); return true;"
-// mutation: src/migrate/remove.ts: "whole.some(({ state, folder }) => state.generation === folder?.generation)" -> "whole.length === 0"
-// mutation: src/protocol/imap/remove.ts: "connection.run(`UID EXPUNGE ${set}`)" -> "connection.run(\"EXPUNGE\")"
-// mutation: src/sources/pop3.ts: "asked.find(id) !== 0" -> "true"
-// mutation: src/migrate/remove.ts: "state.selected?.has(id) === true" -> "state.generation !== undefined"
-// mutation: src/migrate/remove.ts: "if (!(error instanceof MailError) || error.details.scope !== \"message\") throw error;" -> "throw error;"
 
 import {
   mkdirSync,

@@ -1,15 +1,4 @@
 // No secret is seen: whole jobs of every kind with marked passwords, by each way to give one, and then everything is searched.
-//
-// mutation: src/protocol/imap/connection.ts: "return { ...response, text: scrub(response.text, this.#secrets) };" -> "return response;" (tests: "repeats")
-// mutation: src/protocol/pop3/wire.ts: "{ ...parsed, text: this.scrub(parsed.text) }" -> "parsed" (tests: "repeats")
-// mutation: src/protocol/credentials.ts: "const octets = plain.map((text) => Buffer.from(text, \"utf8\").toString(\"latin1\"));" -> "const octets: string[] = [];" (tests: "repeats")
-// mutation: src/protocol/pop3/login.ts: "wire.send(`PASS ${password}`, \"PASS ****\");" -> "wire.send(`PASS ${password}`); wire.server.trace?.(\"x\", \"C\", Buffer.from(password).toString(\"hex\"));" (tests: "repeats")
-// mutation: src/cli/secrets.ts: "delete env[variableOf(\"source\")];" -> "" (tests: "whole jobs")
-// mutation: src/core/files.ts: "export const PRIVATE_FILE = 0o600;" -> "export const PRIVATE_FILE = 0o640;" (tests: "whole jobs")
-// mutation: src/core/files.ts: "export const PRIVATE_DIRECTORY = 0o700;" -> "export const PRIVATE_DIRECTORY = 0o750;" (tests: "whole jobs")
-// mutation: src/cli/trace.ts: "${plain(hide(text.replace(/\\r?\\n$/, \"\")))}" -> "${plain(text)} ${process.env.MAILFERRY_SOURCE_PASSWORD ?? \"\"}" (tests: "on stderr")
-// mutation: src/cli/prompt.ts: "    text = line.text;" -> "    text = line.text; stderr.write(keys);" (tests: "typed at the prompt")
-// mutation: src/cli/commands/backup.ts: "const target = parseEndpoint" -> "console.error(session.environment.MAILFERRY_SOURCE_PASSWORD); const target = parseEndpoint" (tests: "whole jobs")
 
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

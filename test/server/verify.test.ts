@@ -1,9 +1,4 @@
 // Verify between any two ends, with the oddest mail: it says what another way of comparing says, and sees nothing else.
-//
-// mutation: src/migrate/verify-folder.ts: "for (const row of rows) {\n    if (differences(row).length === 0) return row;" -> "for (const row of rows) {"
-// mutation: src/migrate/verify-folder.ts: "const differs = differences(row);" -> "const differs: string[] = [];"
-// mutation: src/migrate/verify-folder.ts: "} else onFinding({ kind: \"missing\"" -> "} else if (id !== 0) onFinding({ kind: \"missing\""
-// mutation: src/migrate/verify-read.ts: "hasher.update(chunk);" -> "if (head.length >= HEAD) break; hasher.update(chunk);"
 
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

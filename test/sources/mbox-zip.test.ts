@@ -1,7 +1,4 @@
 // The mboxzip source: the shared promises, several zips read as one, and clear words for what is none.
-//
-// mutation: src/formats/mboxzip/zips.ts: "else if (folders.push(line) > MAX_FOLDERS) throw" -> "else if (folders.push(line) < 0) throw" (tests: "more folders")
-// mutation: src/formats/mboxzip/catalogue.ts: "if (folders.size > MAX_FOLDERS) throw" -> "if (folders.size < 0) throw" (tests: "more folders")
 
 import { readdir, readFile, rename, rm, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,6 +1,4 @@
 // File and folder names: unique, in order, and read back as they were meant.
-//
-// mutation: src/formats/maildir/folder-name.ts: "if (part === \"\" || /[\\x00-\\x1f\\x7f]/.test(part)) return undefined;" -> ""
 
 import { expect, test } from "vitest";
 import { compactIndex } from "../../../src/formats/maildir/compact-index.ts";

@@ -1,9 +1,4 @@
 // The wire is begun while imapflow is still being loaded; whatever the server does meanwhile ends as it does later.
-//
-// mutation: src/protocol/imap/session.ts: "    opening.demand();" -> ""
-// mutation: src/protocol/imap/session.ts: "if (isReady) queueMicrotask(call);" -> "if (isReady) return;"
-// mutation: src/protocol/imap/session.ts: "    opening?.socket.destroy();\n  };" -> "  };"
-// mutation: src/protocol/imap/session.ts: "if (opening !== undefined && !isLoaded) throw error;" -> ""
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";

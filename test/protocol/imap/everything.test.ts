@@ -1,16 +1,5 @@
 // A folder of which nothing is known is opened and fetched by two commands in one flight; whatever the server makes of that, each
 // message comes once.
-//
-// mutation: src/protocol/imap/bodies.ts: "if (!isOpen() || uid === undefined || body === null || !isWhole(row)) return false;" -> "if (uid === undefined || body === null || !isWhole(row)) return false;"
-// mutation: src/protocol/imap/bodies.ts: "size !== undefined && !seen.has(uid);" -> "size !== undefined;"
-// mutation: src/protocol/imap/bodies.ts: "seen.size >= Math.max(least, counted())" -> "true"
-// mutation: src/protocol/imap/bodies.ts: "seen.size >= Math.max(least, counted())" -> "seen.size >= counted()"
-// mutation: src/protocol/imap/bodies.ts: "answer.status === \"OK\" && !wasExpunged &&" -> "answer.status === \"OK\" &&"
-// mutation: src/protocol/imap/bodies.ts: "stream?.skip();\n    channel.drop();\n  }\n}\n\n/** One message by itself" -> "channel.drop();\n  }\n}\n\n/** One message by itself"
-// mutation: src/protocol/imap/bodies.ts: "return !isOver && isWhole(row)" -> "return isWhole(row)"
-// mutation: src/protocol/imap/mailbox.ts: "counted: () => counted," -> "counted: () => opened?.exists ?? 0,"
-// mutation: src/protocol/imap/read-folder.ts: "if (rest?.seen.has(row.uid) === true) continue;" -> ""
-// mutation: src/protocol/imap/read-folder.ts: "if (typeof answer === \"boolean\" ? answer : await answer) fetched.push(one);" -> "fetched.push(one);"
 
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";

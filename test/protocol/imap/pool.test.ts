@@ -1,13 +1,4 @@
 // Connections of one account: two at first, one more where these leave somebody waiting while the process is idle.
-//
-// mutation: src/protocol/imap/pool.ts: "first = FIRST_CONNECTIONS," -> "first = max,"
-// mutation: src/protocol/imap/pool.ts: "if (this.#limit < this.#granted) this.#allowed.ask();" -> "" (tests: "one more")
-// mutation: src/protocol/imap/pool.ts: "this.#used >= this.#limit ? this.#waiting.length : 0" -> "this.#used >= this.#max ? this.#waiting.length : 0" (tests: "how many wait")
-// mutation: src/protocol/imap/pool.ts: "this.#used + this.#idle.length >= this.#limit;" -> "this.#used + this.#idle.length >= this.#max;" (tests: "change hands")
-// mutation: src/protocol/imap/pool.ts: "blank !== -1 ? blank : " -> "" (tests: "no folder is open")
-// mutation: src/protocol/imap/pool.ts: "selected === undefined && upcoming === undefined" -> "selected !== undefined || upcoming === undefined" (tests: "no folder is open")
-// mutation: src/protocol/imap/pool.ts: "    this.#allowed[Symbol.dispose]();\n" -> "" (tests: "opened no more")
-// mutation: src/protocol/imap/pool.ts: " && refusesAnother(error)" -> "" (tests: "told why")
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Connection } from "../../../src/protocol/imap/connection.ts";

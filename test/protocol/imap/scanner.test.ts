@@ -1,7 +1,4 @@
 // Responses of any legal shape come out whole and the same, wherever the octets are cut.
-//
-// mutation: src/protocol/imap/scanner.ts: "left < least || this.#chunks.length > 0" -> "left < least"
-// mutation: src/protocol/imap/scanner.ts: "return whole.subarray(size - left);" -> "return whole;"
 
 import { expect, it } from "vitest";
 import { parseResponse, type Response } from "../../../src/protocol/imap/parse.ts";

@@ -1,7 +1,4 @@
 // The packed listing of a maildrop: exact comparisons, any order, bounded memory.
-//
-// mutation: src/protocol/pop3/listing.ts: "if (this.#octets > UIDL_OCTETS_LIMIT || octets.length > BLOCK) throw" -> "if (octets.length > BLOCK) throw" (tests: "refuses")
-// mutation: src/protocol/pop3/listing.ts: "if (this.#octets > UIDL_OCTETS_LIMIT || octets.length > BLOCK) throw" -> "if (this.#octets > UIDL_OCTETS_LIMIT) throw" (tests: "refuses")
 
 import { describe, expect, it, vi } from "vitest";
 import { MESSAGE_LIMIT, UIDL_OCTETS_LIMIT } from "../../../src/protocol/pop3/limits.ts";

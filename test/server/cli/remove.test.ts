@@ -1,10 +1,4 @@
 // Deleting, as a user meets it: the bound, the question, the table, the list; against a real server.
-//
-// mutation: src/cli/carry.ts: "if (messages <= ASKED_ABOVE) return true;" -> "if (messages <= ASKED_ABOVE + 1) return true;" (tests: "above 1,000")
-// mutation: src/cli/carry.ts: "canAsk() && !isOn(args, \"yes\") ? { confirm } : {}" -> "canAsk() ? { confirm } : {}" (tests: "above 1,000")
-// mutation: src/cli/carry.ts: "const most = remove === undefined ? undefined : maxDeleteOf(args);" -> "const most: MostRemoved | undefined = undefined; if (remove !== undefined) maxDeleteOf(args);" (tests: "above --max-delete")
-// mutation: src/cli/report-file.ts: "    case \"message-kept\":\n" -> "" (tests: "above --max-delete")
-// mutation: src/cli/carry.ts: "if (messages <= ASKED_ABOVE) return true;" -> "if (messages < ASKED_ABOVE) return true;" (tests: "exactly 1,000")
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";

@@ -1,11 +1,4 @@
 // Verify, as a user meets it: each end against each other, quick and whole, with its exit codes; against a real server.
-//
-// mutation: src/cli/commands/verify.ts: "    bothWays: isOn(args, \"both-ways\"),\n" -> "    bothWays: false,\n" (tests: "with --both-ways alone")
-// mutation: src/cli/commands/verify.ts: "    bothWays: isOn(args, \"both-ways\"),\n" -> "    bothWays: true,\n" (tests: "with --both-ways alone")
-// mutation: src/cli/commands/verify.ts: "const PRINTED = 50;" -> "const PRINTED = 51;" (tests: "every finding")
-// mutation: src/cli/commands/verify.ts: "    void file?.add({ type: \"verify-finding\", ...finding });\n    if (printed++ >= PRINTED && ui.verbose === 0) return;\n" -> "    if (printed++ >= PRINTED && ui.verbose === 0) return;\n    void file?.add({ type: \"verify-finding\", ...finding });\n" (tests: "every finding")
-// mutation: src/cli/commands/verify.ts: "if (printed > PRINTED && ui.verbose === 0)" -> "if (printed >= PRINTED && ui.verbose === 0)" (tests: "every finding")
-// mutation: src/cli/commands/verify.ts: "${showCount(printed - PRINTED)} more; -v" -> "${showCount(printed)} more; -v" (tests: "every finding")
 
 import {
   mkdirSync,

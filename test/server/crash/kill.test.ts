@@ -1,8 +1,5 @@
 // kill -9 in the middle, then the same command: nothing lost, nothing twice. With the ledger, without it, and into a target
 // that another program filled with half of the mail.
-//
-// mutation: src/migrate/pass.ts: "candidates ??= certainlyEmpty ? Promise.resolve(NO_CANDIDATES) : look();" -> "candidates ??= Promise.resolve(NO_CANDIDATES);" (tests: "backup to Maildir killed, its ledger deleted")
-// mutation: src/migrate/candidates.ts: "return isOurs;" -> "return false;" (tests: "migrate killed, its ledger deleted")
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,10 +1,5 @@
 // Ctrl-C and SIGTERM at any moment: what is in flight is finished, the exit code says what it was, and the next run goes on
 // from there: nothing lost, nothing twice, nothing left that would have to be looked for.
-//
-// mutation: src/cli/interrupts.ts: "if (count === 1 && stop !== undefined) {" -> "if (count === 0 && stop !== undefined) {" (tests: "backup, imap to maildir SIGINT")
-// mutation: src/cli/interrupts.ts: "      stop();" -> "" (tests: "backup, imap to maildir SIGINT")
-// mutation: src/cli/interrupts.ts: "on(EXIT.terminated, \"\")" -> "on(EXIT.interrupted, \"\")" (tests: "backup, imap to maildir SIGTERM")
-// mutation: src/cli/carry.ts: "const code = interrupts.code ?? (failure" -> "const code = (failure" (tests: "backup, imap to maildir SIGTERM")
 
 import { describe, expect, it } from "vitest";
 import { count } from "../../kit/counts.ts";

@@ -1,7 +1,5 @@
 // The machine sleeps while its connections die, and its clock steps back: a run goes on or asks to be run again, and in the end
 // each message is there once.
-//
-// mutation: src/migrate/remove.ts: "const { olderThanSeconds } = options.remove ?? {};" -> "const olderThanSeconds = options.remove?.olderThanSeconds ?? 0;" (tests: "drain, pop3 to archive a clock that steps back")
 
 import { describe, expect, it } from "vitest";
 import { count } from "../../kit/counts.ts";

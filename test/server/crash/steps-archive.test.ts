@@ -1,7 +1,4 @@
 // Into an archive that grows by a zip a run, from everything that can be read, killed at the steps of each way.
-//
-// mutation: src/migrate/pass.ts: "candidates ??= certainlyEmpty ? Promise.resolve(NO_CANDIDATES) : look();" -> "candidates ??= Promise.resolve(NO_CANDIDATES);" (tests: "backup, imap to archive")
-// mutation: src/sources/pop3.ts: "        await session.quit();\n        return marked;" -> "        return marked;" (tests: "drain, pop3 to archive")
 
 import { crashMatrix } from "./matrix.ts";
 

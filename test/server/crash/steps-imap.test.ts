@@ -1,8 +1,4 @@
 // Into an account, from everything that can be read, killed at the steps of each way.
-//
-// mutation: src/migrate/pass.ts: "candidates ??= certainlyEmpty ? Promise.resolve(NO_CANDIDATES) : look();" -> "candidates ??= Promise.resolve(NO_CANDIDATES);" (tests: "migrate, imap to imap")
-// mutation: src/migrate/remove.ts: "proved: true, ...(due ? { marked: true } : {}) }" -> "proved: true }" (tests: "migrate --move, imap to imap")
-// mutation: src/protocol/imap/remove.ts: "const expunged = await connection.run(`UID EXPUNGE ${set}`);" -> "const expunged = marked;" (tests: "migrate --move, imap to imap")
 
 import { crashMatrix } from "./matrix.ts";
 

@@ -1,8 +1,4 @@
 // Into a zip that is written once, from everything that can be read, killed at the steps of each way.
-//
-// mutation: src/migrate/pass.ts: "candidates ??= certainlyEmpty ? Promise.resolve(NO_CANDIDATES) : look();" -> "candidates ??= Promise.resolve(NO_CANDIDATES);" (tests: "backup, imap to file.zip")
-// mutation: src/formats/mboxzip/find.ts: "  await clearParts(file, home, lock);\n}" -> "}" (tests: "backup, mbox to file.zip")
-// mutation: src/formats/mboxzip/find.ts: "if (record.job !== job) throw" -> "if (record.job === job) throw" (tests: "backup, maildir to file.zip")
 
 import { crashMatrix } from "./matrix.ts";
 

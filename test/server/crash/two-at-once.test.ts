@@ -1,9 +1,4 @@
 // Two runs at once: the second says who holds the lock and leaves, having changed nothing; what a dead one left holds nobody up.
-//
-// mutation: src/core/lock.ts: "return holder.start === undefined || start === undefined || holder.start === start;" -> "return true;" (tests: "backup, imap to maildir the lock of a killed run")
-// mutation: src/core/lock.ts: "throw held(path, what, found.holder);" -> "throw held(path, what, undefined);" (tests: "backup, imap to maildir the second run")
-// mutation: src/core/lock.ts: "if (errno(error) === \"ESRCH\") return false;" -> "" (tests: "migrate, imap to imap the lock of a killed run")
-// mutation: src/cli/exit.ts: "    case \"locked\":\n      return EXIT.temporary;" -> "      return EXIT.temporary;\n    case \"locked\":\n      return EXIT.usage;" (tests: "migrate, imap to imap the second run")
 
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,7 +1,5 @@
 // A file system that is really full, with its short writes: what is there then is whole, and with more room the next run ends with
 // each message once. Needs root, who may mount a small one in memory; the suite beside this one plays such a disk for everybody.
-//
-// mutation: src/core/files.ts: "  for (let at = 0; at < bytes.length; )" -> "  for (let at = 0; at < 1; )" (tests: "into a Maildir")
 
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";

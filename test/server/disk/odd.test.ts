@@ -1,9 +1,6 @@
 // Disks with other rules than those of the usual file systems: whatever lies there keeps each folder's mail apart, and the next
 // run knows it. What a disk does not allow is refused in words, and loses nothing.
 //
-// mutation: src/core/lock.ts: "return await write(path, me).then(" -> "return await Promise.reject<void>(error).then(" (tests: "without hard links")
-// mutation: src/formats/archive.ts: "await rename(temporary, path);" -> "throw error;" (tests: "without hard links")
-// mutation: src/formats/maildir/keywords.ts: "renameSync(fsPath(`${path}.lock`), fsPath(path));" -> "try { renameSync(fsPath(`${path}.lock`), fsPath(path)); } catch {}" (tests: "renames over nothing")
 // (That folders whose names differ in case alone are kept apart has two guards: how the disk folds, and the directory's inode.)
 
 import { cp, mkdir, mkdtemp, rm } from "node:fs/promises";

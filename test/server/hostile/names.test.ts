@@ -1,11 +1,5 @@
 // Folders with any names, carried as whole jobs to each kind of target and back again: each keeps its own mail, nothing reaches
 // outside of the target, and in an archive each comes back under its very name.
-//
-// mutation: src/formats/maildir/folder-name.ts: ".replaceAll(\"/\", \"\\\\2f\")" -> ""
-// mutation: src/migrate/verify.ts: "const path = plan?.path ?? wanted.path;" -> "const path = wanted.path;" (tests: "an account")
-// mutation: src/protocol/imap/tree.ts: "      shortNameFor(path, naming),\n      ...Array.from" -> "      ...Array.from" (tests: "an account")
-// mutation: src/protocol/imap/tree.ts: "nameFor(path, naming, attempt, true)" -> "nameFor(path, naming, attempt)" (tests: "an account")
-// mutation: src/formats/mboxzip/names.ts: "for (let turn = 0; taken.has(foldedName(name)); turn++) {" -> "for (let turn = 0; turn < 0; turn++) {"
 
 import { existsSync, readdirSync } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";

@@ -1,7 +1,4 @@
 // A server that lets in fewer connections than we would open: work goes on over those that there are, whole and without a second copy.
-//
-// mutation: src/protocol/imap/pool.ts: "this.#granted = Math.min(this.#granted, there);" -> ""
-// mutation: src/protocol/imap/pool.ts: "there > 0 && !this.#disposed" -> "there < 0 && !this.#disposed"
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

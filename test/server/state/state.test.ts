@@ -1,13 +1,5 @@
 // The state was lost, damaged, or is another job's; the target was changed by its owner or by another program: each run then ends
 // in a right copy or in a clear refusal, never in a second copy and never in a loss.
-//
-// mutation: src/migrate/folder.ts: "if (await isGone(context, first, glance?.sinkGeneration)) return false;" -> ""
-// mutation: src/protocol/imap/tree.ts: "return uidValidity !== undefined && now !== undefined && now !== uidValidity;" -> "return false;"
-// mutation: src/migrate/pass.ts: "if (fresh) await ledger.forget();" -> ""
-// mutation: src/migrate/ledger-file.ts: "if (found.v !== expected.v)" -> "if (found.v === undefined)"
-// mutation: src/migrate/ledger-file.ts: "found.source !== expected.source || found.sink !== expected.sink ||" -> ""
-// mutation: src/migrate/ledger-codec.ts: "export const JOURNAL_VERSION = 1;" -> "export const JOURNAL_VERSION = 2;" (tests: "from a newer version")
-// mutation: src/migrate/dry-run.ts: "(await isGone(context, state, ledger.sinkGeneration))" -> "false"
 
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir, readdir, rm, utimes, writeFile } from "node:fs/promises";

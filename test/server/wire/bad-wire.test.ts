@@ -1,7 +1,4 @@
 // A wire that is half open, loses what it carries, garbles it, or breaks again and again: noticed, and got over by a new one.
-//
-// mutation: src/protocol/imap/connection.ts: "else if (this.#stall === undefined) this.#stall = setTimeout(() => this.#stalled(), this.#stallMs);" -> "" (tests: "loses everything")
-// mutation: src/protocol/imap/session.ts: "socketTimeout: loginMs ?? LOGIN_STALL_MS" -> "socketTimeout: 3_600_000" (tests: "loses everything")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { HowCut } from "../../kit/proxy.ts";

@@ -1,9 +1,4 @@
 // A source whose wire is cut after any octet, in either direction: nothing lost, nothing twice, and the run goes on by itself.
-//
-// mutation: src/migrate/folder.ts: "vain = settled > settledBefore ? 1 : vain + 1;" -> "vain = patience.attempts;" (tests: "readImap")
-// mutation: src/migrate/remove.ts: "if (!good) return await stays(record, due ? \"not-proved\" : \"too-new\");" -> "return await stays(record, \"not-proved\");" (tests: "moveImap")
-// mutation: src/sources/pop3.ts: "await session.quit();" -> "session.close();" (tests: "drainPop")
-// mutation: src/migrate/remove.ts: "await patiently(\"deleting at the source\", remove, { patience, events: context.events }, context.soft);" -> "throw new MailError(\"io\", \"\", { scope: \"folder\", remedy: \"retry\" });" (tests: "drainPop")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type JobName, openYard, type Yard } from "./jobs.ts";

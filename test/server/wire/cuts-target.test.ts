@@ -1,9 +1,5 @@
 // A target whose wire is cut after any octet, in either direction, between a server's commit and its answer too: nothing lost,
 // nothing twice, and the run goes on by itself.
-//
-// mutation: src/migrate/run.ts: "await patiently(what, () => sink.seal(hard, failed), { patience: options.patience, events }, hard);" -> "await sink.seal(hard, failed);" (tests: "messages in groups")
-// mutation: src/migrate/pass.ts: "candidates ??= certainlyEmpty ? Promise.resolve(NO_CANDIDATES) : look();" -> "candidates ??= Promise.resolve(NO_CANDIDATES);" (tests: "messages in groups")
-// mutation: src/migrate/candidates.ts: "const isOurs = this.#ledger.claim(this.#table.receipt(row));" -> "const isOurs = true;" (tests: "both ends")
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type JobName, openYard, type Yard } from "./jobs.ts";
