@@ -22,6 +22,23 @@ export interface MailErrorDetails {
   /** What the user can do about it, one sentence. */
   readonly hint?: string;
   readonly cause?: unknown;
+  /**
+   * What the other side was asked for when it hung up, fell silent or put us off: it may be about these messages alone. The first is
+   * likelier than the others to be the reason. None of them where no message was under way.
+   */
+  readonly suspects?: readonly Suspect[];
+}
+
+/** A message, as mail/model.ts names it. */
+export interface Suspect {
+  readonly folder: readonly string[];
+  readonly generation: string;
+  readonly id: string;
+}
+
+/** The same error with what was under way when it came. */
+export function suspecting(error: MailError, suspects: readonly Suspect[]): MailError {
+  return new MailError(error.code, error.message, { ...error.details, suspects });
 }
 
 export class MailError extends Error {

@@ -8,4 +8,6 @@ export interface Message {
   /** Narrowed to what the target folder keeps; `entry.traits` are the source's own. */
   readonly traits: Traits;
   readonly body: Body;
+  /** It may be what ends the connection: it was sent for by itself, and is waited for with less patience. */
+  readonly alone?: boolean;
 }

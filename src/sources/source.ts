@@ -30,6 +30,11 @@ export interface ReadOptions {
    * can transfer them may then do both at once, and ask `want` as it hands on what came.
    */
   readonly everything?: boolean;
+  /**
+   * Each message that is wanted may be one that ends the connection: asked for one by one, the next when the one before was taken, and
+   * with a shorter wait for a server that says nothing.
+   */
+  readonly alone?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -52,7 +57,9 @@ export interface Source extends AsyncDisposable {
   /**
    * Every entry of the slice is offered to `want`, and every wanted one is yielded, a vanished or unreadable one too (see
    * Incoming.content): nothing is left out in silence. Ends quietly between two messages on abort. Throws a MailError of scope
-   * folder or account when it cannot go on; the same slice may then, and always, be read again.
+   * folder or account when it cannot go on; the same slice may then, and always, be read again. Where the server ended the connection, fell
+   * silent or put us off while it was asked for messages, the error names them (`suspects`): the engine then asks for them by
+   * themselves, last (`alone`), and after three such ends sets that one aside as failed.
    */
   read(slice: Slice, options: ReadOptions): AsyncIterable<Incoming>;
   /**
@@ -66,6 +73,14 @@ export interface Source extends AsyncDisposable {
     folder: Folder,
     signal: AbortSignal,
   ): AsyncIterable<{ readonly entry: Entry; readonly messageId: string | undefined }>;
+  /**
+   * From, Subject and Date of messages that could not be had, one header block each, for people to know them by: the first octets of
+   * each that the store gives without its body. What it does not give is left out. May throw; nothing depends on it.
+   */
+  describe?(
+    origins: readonly Origin[],
+    signal: AbortSignal,
+  ): AsyncIterable<{ readonly origin: Origin; readonly head: Uint8Array }>;
   /** The message's octets with CRLF line ends, where the store knows them exactly and without reading. */
   wireSize?(entry: Entry): number | undefined;
   /**
