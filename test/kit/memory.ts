@@ -117,8 +117,12 @@ export interface SinkFaults {
   readonly step?: Step;
   /** Asked before (stored: false) and after (stored: true) every append; what it returns is thrown. */
   append?(text: string, stored: boolean): MailError | undefined;
-  /** Changes the bytes that are kept. */
+  /** Changes the bytes that are kept; nobody is told. */
   alter?(bytes: Buffer): Buffer;
+  /** The same of a store whose sink sees it. */
+  rewrite?(bytes: Buffer): Buffer;
+  /** Asked at every append to a folder that is not empty: true where the new message takes the place of the last. */
+  overwrites?(): boolean;
   readonly noReceipts?: boolean;
 }
 
@@ -182,12 +186,15 @@ export function memorySink(store: MemoryStore, faults: SinkFaults = {}, fidelity
           await new Promise<void>((resolve) => setImmediate(resolve));
           faults.step?.("store");
           const sent = Buffer.concat(chunks);
+          if (held.length > 0 && faults.overwrites?.() === true) held.pop();
           const ref = String(store.next++);
-          held.push({ ref, bytes: faults.alter?.(sent) ?? sent, traits });
+          const bytes = faults.rewrite?.(sent) ?? faults.alter?.(sent) ?? sent;
+          held.push({ ref, bytes, traits });
           const late = faults.append?.(text, true);
           if (late !== undefined) throw late;
           faults.step?.("stored");
-          return faults.noReceipts === true ? {} : { receipt: { ref } };
+          const altered = faults.rewrite === undefined || bytes.equals(sent) ? {} : { altered: "other octets" };
+          return { ...altered, ...(faults.noReceipts === true ? {} : { receipt: { ref } }) };
         },
         async *reopen({ ref }) {
           faults.step?.("reopen");

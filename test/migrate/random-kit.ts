@@ -14,6 +14,7 @@ import {
   memorySink,
   memorySource,
   newStore,
+  type SinkFaults,
   type SinkStep,
   type SourceStep,
   type StoredMail,
@@ -32,7 +33,10 @@ export interface World {
   /** Options that stay the same over all runs. */
   readonly options: Partial<RunOptions>;
   readonly noReceipts: boolean;
+  readonly hasEightBit: boolean;
   readonly hasState: boolean;
+  /** What is wrong with the target beside the faults that are drawn, and what others do at each step of a run. */
+  target: SinkFaults;
   /** The ledger was lost, or the target made anew: what was removed at the source is not known any more. */
   forgot: boolean;
   /** What was ever at the source, for runs that delete there. */
@@ -42,7 +46,19 @@ export interface World {
   readonly story: string[];
 }
 
-export function worldOf(seed: number, directory: string, options: Partial<RunOptions> = {}): World {
+/** What is different in a world from the beginning. */
+export interface Shape {
+  readonly noReceipts?: boolean;
+  /** Half of its mail has octets above 127 in its header. */
+  readonly hasEightBit?: boolean;
+}
+
+export function worldOf(
+  seed: number,
+  directory: string,
+  options: Partial<RunOptions> = {},
+  { noReceipts, hasEightBit = false }: Shape = {},
+): World {
   const random = randomFrom(seed);
   const paths = [["INBOX"], ["Work"], ["Work", "2024"]].slice(0, 1 + random.upTo(3));
   const merged = paths.length > 1 && random.chance(0.4);
@@ -55,8 +71,10 @@ export function worldOf(seed: number, directory: string, options: Partial<RunOpt
       ...options,
       ...(merged ? { map: [{ from: ["Work"], to: ["INBOX"] }] } : {}),
     },
-    noReceipts: random.chance(0.25),
+    noReceipts: noReceipts ?? random.chance(0.25),
+    hasEightBit,
     hasState: random.chance(0.5),
+    target: {},
     forgot: false,
     ever: [],
     next: 1,
@@ -77,7 +95,8 @@ function deliver(world: World, folder: MemoryFolder): void {
   const body = kind < 2 ? `twin ${kind}` : `body ${number}`;
   const header =
     kind === 5 ? "Subject: none" : `Message-ID: <${kind < 2 ? `t${kind}` : kind === 4 ? "same" : number}@x>`;
-  const message = mail(String(number), `${header}\r\n\r\n${body}\r\n`, {
+  const subject = world.hasEightBit && number % 2 === 0 ? "\r\nSubject: Gr\xfc\xdfe" : "";
+  const message = mail(String(number), `${header}${subject}\r\n\r\n${body}\r\n`, {
     ...traitsOf(random),
     received: { epochSeconds: 1000 + random.upTo(10) * 100 },
   });
@@ -162,6 +181,7 @@ export async function adventure(world: World, extra: Partial<RunOptions> = {}): 
   let stop = (): void => undefined;
   const step = (what: SourceStep | SinkStep): void => {
     if (snapshot !== undefined) return;
+    world.target.step?.(what);
     if (steps++ === at) {
       if (fate === "kill") snapshot = snap(world);
       if (fate === "kill" || fate === "abort") hard.abort();
@@ -188,7 +208,8 @@ export async function adventure(world: World, extra: Partial<RunOptions> = {}): 
 /** A run in which nothing goes wrong. */
 export async function calm(world: World, extra: Partial<RunOptions> = {}): Promise<RunSummary> {
   world.story.push("calm");
-  return await start(world, extra, () => undefined, new AbortController().signal).finished;
+  const step = (what: SourceStep | SinkStep): void => world.target.step?.(what);
+  return await start(world, extra, step, new AbortController().signal).finished;
 }
 
 function start(
@@ -199,13 +220,18 @@ function start(
 ) {
   for (const folder of world.folders) if (world.hasState) folder.state = stateOf(folder);
   const source = memorySource(world.folders, { step });
-  const sink = memorySink(world.store, { step, noReceipts: world.noReceipts });
+  const sink = memorySink(world.store, { ...world.target, step, noReceipts: world.noReceipts });
   const options = { stateDirectory: world.directory, patience: PATIENCE, ...world.options, ...extra };
   return run(source, sink, options, signal);
 }
 
 function stateOf({ generation, mail: held }: MemoryFolder): string {
   return JSON.stringify([generation, held.map(({ id, traits }) => [id, [...traits.flags], [...traits.keywords]])]);
+}
+
+export function copyOf(store: MemoryStore): MemoryStore {
+  const folders = [...store.folders].map(([name, held]) => [name, held.map((item) => ({ ...item }))] as const);
+  return { ...store, folders: new Map(folders) };
 }
 
 /** The disk, the target and the source as they are at this instant; to be put back when the rest of the run is over. */
@@ -218,10 +244,7 @@ function snap(world: World): () => Promise<void> {
   } catch {
     hasDisk = false;
   }
-  const store: MemoryStore = {
-    ...world.store,
-    folders: new Map([...world.store.folders].map(([name, held]) => [name, held.map((item) => ({ ...item }))])),
-  };
+  const store = copyOf(world.store);
   const source = world.folders.map(({ mail: held }) => [...held]);
   return async () => {
     await rm(world.directory, { recursive: true, force: true });
