@@ -9,7 +9,7 @@ import { type ContentKey, keyOf, plausibleSizes } from "../mail/key.ts";
 import type { Traits } from "../mail/model.ts";
 import type { Receipt, SinkFolder } from "../sinks/sink.ts";
 import { CopyTable, NO_ID, UNKNOWN_ID } from "./copy-table.ts";
-import type { FolderLedger } from "./ledger.ts";
+import type { FolderLedger, LedgerRecord } from "./ledger.ts";
 
 export interface Found {
   readonly receipt: Receipt;
@@ -70,28 +70,49 @@ export async function gatherCandidates(
   };
 }
 
+export interface Named {
+  /** Copies that have another received date: nothing could be asked about them when they were made. */
+  readonly redated: number;
+  /** Records whose copy is not there: they are done no longer. */
+  readonly strays: number;
+}
+
+/** Records written together. */
+const TOGETHER = 256;
+
 /**
  * Gives the done records that have no receipt (the server could not name its copies) the copies that are theirs. Without this a
- * twin that was not copied yet could be taken for one that was. Returns how many of these copies have another received date:
- * nothing could be asked about them when they were made.
+ * twin that was not copied yet could be taken for one that was. A record for which none is left turns into a failed one, unless the
+ * folder keeps equal messages once: the word of a server alone is no copy.
  */
 export async function nameCopies(
   folder: SinkFolder,
   candidates: Candidates,
   ledger: FolderLedger,
   signal: AbortSignal,
-): Promise<number> {
-  if (candidates.size === 0 || ledger.nameless === 0) return 0;
+): Promise<Named> {
   let redated = 0;
+  let strays = 0;
+  if (ledger.nameless === 0) return { redated, strays };
+  let changed: LedgerRecord[] = [];
   for await (const record of ledger.records()) {
     if (record.receipt !== undefined) continue;
     const { kept } = narrow(record.traits, folder.fidelity);
     const found = await candidates.findKey(record.key, record.size, kept, signal);
-    if (found === undefined) continue;
-    await ledger.put({ ...record, receipt: found.receipt });
-    if (kept.received !== undefined && !found.receivedAt(kept.received.epochSeconds)) redated++;
+    // Its bytes were read to find it, which is the proof.
+    if (found !== undefined) changed.push({ ...record, receipt: found.receipt, proved: record.state === "done" });
+    else if (folder.merges !== true) {
+      changed.push({ state: "failed", origin: record.origin, code: "protocol" });
+      strays++;
+    }
+    if (found !== undefined && kept.received !== undefined && !found.receivedAt(kept.received.epochSeconds)) redated++;
+    if (changed.length >= TOGETHER) {
+      await ledger.putAll(changed);
+      changed = [];
+    }
   }
-  return redated;
+  await ledger.putAll(changed);
+  return { redated, strays };
 }
 
 class Search {

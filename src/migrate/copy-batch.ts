@@ -13,6 +13,8 @@ import type { DoneRecord } from "./ledger.ts";
 export interface Item {
   readonly entry: Entry;
   readonly body: Body;
+  /** See copyMessage. */
+  readonly sent?: boolean;
 }
 
 interface Ready {
@@ -32,9 +34,9 @@ export async function copyTogether(
   items: readonly Item[],
 ): Promise<readonly Fate<Settled>[]> {
   const fates: Fate<Settled>[] = new Array<Fate<Settled>>(items.length);
-  const singly = async (at: number, { entry, body }: Item): Promise<void> => {
+  const singly = async (at: number, { entry, body, sent }: Item): Promise<void> => {
     try {
-      fates[at] = { value: await copyMessage(context, target, entry, body) };
+      fates[at] = { value: await copyMessage(context, target, entry, body, sent) };
     } catch (error) {
       fates[at] = { error };
     }

@@ -48,8 +48,17 @@ export interface Settled {
 
 const NO_LOSSES: readonly Loss[] = [];
 
-/** Throws MailError: scope "message" when this message alone failed, else the pass cannot go on. */
-export async function copyMessage(context: RunContext, target: Target, entry: Entry, body: Body): Promise<Settled> {
+/**
+ * `sent`: this run has sent it, was told that it is stored, and did not find it: it is looked for, and not sent again. Throws
+ * MailError: scope "message" when this message alone failed, else the pass cannot go on.
+ */
+export async function copyMessage(
+  context: RunContext,
+  target: Target,
+  entry: Entry,
+  body: Body,
+  sent = false,
+): Promise<Settled> {
   const { options, hard } = context;
   const { folder, ledger } = target;
   const received = receivedOf(entry, body);
@@ -100,6 +109,7 @@ export async function copyMessage(context: RunContext, target: Target, entry: En
     return { as: "altered", losses: all, behind, quarantine, note };
   }
 
+  if (sent) throw notThere();
   if (isTooLarge(folder, body))
     throw new MailError(
       "too-large",
@@ -118,6 +128,15 @@ export async function copyMessage(context: RunContext, target: Target, entry: En
   if (altered !== undefined) return await setAltered(context, ledger, entry, body, stored.receipt, altered, allLosses);
   await ledger.put(doneRecord(ledger, "done", entry, body, stored.receipt, proved));
   return { as: "copied", losses: allLosses, unnamed: stored.receipt === undefined };
+}
+
+/** Perhaps it comes to light: the next run looks at all of the folder before it sends it again. */
+function notThere(): MailError {
+  return new MailError("protocol", "the server said that it stored the message, and it is not in the folder", {
+    scope: "message",
+    remedy: "give-up",
+    outcome: "unknown",
+  });
 }
 
 /** The date that the source tells, else the header's. */
@@ -141,7 +160,7 @@ export async function setAltered(
 ): Promise<Settled> {
   const quarantine = await context.quarantine.setAside(entry.origin, body, note);
   await ledger.put(doneRecord(ledger, "altered", entry, body, receipt, false));
-  return { as: "altered", losses, quarantine, note };
+  return { as: "altered", losses, quarantine, note, unnamed: receipt === undefined };
 }
 
 export function doneRecord(

@@ -8,7 +8,7 @@ import type { SinkFolder } from "../sinks/sink.ts";
 import { filtersMessages, isFiltered, isGone, type RunContext } from "./context.ts";
 import type { Settled } from "./copy.ts";
 import { type JobState, settle, startJob } from "./job.ts";
-import type { FolderLedger } from "./ledger.ts";
+import type { FolderLedger, Known } from "./ledger.ts";
 import { pass } from "./pass.ts";
 import type { FolderJob } from "./plan.ts";
 
@@ -70,10 +70,13 @@ export async function runFolder(context: RunContext, jobs: readonly FolderJob[])
 async function giveUp(context: RunContext, state: JobState, ledger: FolderLedger, error: MailError): Promise<void> {
   const { source, soft } = context;
   let isBehind = false;
+  // Without a name nobody has seen it in the target.
+  const isUnseen = async (known: Known): Promise<boolean> =>
+    ledger.nameless > 0 && known.state !== "removed" && (await known.read())?.receipt === undefined;
   const want = async (entry: Entry): Promise<boolean> => {
     const known = ledger.find(entry.origin);
     const isLeft = isFiltered(entry, context.options, entry.traits.received, entry.size);
-    const isHere = known !== undefined && known.state !== "failed";
+    const isHere = known !== undefined && known.state !== "failed" && !(await isUnseen(known));
     // A target that is written once waits for another run of what failed for the first time, and for no third one.
     const isNew = context.sink.once === true && !isLeft && !isHere && known?.state !== "failed";
     if (known?.state === "failed") state.retried.add(entry.origin.id);

@@ -27,6 +27,16 @@ export interface JobState {
   readonly retried: Set<string>;
   /** How many of them failed once more. */
   failedAgain: number;
+  /** Stored, as the server says, and not found in the target yet, by id: what they are to be settled as. */
+  readonly unnamed: Map<string, Unnamed>;
+  /** Ids of those that were looked for in vain. */
+  readonly strayed: Set<string>;
+}
+
+export interface Unnamed {
+  readonly entry: Entry;
+  readonly outcome: Settled;
+  readonly bytes: number;
 }
 
 export function startJob(context: RunContext, job: FolderJob): JobState {
@@ -43,6 +53,8 @@ export function startJob(context: RunContext, job: FolderJob): JobState {
     tries: new Map(),
     retried: new Set(),
     failedAgain: 0,
+    unnamed: new Map(),
+    strayed: new Set(),
   };
 }
 

@@ -6,13 +6,14 @@ import { MailError } from "../mail/errors.ts";
 import { samePath } from "../mail/model.ts";
 import type { SinkFolder } from "../sinks/sink.ts";
 import { Ahead } from "./ahead.ts";
-import { type Candidates, gatherCandidates, NO_CANDIDATES, nameCopies } from "./candidates.ts";
+import { type Candidates, gatherCandidates, NO_CANDIDATES } from "./candidates.ts";
 import { filtersMessages, type RunContext } from "./context.ts";
 import { planMessages } from "./dry-run.ts";
 import { announce, type JobState } from "./job.ts";
 import type { FolderLedger, Head } from "./ledger.ts";
 import { type Pass, readFolder } from "./read.ts";
 import { Rivals } from "./rivals.ts";
+import { nameAll, strayed } from "./unnamed.ts";
 
 /**
  * Returns the opened target folder, or undefined where nothing had to be opened. Throws what ended the pass: whatever was
@@ -57,14 +58,15 @@ export async function pass(
   // What an earlier run sent there before it died may be stored only now.
   const isUntouched = folder.pristine === true && recorded === undefined && ledger.brokenOffAt === undefined;
   const certainlyEmpty = number === 1 && (folder.created || isUntouched) && ledger.size === 0;
+  // Copies that nobody has seen yet are none, whichever run made them.
+  const isUnseen = ledger.nameless > 0 && folder.merges !== true;
   // What lies below the position was looked at for those source folders alone that had been read by then.
   const since =
-    trusted && states.every(({ job }) => ledger.head(job.folder.path) !== undefined) ? ledger.sinkPosition : undefined;
+    trusted && !isUnseen && states.every(({ job }) => ledger.head(job.folder.path) !== undefined)
+      ? ledger.sinkPosition
+      : undefined;
 
-  const name = async (seen: Candidates): Promise<void> => {
-    const redated = await nameCopies(folder, seen, ledger, context.hard);
-    for (let n = 0; n < redated; n++) context.tally.addLosses([{ kind: "received" }]);
-  };
+  const name = (seen: Candidates): Promise<number> => nameAll(context, states, ledger, folder, seen);
   let candidates: Promise<Candidates> | undefined;
   const look = async (): Promise<Candidates> => {
     if (number === 1 && context.sink.storesLate === true) await afterDeath(context, ledger);
@@ -100,7 +102,7 @@ export async function pass(
     everything: knowsNothing(),
   };
   // A copy must have its name before its flags can follow those of the source.
-  if (ledger.nameless > 0 && !trusted) await current.target.candidates();
+  if (isUnseen || (ledger.nameless > 0 && !trusted)) await current.target.candidates();
   for (const state of states) {
     await announce(context, state, folder);
     await readFolder(current, state, state === first ? ahead : undefined);
@@ -109,6 +111,10 @@ export async function pass(
   await Promise.all(current.tasks);
   if (current.error !== undefined) throw current.doubtful ? asDoubtful(current.error) : current.error;
   if (context.hard.aborted) return folder;
+  if (ledger.nameless > 0 && (begun !== undefined || !trusted)) {
+    const strays = await name(await gatherCandidates(folder, ledger, since, context.hard));
+    if (!context.soft.aborted && strays > 0) throw strayed(strays, folder);
+  }
   if (current.again !== undefined) throw current.again;
   const lost = states.reduce((sum, { tally }) => sum + tally.unresolved, 0);
   if (lost > 0 && !context.soft.aborted)
@@ -116,8 +122,7 @@ export async function pass(
       scope: "folder",
       remedy: "retry",
     });
-  if (ledger.nameless > 0 && (begun !== undefined || !trusted))
-    await name(await gatherCandidates(folder, ledger, since, context.hard));
+  if (options.prove === true && ledger.nameless > 0) await tellUnproved(context, folder, ledger.nameless);
   // Not closed: the next run looks at everything.
   if (current.uncertain) return folder;
   const isWhole = !context.soft.aborted && states.every((state) => leftNothing(context, state));
@@ -127,6 +132,12 @@ export async function pass(
   const position = known ? await folder.position(context.hard) : since;
   await closeLedger(context, position, ledger, states, current.changed || begun !== undefined);
   return folder;
+}
+
+/** Said of what has no name, so that nothing of it could be read back. */
+async function tellUnproved({ events }: RunContext, { name }: SinkFolder, count: number): Promise<void> {
+  const text = `${count} messages in ${name} could not be read back: the server keeps equal messages once, and does not say where`;
+  await events.emit({ type: "notice", text });
 }
 
 /** A run that died a moment ago may have left a server with something to store: as long as within a run, it is waited for. */

@@ -173,7 +173,8 @@ async function receiveStream(
 
 /** From here on the next message is read while this one is written. */
 function letGo(current: Pass, state: JobState, entry: Entry, body: Body, release: () => void): void {
-  current.waiting.push({ state, entry, body, release });
+  const sent = state.strayed.size > 0 && state.strayed.has(entry.origin.id);
+  current.waiting.push({ state, entry, body, release, sent });
   if (current.waiting.length >= TOGETHER) sendOff(current);
   else if (current.waiting.length === 1) setImmediate(sendOff, current);
 }
@@ -208,14 +209,24 @@ function arrived(current: Pass, { state, entry, body }: Staged, outcome: Settled
   if (outcome.as !== "filtered" && outcome.as !== "altered") state.selected?.add(entry.origin.id);
   if (outcome.as !== "already-copied") current.changed = true;
   if (outcome.behind === true) state.behind = true;
-  if (state.retried.has(entry.origin.id)) return afterRelease(context.quarantine.release(entry.origin));
-  resolve(state);
-  return settle(context, state, target.ledger, entry, outcome, body.shape.size);
+  // What was set aside of an altered one stays.
+  if (state.retried.has(entry.origin.id) && outcome.as !== "altered")
+    return afterRelease(context.quarantine.release(entry.origin));
+  return end();
 
+  function end(): Promise<void> | undefined {
+    const bytes = body.shape.size;
+    // A server's word alone is no copy: it is settled when it was seen.
+    if (outcome.unnamed === true && target.folder.merges !== true) {
+      state.unnamed.set(entry.origin.id, { entry, outcome, bytes });
+      return undefined;
+    }
+    resolve(state);
+    return settle(context, state, target.ledger, entry, outcome, bytes);
+  }
   async function afterRelease(released: Promise<void>): Promise<void> {
     await released;
-    resolve(state);
-    await settle(context, state, target.ledger, entry, outcome, body.shape.size);
+    await end();
   }
 }
 
@@ -261,7 +272,7 @@ async function setAside(
   await settle(context, state, target.ledger, entry, { as: "failed", losses: [], quarantine }, 0, error);
 }
 
-function resolve(state: JobState): void {
+export function resolve(state: JobState): void {
   state.tally.unresolved--;
 }
 

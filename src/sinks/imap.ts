@@ -87,7 +87,12 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
       if (folder.subscribed === true && !tree.isSubscribed(name)) subscribe.add(name);
       const fidelity = fidelityOf(selected, limit);
       // A server may answer OK to CREATE where there is such a folder already, in another spelling.
-      return sinkFolder(pool, grouping, { name, path, fidelity }, selected, created && selected.exists === 0);
+      return sinkFolder(
+        { pool, grouping, namesCopies: connection.has("UIDPLUS"), merges: connection.has("X-GM-EXT-1") },
+        { name, path, fidelity },
+        selected,
+        created && selected.exists === 0,
+      );
     });
   }
 
@@ -126,16 +131,25 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
   } satisfies Sink;
 }
 
+interface Account {
+  readonly pool: ConnectionPool;
+  readonly grouping: Grouping;
+  /** It tells the UIDs of what was appended. */
+  readonly namesCopies: boolean;
+  readonly merges: boolean;
+}
+
 function sinkFolder(
-  pool: ConnectionPool,
-  grouping: Grouping,
+  { pool, grouping, namesCopies, merges }: Account,
   plan: FolderPlan,
   { uidValidity, uidNext, exists }: Selected,
   created: boolean,
 ): SinkFolder {
   const { name } = plan;
   const session = new SharedSession(pool, name, uidValidity);
-  const appender = new Appender(name, uidValidity, session, plan.fidelity.maxBytes, grouping);
+  // Where nothing can be looked at behind the appends, no folder need be open; and mailutils overwrites what is in one that is.
+  const appending = namesCopies ? session : new SharedSession(pool, name, uidValidity, false);
+  const appender = new Appender(name, uidValidity, appending, plan.fidelity.maxBytes, grouping);
   const uidOf = ({ ref }: Receipt): number => {
     const match = /^(\d+):(\d{1,10})$/.exec(ref);
     if (match?.[1] === uidValidity) return Number(match[2]);
@@ -199,6 +213,7 @@ function sinkFolder(
     created,
     // RFC 9051 2.3.1.1: UIDs begin with 1, and grow with each message.
     pristine: exists === 0 && uidNext === 1,
+    merges,
     async position(signal) {
       // A position that lies lower than need be costs a look at a few rows more, the question a round trip a folder.
       const last = appender.last;

@@ -50,6 +50,11 @@ export interface SinkFolder extends FolderPlan {
   readonly created: boolean;
   /** It was there, and by the store's own word nothing has ever been in it. */
   readonly pristine?: boolean;
+  /**
+   * What it holds already it may answer without a receipt, and keep once (Gmail). Elsewhere a copy without a receipt that `copies`
+   * does not show is none.
+   */
+  readonly merges?: boolean;
   /** Where the folder ends now, for a later `copies`; undefined where the store has no order. */
   position(signal: AbortSignal): Promise<string | undefined>;
   /**

@@ -307,7 +307,8 @@ export class Appender {
       const uid = uids[at] ?? 0;
       const row = rows.get(uid);
       // Gmail names a UID for a message that it has already, and discards it.
-      if (row === undefined) resolve({ losses });
+      if (row === undefined && connection.has("X-GM-EXT-1")) resolve({ losses });
+      else if (row === undefined) reject(notThere(`${this.#uidValidity}:${uid}`));
       else if (isAsSent(row, message, size, flags)) resolve({ uid, losses });
       else
         suspects.push(
@@ -325,6 +326,15 @@ export class Appender {
 /** Where there is no room for one message there may be room for a smaller one. */
 function asOwn(error: MailError): MailError {
   return error.code === "quota" ? new MailError("quota", error.message, { ...error.details, scope: "message" }) : error;
+}
+
+/** Perhaps somebody took it away: it is not sent again before the folder was looked at anew. */
+function notThere(ref: string): MailError {
+  return new MailError("protocol", `the server said that it stored the message as ${ref}, and it is not there`, {
+    scope: "message",
+    remedy: "give-up",
+    outcome: "unknown",
+  });
 }
 
 function partlyStored({ text }: Tagged): MailError {

@@ -7,13 +7,16 @@ import { refusesAnother } from "./login-errors.ts";
 /** Another one is opened only when these leave the process waiting: each costs the server a session, and its time. */
 export const FIRST_CONNECTIONS = 2;
 
+/** Asked for in place of a folder's name: a connection on which no folder is open. */
+export const BLANK = Symbol("no folder is open");
+
 /** A lent connection; disposing it gives it back, or ends it when it is dead or in the middle of something. */
 export interface Lease extends Disposable {
   readonly connection: Connection;
 }
 
 interface Waiter {
-  readonly mailbox: string | undefined;
+  readonly mailbox: string | typeof BLANK | undefined;
   readonly resolve: (lease: Lease) => void;
   readonly reject: (error: unknown) => void;
   readonly signal: AbortSignal;
@@ -49,9 +52,10 @@ export class ConnectionPool implements AsyncDisposable {
 
   /**
    * An idle connection, one on which `mailbox` is open if there is one, or no folder; else a new one; else the next that is given
-   * back, first come first served. Throws what opening throws, and the signal's reason.
+   * back, first come first served. For BLANK another one is ended where no more may be opened. Throws what opening throws, and the
+   * signal's reason.
    */
-  lease(mailbox: string | undefined, signal: AbortSignal): Promise<Lease> {
+  lease(mailbox: string | typeof BLANK | undefined, signal: AbortSignal): Promise<Lease> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) {
         reject(signal.reason);
@@ -108,24 +112,32 @@ export class ConnectionPool implements AsyncDisposable {
       this.#waiting.shift();
       this.#used++;
       if (idle !== undefined) waiter.resolve(this.#lend(idle));
-      else void this.#openFor(waiter);
+      else void this.#openFor(waiter, waiter.mailbox === BLANK && this.#isOver ? this.#idle.shift() : undefined);
     }
   }
 
-  #takeIdle(mailbox: string | undefined): Connection | undefined {
+  /** With the one that is to be opened there would be too many. */
+  get #isOver(): boolean {
+    return this.#used + this.#idle.length > this.#limit;
+  }
+
+  #takeIdle(mailbox: string | typeof BLANK | undefined): Connection | undefined {
     for (let at = this.#idle.length - 1; at >= 0; at--)
       if (this.#idle[at]?.failure !== undefined) this.#idle.splice(at, 1);
     const matching = this.#idle.findIndex(({ selected }) => selected?.name === mailbox);
     const blank = this.#idle.findIndex(({ selected, upcoming }) => selected === undefined && upcoming === undefined);
     // Another folder's connection is taken over only when no new one may be opened; the one idle for longest goes first.
     const isFull = this.#used + this.#idle.length >= this.#limit;
-    const at = matching !== -1 ? matching : blank !== -1 ? blank : isFull || mailbox === undefined ? 0 : -1;
+    const mayTakeOver = mailbox !== BLANK && (isFull || mailbox === undefined);
+    const at = matching !== -1 ? matching : blank !== -1 ? blank : mayTakeOver ? 0 : -1;
     return at === -1 ? undefined : this.#idle.splice(at, 1)[0];
   }
 
-  async #openFor(waiter: Waiter): Promise<void> {
+  /** `instead`: ended first. */
+  async #openFor(waiter: Waiter, instead?: Connection): Promise<void> {
     this.#coming++;
     try {
+      await instead?.close();
       const connection = await this.#open(waiter.signal);
       this.#coming--;
       if (waiter.signal.aborted) {

@@ -3,7 +3,7 @@
 import { MailError } from "../../mail/errors.ts";
 import type { Connection } from "./connection.ts";
 import { selectMailbox } from "./mailbox.ts";
-import type { ConnectionPool, Lease } from "./pool.ts";
+import { BLANK, type ConnectionPool, type Lease } from "./pool.ts";
 
 export interface Session {
   readonly connection: Connection;
@@ -24,16 +24,19 @@ export class SharedSession {
   readonly #pool: ConnectionPool;
   readonly #name: string;
   readonly #uidValidity: string;
+  readonly #opens: boolean;
   #current: Promise<Shared> | undefined;
 
-  constructor(pool: ConnectionPool, name: string, uidValidity: string) {
+  /** `opens`: false for a session on whose connection no folder is open. */
+  constructor(pool: ConnectionPool, name: string, uidValidity: string, opens = true) {
     this.#pool = pool;
     this.#name = name;
     this.#uidValidity = uidValidity;
+    this.#opens = opens;
   }
 
   /**
-   * A seat on the connection on which the folder is selected for writing. An abort of any of the signals given ends the
+   * A seat on the connection on which the folder is selected for writing, or none is. An abort of any of the signals given ends the
    * connection. Throws MailError when it cannot be opened, or is no longer the folder that it was; the next call tries anew.
    */
   async enter(signal: AbortSignal): Promise<Seat> {
@@ -75,9 +78,10 @@ export class SharedSession {
   }
 
   async #open(signal: AbortSignal): Promise<Shared> {
-    const lease = await this.#pool.lease(this.#name, signal);
+    const lease = await this.#pool.lease(this.#opens ? this.#name : BLANK, signal);
     try {
       const { connection } = lease;
+      if (!this.#opens) return { connection, lease, watched: new Map(), users: 0 };
       const isOpen = connection.selected?.name === this.#name && !connection.selected.readOnly;
       const { uidValidity } =
         isOpen && connection.selected !== undefined
