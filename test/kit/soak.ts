@@ -6,7 +6,7 @@
 // a time. Stops at the first failure, and says how to have it again.
 //
 // Options: --minutes N (default 30), --seed S (that of the first round; default: another one each time), --only WORD (the turns
-// whose name has it).
+// whose name has it), --files WORD (the files whose path has it), --tests WORDS (the tests whose name has them).
 
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -17,7 +17,7 @@ import { parseArgs } from "node:util";
 import { COUNTS_FILE, sumsIn } from "./counts.ts";
 
 const text = { type: "string" } as const;
-const { values } = parseArgs({ options: { minutes: text, seed: text, only: text } });
+const { values } = parseArgs({ options: { minutes: text, seed: text, only: text, files: text, tests: text } });
 const totalMinutes = Number(values.minutes ?? 30);
 const root = fileURLToPath(new URL("../..", import.meta.url));
 /** vitest.config.ts. */
@@ -61,7 +61,9 @@ const TURNS: readonly Turn[] = [
   { name: "failing disks", files: testsIn("test/server/disk") },
   {
     name: "random runs of the engine and its journal, and damage to it",
-    files: ["random", "journal-random", "damaged-state"].flatMap((name) => testsIn(`test/migrate/${name}.test.ts`)),
+    files: ["random", "random-targets", "journal-random", "damaged-state"].flatMap((name) =>
+      testsIn(`test/migrate/${name}.test.ts`),
+    ),
   },
   {
     name: "lost and foreign state, hostile names",
@@ -75,7 +77,8 @@ const TURNS: readonly Turn[] = [
 /** Resolves to whether all was well; what the suites say about their seeds is passed on. */
 async function take({ files }: Turn, env: Readonly<Record<string, string>>): Promise<boolean> {
   const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
-  const child = spawn(process.execPath, [vitest, "run", "--bail", "1", ...files], {
+  const narrow = values.tests === undefined ? [] : ["-t", values.tests];
+  const child = spawn(process.execPath, [vitest, "run", "--bail", "1", ...narrow, ...files], {
     cwd: root,
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...env, NO_COLOR: "1" },
@@ -91,11 +94,13 @@ async function take({ files }: Turn, env: Readonly<Record<string, string>>): Pro
   return code === 0;
 }
 
-const turns = TURNS.filter(({ name }) => name.includes(values.only ?? ""));
+const turns = TURNS.filter(({ name }) => name.includes(values.only ?? ""))
+  .map((turn) => ({ ...turn, files: turn.files.filter((file) => file.includes(values.files ?? "")) }))
+  .filter(({ files }) => files.length > 0);
 const totalSeconds = totalMinutes * 60;
 const firstSeed = Number(values.seed ?? Math.floor(Date.now() / 1000));
 if (!(totalSeconds > 0) || !Number.isSafeInteger(firstSeed) || turns.length === 0) {
-  console.error("usage: npm run soak -- [--minutes N] [--seed S] [--only WORD]");
+  console.error("usage: npm run soak -- [--minutes N] [--seed S] [--only WORD] [--files WORD] [--tests WORDS]");
   process.exit(2);
 }
 const began = performance.now();
