@@ -1,7 +1,7 @@
 // The command line, read by yargs: a verb and its arguments, or the help that was asked for, or one clear error.
 
-import { readFileSync } from "node:fs";
 import yargs, { type Argv, type Options } from "yargs";
+import { version } from "../core/version.ts";
 import { configError } from "../mail/errors.ts";
 import { FOOTER, VERBS, type Verb } from "./help.ts";
 import {
@@ -160,12 +160,6 @@ function common(parser: Argv, columns: number, hidden: boolean): Argv {
     .group(["help", "version"], "Output:")
     .wrap(hidden ? null : Math.max(60, Math.min(100, columns)));
   return hidden ? parser.hide("help").hide("version") : parser;
-}
-
-/** Of the package this file lies in: src/cli and dist/cli are equally deep. */
-function version(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 /** yargs' words as one line that says what is wrong and what is near. */

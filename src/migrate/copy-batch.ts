@@ -98,7 +98,7 @@ async function copyReady(
         fates[at] = await fateOf(setAltered(context, ledger, item.entry, item.body, receipt, altered, all));
         continue;
       }
-      const record = doneRecord(ledger, "done", item.entry, item.body, receipt, false);
+      const record = doneRecord(ledger, "done", item.entry, item.body, receipt, false, all);
       kept.push({ at, record, settled: { as: "copied", losses: all, unnamed: receipt === undefined } });
     }
     await ledger.putAll(kept.map(({ record }) => record));

@@ -2,7 +2,7 @@
 
 import type { Body } from "../mail/body.ts";
 import { MailError } from "../mail/errors.ts";
-import { difference, type Loss, narrow } from "../mail/fidelity.ts";
+import { difference, type Fidelity, type Loss, narrow } from "../mail/fidelity.ts";
 import { receivedFromHeader } from "../mail/headers.ts";
 import { keyOf } from "../mail/key.ts";
 import type { Entry, Received, TraitChange, Traits } from "../mail/model.ts";
@@ -100,12 +100,12 @@ export async function copyMessage(
     const keepsDate = kept.received === undefined || found.receivedAt(kept.received.epochSeconds);
     const all: Loss[] = [...losses, ...fate.losses, ...(keepsDate ? [] : [{ kind: "received" } as const])];
     if (found.exact) {
-      await ledger.put({ ...doneRecord(ledger, "done", entry, body, found.receipt, true), traits: has });
+      await ledger.put({ ...doneRecord(ledger, "done", entry, body, found.receipt, true, all), traits: has });
       return { as: "adopted", losses: all, behind, ...noteOf(fate) };
     }
     const note = "the target changes the bytes of this message; its copy was found by Message-ID and date";
     const quarantine = await context.quarantine.setAside(entry.origin, body, note);
-    await ledger.put({ ...doneRecord(ledger, "altered", entry, body, found.receipt, false), traits: has });
+    await ledger.put({ ...doneRecord(ledger, "altered", entry, body, found.receipt, false, all), traits: has });
     return { as: "altered", losses: all, behind, quarantine, note };
   }
 
@@ -126,7 +126,7 @@ export async function copyMessage(
     if (!proved) altered = "read back, the copy has other bytes";
   }
   if (altered !== undefined) return await setAltered(context, ledger, entry, body, stored.receipt, altered, allLosses);
-  await ledger.put(doneRecord(ledger, "done", entry, body, stored.receipt, proved));
+  await ledger.put(doneRecord(ledger, "done", entry, body, stored.receipt, proved, allLosses));
   return { as: "copied", losses: allLosses, unnamed: stored.receipt === undefined };
 }
 
@@ -159,17 +159,18 @@ export async function setAltered(
   losses: readonly Loss[],
 ): Promise<Settled> {
   const quarantine = await context.quarantine.setAside(entry.origin, body, note);
-  await ledger.put(doneRecord(ledger, "altered", entry, body, receipt, false));
+  await ledger.put(doneRecord(ledger, "altered", entry, body, receipt, false, losses));
   return { as: "altered", losses, quarantine, note, unnamed: receipt === undefined };
 }
 
 export function doneRecord(
   ledger: FolderLedger,
   state: DoneRecord["state"],
-  { origin, traits }: Entry,
+  { origin, traits, size: announced }: Entry,
   { key, shape }: Body,
   receipt: Receipt | undefined,
   proved: boolean,
+  losses: readonly Loss[],
 ): DoneRecord {
   return {
     state,
@@ -180,6 +181,8 @@ export function doneRecord(
     traits,
     firstSeen: ledger.firstSeen(origin) ?? Math.floor(Date.now() / 1000),
     proved,
+    losses,
+    ...(announced === undefined ? {} : { announced }),
   };
 }
 
@@ -267,8 +270,26 @@ async function carryTraits(context: RunContext, target: Target, done: DoneRecord
       : await changeTraits(folder, done.receipt, change, context.hard);
   if (fate.is === "refused") return { losses: fate.losses, behind: true, ...noteOf(fate) };
   // Where its user deleted the copy in the target, it stays deleted, and the record follows the source.
-  if (!isSame) await ledger.put({ ...done, origin: entry.origin, traits });
+  if (!isSame)
+    await ledger.put({ ...done, origin: entry.origin, traits, ...lossesNow(done.losses, traits, folder.fidelity) });
   return { losses, traitsUpdated: change !== undefined && fate.is === "done" };
+}
+
+/** Those of the traits that it has now; what was refused for this message alone counts on while it has it. */
+function lossesNow(
+  before: readonly Loss[] | undefined,
+  traits: Traits,
+  fidelity: Fidelity,
+): Pick<DoneRecord, "losses"> {
+  if (before === undefined) return {};
+  const { losses } = narrow(traits, fidelity);
+  const isLeft = (loss: Loss): boolean => {
+    if (loss.kind === "flag") return [...traits.flags].some((flag) => flag === loss.name);
+    if (loss.kind === "keyword") return traits.keywords.has(loss.name);
+    return loss.kind !== "label" || traits.labels.has(loss.name);
+  };
+  const isNew = (loss: Loss): boolean => !before.some((old) => JSON.stringify(old) === JSON.stringify(loss));
+  return { losses: [...before.filter(isLeft), ...losses.filter(isNew)] };
 }
 
 /** The source's traits without the \Deleted that an earlier run may have set before it could remove the message. */

@@ -4,10 +4,11 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { samePath } from "../mail/model.ts";
 import type { FolderLedger, Ledger } from "./ledger.ts";
-import { decode, type Header, headsOf, JOURNAL_VERSION } from "./ledger-codec.ts";
+import { decode, type Header, headsOf, JOURNAL_VERSION, type Stamp } from "./ledger-codec.ts";
 import { lastLine, openJournalFile } from "./ledger-file.ts";
 import { loadFolder } from "./ledger-folder.ts";
 import { memoryStore } from "./ledger-memory.ts";
+import { RUNS_FILE, RunLog } from "./ledger-runs.ts";
 
 /** The identities of source and sink: a ledger of one pair is never used for another. */
 export interface LedgerPair {
@@ -44,26 +45,39 @@ function ledger(
 ): Ledger {
   const open = new Map<string, Promise<FolderLedger>>();
   const notice = (text: string): void => options.onNotice?.(text);
+  const header = (pair: LedgerPair, folder: string): Header => ({
+    v: JOURNAL_VERSION,
+    source: pair.source,
+    sink: pair.sink,
+    folder,
+  });
+  const log = new RunLog(
+    base === undefined ? undefined : { path: join(base.directory, RUNS_FILE), header: header(base.pair, "") },
+    writable,
+    notice,
+  );
+  const stamp = (): Stamp | undefined =>
+    log.number === undefined ? undefined : { run: log.number, now: Math.floor(Date.now() / 1000) };
   const place = (name: string): { path: string; header: Header } | undefined =>
-    base === undefined
-      ? undefined
-      : {
-          path: join(base.directory, journalName(name)),
-          header: { v: JOURNAL_VERSION, source: base.pair.source, sink: base.pair.sink, folder: name },
-        };
+    base === undefined ? undefined : { path: join(base.directory, journalName(name)), header: header(base.pair, name) };
 
   const load = async (name: string): Promise<FolderLedger> => {
     const at = place(name);
     const file = at === undefined ? undefined : await openJournalFile(at.path, at.header, { writable, notice });
     const store = writable && file !== undefined ? file : memoryStore(file);
     try {
-      return await loadFolder(store, name, notice, () => open.delete(name));
+      return await loadFolder(store, name, { notice, stamp, onDispose: () => open.delete(name) });
     } catch (error) {
       await store.close();
       throw error;
     }
   };
   return {
+    beginRun: (start) => log.begin(start),
+    endRun: (end) => log.end(end),
+    runs: () => log.runs(),
+    nameOf: (path) => log.nameOf(path),
+    rememberName: (path, name) => log.remember(path, name),
     folder(name) {
       let folder = open.get(name);
       if (folder === undefined) {

@@ -1,11 +1,14 @@
 // The lines of a journal: records and marks to JSON and back.
 
+import type { Loss } from "../mail/fidelity.ts";
 import type { ContentKey } from "../mail/key.ts";
 import { type FolderPath, type Origin, SYSTEM_FLAGS, type SystemFlag, type Traits } from "../mail/model.ts";
-import type { DoneRecord, Head, LedgerRecord } from "./ledger.ts";
+import type { Alteration, DoneRecord, Head, LedgerRecord } from "./ledger.ts";
 
-/** The version of this format; a file of another one is left alone. */
-export const JOURNAL_VERSION = 1;
+/** The version of this format (decision 0015). */
+export const JOURNAL_VERSION = 2;
+/** The oldest one that is read, and written on as the newest; a file of any other is left alone. */
+export const OLDEST_VERSION = 1;
 
 /** The first line of every journal. */
 export interface Header {
@@ -22,8 +25,16 @@ interface Named {
   readonly i: string;
 }
 
+/** By whom and when a record was written. Only with a number is the rest of version 2 known of it. */
+interface Stamped {
+  /** The run's number. */
+  readonly u?: number;
+  /** Epoch seconds; absent where they are those of `c`. */
+  readonly a?: number;
+}
+
 /** A done or altered record. Letters, since a million of them are read at a time. */
-export interface DoneLine extends Named {
+export interface DoneLine extends Named, Stamped {
   readonly s: "done" | "altered";
   /** Content key, size in octets, receipt. */
   readonly k: string;
@@ -44,12 +55,18 @@ export interface DoneLine extends Named {
   readonly m?: 1;
   /** The origin from which this record was taken over, which holds nothing from here on. */
   readonly o?: Named;
+  /** Losses. */
+  readonly x?: readonly Loss[];
+  /** Octets announced; absent where they are `n`, null where nothing was announced. */
+  readonly b?: number | null;
+  /** How the copy was altered: kind, octets. */
+  readonly y?: { readonly k: string; readonly n?: number };
 }
 
 export type JournalLine =
   | DoneLine
-  | (Named & { readonly s: "removed" })
-  | (Named & { readonly s: "failed"; readonly e: string })
+  | (Named & Stamped & { readonly s: "removed" })
+  | (Named & Stamped & { readonly s: "failed"; readonly e: string })
   /** What is left of a forgotten record: the day it was first seen. */
   | (Named & { readonly s: "seen"; readonly c: number })
   | { readonly s: "forget" }
@@ -91,10 +108,18 @@ export function letterBits(letters: string | undefined): number {
   return bits;
 }
 
-export function recordLine(record: LedgerRecord, from?: Origin): JournalLine {
+/** Who writes a record, and when. */
+export interface Stamp {
+  readonly run: number;
+  /** Epoch seconds. */
+  readonly now: number;
+}
+
+export function recordLine(record: LedgerRecord, stamp: Stamp | undefined, from?: Origin): JournalLine {
   const { folder: f, generation: g, id: i } = record.origin;
-  if (record.state === "removed") return { s: "removed", f, g, i };
-  if (record.state === "failed") return { s: "failed", f, g, i, e: record.code };
+  const by = stamp === undefined ? {} : { u: stamp.run, a: stamp.now };
+  if (record.state === "removed") return { s: "removed", f, g, i, ...by };
+  if (record.state === "failed") return { s: "failed", f, g, i, e: record.code, ...by };
   const { flags, keywords, labels, received } = record.traits;
   // Field by field: one is written for every message.
   const line: Growing<DoneLine> = { s: record.state, f, g, i, k: record.key, n: record.size, c: record.firstSeen };
@@ -108,8 +133,19 @@ export function recordLine(record: LedgerRecord, from?: Origin): JournalLine {
   }
   if (record.proved) line.p = 1;
   if (record.marked === true) line.m = 1;
+  if (record.losses !== undefined && record.losses.length > 0) line.x = record.losses;
+  if (record.announced !== record.size) line.b = record.announced ?? null;
+  if (record.alteration !== undefined) line.y = alterationLine(record.alteration);
+  if (stamp !== undefined) {
+    line.u = stamp.run;
+    if (stamp.now !== record.firstSeen) line.a = stamp.now;
+  }
   if (from !== undefined) line.o = { f: from.folder, g: from.generation, i: from.id };
   return line;
+}
+
+function alterationLine({ kind, size }: Alteration): NonNullable<DoneLine["y"]> {
+  return { k: kind, ...(size === undefined ? {} : { n: size }) };
 }
 
 type Growing<T> = { -readonly [K in keyof T]: T[K] };
@@ -118,6 +154,11 @@ function lettersOf(flags: ReadonlySet<SystemFlag>): string {
   let letters = "";
   for (const flag of flags) letters += LETTERS[flag];
   return letters;
+}
+
+/** The same record with an earlier day. */
+export function seenFirst(line: DoneLine, day: number): DoneLine {
+  return { ...line, ...(line.u === undefined ? {} : { a: line.a ?? line.c }), c: day };
 }
 
 export function doneRecord(line: DoneLine): DoneRecord {
@@ -137,6 +178,17 @@ export function doneRecord(line: DoneLine): DoneRecord {
     firstSeen: line.c,
     proved: line.p === 1,
     ...(line.m === 1 ? { marked: true as const } : {}),
+    ...inVersion2(line),
+  };
+}
+
+function inVersion2({ u, a, c, n, x, b, y }: DoneLine): Partial<DoneRecord> {
+  const announced = b === undefined && u !== undefined ? n : b;
+  return {
+    ...(u === undefined ? {} : { run: u, at: a ?? c, losses: x ?? [] }),
+    ...(x === undefined ? {} : { losses: x }),
+    ...(typeof announced === "number" ? { announced } : {}),
+    ...(y === undefined ? {} : { alteration: { kind: y.k, ...(y.n === undefined ? {} : { size: y.n }) } }),
   };
 }
 
@@ -178,18 +230,27 @@ export function decode(text: string): JournalLine | undefined {
   return isObject(line) && isLine(line) ? (line as unknown as JournalLine) : undefined;
 }
 
-type Fields = Partial<Record<string, unknown>>;
+export type Fields = Partial<Record<string, unknown>>;
 
 /** Every field, whatever the checksum says: a state file may come with an archive from anywhere. */
 function isLine(line: Fields): boolean {
   switch (line.s) {
     case "done":
     case "altered":
-      return isNamed(line) && isKey(line.k) && isWhole(line.n) && isWhole(line.c) && hasTraits(line) && isFrom(line.o);
+      return (
+        isNamed(line) &&
+        isKey(line.k) &&
+        isWhole(line.n) &&
+        isWhole(line.c) &&
+        hasTraits(line) &&
+        isFrom(line.o) &&
+        isStamped(line) &&
+        isOfVersion2(line)
+      );
     case "removed":
-      return isNamed(line);
+      return isNamed(line) && isStamped(line);
     case "failed":
-      return isNamed(line) && isText(line.e);
+      return isNamed(line) && isText(line.e) && isStamped(line);
     case "seen":
       return isNamed(line) && isWhole(line.c);
     case "forget":
@@ -215,6 +276,23 @@ function hasTraits({ r, t, w, l, d, z }: Fields): boolean {
   );
 }
 
+function isStamped({ u, a }: Fields): boolean {
+  return maybe(u, isWhole) && maybe(a, isWhole);
+}
+
+function isOfVersion2({ x, b, y }: Fields): boolean {
+  return (
+    maybe(x, (losses) => isListOf(losses, isLoss)) &&
+    (b === null || maybe(b, isWhole)) &&
+    maybe(y, (how) => isObject(how) && isText(how.k) && maybe(how.n, isWhole))
+  );
+}
+
+/** Of any kind: which there are is no matter of this file. */
+function isLoss(loss: unknown): boolean {
+  return isObject(loss) && isText(loss.kind) && maybe(loss.name, isText);
+}
+
 function isFrom(origin: unknown): boolean {
   return maybe(origin, (value) => isObject(value) && isNamed(value));
 }
@@ -231,7 +309,7 @@ function isNamed({ f, g, i }: Fields): boolean {
   return isListOf(f, isText) && isText(g) && isText(i);
 }
 
-function isObject(value: unknown): value is Fields {
+export function isObject(value: unknown): value is Fields {
   return typeof value === "object" && value !== null;
 }
 
@@ -239,14 +317,14 @@ function isKey(value: unknown): boolean {
   return typeof value === "string" && /^[0-9a-f]{64}$/.test(value);
 }
 
-function isText(value: unknown): boolean {
+export function isText(value: unknown): boolean {
   return typeof value === "string";
 }
 
-function isWhole(value: unknown): boolean {
+export function isWhole(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-function isListOf(value: unknown, isOne: (item: unknown) => boolean): boolean {
+export function isListOf(value: unknown, isOne: (item: unknown) => boolean): boolean {
   return Array.isArray(value) && value.every(isOne);
 }

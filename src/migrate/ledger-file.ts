@@ -7,7 +7,7 @@ import { ensureDirectory, PRIVATE_FILE, syncDirectory, writeNow } from "../core/
 import { frame, type ScannedLine, scanLines, unframe } from "../core/lines.ts";
 import { Pace } from "../core/pace.ts";
 import { configError, errno, ioError } from "../mail/errors.ts";
-import { type Header, JOURNAL_VERSION } from "./ledger-codec.ts";
+import { type Header, JOURNAL_VERSION, OLDEST_VERSION } from "./ledger-codec.ts";
 
 /** The header holds the names of two endpoints and a folder; this is far more than they can need. */
 const HEADER_LIMIT = 1 << 18;
@@ -32,6 +32,8 @@ const RUNS_LENGTH = runsLine(0).length;
 export interface JournalStore {
   /** Runs begun, as the file's second line says; undefined when that line cannot be trusted. */
   readonly runs: number | undefined;
+  /** It was written by an older version: it is to be replaced before anything is appended. */
+  readonly isOld: boolean;
   /** Octets of whole lines. */
   readonly size: number;
   /** When the file was last written before it was opened, in milliseconds of the epoch; undefined for a new one. */
@@ -79,17 +81,18 @@ export async function openJournalFile(path: string, header: Header, options: Fil
         );
       return store(path, header, undefined, { start: 0, runs: undefined, size: 0 }, size > 0 ? "unreadable" : "empty");
     }
-    checkHeader(path, text, header);
+    const isOld = checkHeader(path, text, header) !== header.v;
     const start = end + 1 + RUNS_LENGTH;
     const runs = readRuns(first.subarray(end + 1, start));
-    return store(path, header, handle, { start, runs, size, writtenAt: mtimeMs });
+    return store(path, header, handle, { start, runs, size, writtenAt: mtimeMs, isOld });
   } catch (error) {
     await handle.close().catch(() => undefined);
     throw ioError(`cannot read the ledger ${path}`, error);
   }
 }
 
-function checkHeader(path: string, text: string, expected: Header): void {
+/** The version that the file has. */
+function checkHeader(path: string, text: string, expected: Header): number {
   let found: Partial<Header>;
   try {
     found = JSON.parse(text) as Partial<Header>;
@@ -97,16 +100,15 @@ function checkHeader(path: string, text: string, expected: Header): void {
     found = {};
   }
   const aside = `Move ${path} away if you mean this job; losing it costs a look at the target, never a duplicate.`;
-  if (found.v !== expected.v)
-    throw configError(
-      `the ledger ${path} has version ${String(found.v)}, this program writes ${JOURNAL_VERSION}`,
-      aside,
-    );
+  const { v } = found;
+  if (typeof v !== "number" || !Number.isInteger(v) || v < OLDEST_VERSION || v > expected.v)
+    throw configError(`the ledger ${path} has version ${String(v)}, this program writes ${JOURNAL_VERSION}`, aside);
   if (found.source !== expected.source || found.sink !== expected.sink || found.folder !== expected.folder)
     throw configError(
       `the ledger ${path} belongs to another job: ${found.source} to ${found.sink}, folder ${JSON.stringify(found.folder)}`,
       aside,
     );
+  return v;
 }
 
 function readRuns(line: Buffer): number | undefined {
@@ -193,6 +195,7 @@ function store(
     readonly runs: number | undefined;
     readonly size: number;
     readonly writtenAt?: number;
+    readonly isOld?: boolean;
   },
   /** What is in the way of a new file. */
   obstacle?: "unreadable" | "empty",
@@ -200,6 +203,7 @@ function store(
   let handle = opened;
   let { start, runs, size } = found;
   let torn = false;
+  let isOld = found.isOld === true;
   const head = frame(JSON.stringify(header));
 
   const create = async (): Promise<FileHandle> => {
@@ -225,6 +229,9 @@ function store(
     },
     get size() {
       return size;
+    },
+    get isOld() {
+      return isOld;
     },
     writtenAt: found.writtenAt,
     async *scan() {
@@ -310,6 +317,7 @@ function store(
           size = at;
           runs = count;
           torn = false;
+          isOld = false;
         } catch (error) {
           if (handle !== file) await file.close().catch(() => undefined);
           throw error;

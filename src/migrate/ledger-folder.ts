@@ -6,7 +6,7 @@ import type { ContentKey } from "../mail/key.ts";
 import { type FolderPath, type Origin, samePath } from "../mail/model.ts";
 import type { Receipt } from "../sinks/sink.ts";
 import type { DoneRecord, FolderLedger, Head, Known, LedgerRecord } from "./ledger.ts";
-import { closeLine, decode, doneRecord, type JournalLine, recordLine } from "./ledger-codec.ts";
+import { closeLine, decode, doneRecord, type JournalLine, recordLine, type Stamp, seenFirst } from "./ledger-codec.ts";
 import type { JournalStore } from "./ledger-file.ts";
 import { KnownRow } from "./ledger-known.ts";
 import { liveLines, replant } from "./ledger-live.ts";
@@ -26,13 +26,16 @@ interface CloseRequest {
 
 type Request = JournalLine | CloseRequest | { readonly all: readonly JournalLine[] };
 
+/** What a folder's ledger needs of the ledger that it is part of. */
+export interface Surroundings {
+  notice(text: string): void;
+  /** What is written now bears it; undefined where no run began. */
+  stamp(): Stamp | undefined;
+  onDispose(): void;
+}
+
 /** Reads the journal and keeps what it says. MailError io when it cannot be read; damage is told through `notice`. */
-export async function loadFolder(
-  store: JournalStore,
-  name: string,
-  notice: (text: string) => void,
-  onDispose: () => void,
-): Promise<FolderLedger> {
+export async function loadFolder(store: JournalStore, name: string, around: Surroundings): Promise<FolderLedger> {
   const state = new LedgerState();
   let bad = 0;
   for await (const lines of store.scan())
@@ -45,18 +48,17 @@ export async function loadFolder(
       if (line === undefined) state.closedRun = undefined;
     }
   if (bad > 0)
-    notice(
+    around.notice(
       `The ledger of ${name} has ${bad} damaged lines; all others hold, and the target is looked at for the rest.`,
     );
-  return new JournalFolder(store, state, name, bad > 0, notice, onDispose);
+  return new JournalFolder(store, state, name, bad > 0, around);
 }
 
 class JournalFolder implements FolderLedger {
   readonly #store: JournalStore;
   readonly #state: LedgerState;
   readonly #name: string;
-  readonly #notice: (text: string) => void;
-  readonly #onDispose: () => void;
+  readonly #around: Surroundings;
   readonly #writes: GroupCommit<Request, undefined>;
   /** Lines were lost: a copy is kept aside and the rest written anew before anything is appended. */
   #damaged: boolean;
@@ -69,20 +71,12 @@ class JournalFolder implements FolderLedger {
   #disposed = false;
   readonly brokenOffAt: number | undefined;
 
-  constructor(
-    store: JournalStore,
-    state: LedgerState,
-    name: string,
-    damaged: boolean,
-    notice: (text: string) => void,
-    onDispose: () => void,
-  ) {
+  constructor(store: JournalStore, state: LedgerState, name: string, damaged: boolean, around: Surroundings) {
     this.#store = store;
     this.#state = state;
     this.#name = name;
     this.#damaged = damaged;
-    this.#notice = notice;
-    this.#onDispose = onDispose;
+    this.#around = around;
     this.#generation = state.generation;
     this.#position = state.position;
     this.brokenOffAt = this.clean ? undefined : store.writtenAt;
@@ -166,7 +160,8 @@ class JournalFolder implements FolderLedger {
         const days = [line.c, state.table.seen(row) ?? line.c, this.firstSeen(origin) ?? line.c];
         const record: DoneRecord = { ...doneRecord(line), origin, firstSeen: Math.min(...days) };
         if (line.r !== undefined) state.table.claimAnyway(line.r);
-        await this.#request(recordLine(record, { folder: line.f, generation: line.g, id: line.i }));
+        const from = { folder: line.f, generation: line.g, id: line.i };
+        await this.#request(recordLine(record, this.#around.stamp(), from));
         reserved.pop();
         return record;
       }
@@ -201,11 +196,11 @@ class JournalFolder implements FolderLedger {
   }
 
   #lineOf(record: LedgerRecord): JournalLine {
-    const line = recordLine(record);
+    const line = recordLine(record, this.#around.stamp());
     if (line.s !== "done" && line.s !== "altered") return line;
     if (line.r !== undefined) this.#state.table.claimAnyway(line.r);
     const seen = this.firstSeen(record.origin);
-    return seen === undefined || seen >= line.c ? line : { ...line, c: seen };
+    return seen === undefined || seen >= line.c ? line : seenFirst(line, seen);
   }
 
   settle(origin: Origin): boolean {
@@ -258,7 +253,7 @@ class JournalFolder implements FolderLedger {
     this.#disposed = true;
     await this.#writes.idle();
     await this.#store.close();
-    this.#onDispose();
+    this.#around.onDispose();
   }
 
   #request(request: Request): Promise<undefined> {
@@ -343,7 +338,7 @@ class JournalFolder implements FolderLedger {
     try {
       await this.#rewrite(run, frame(JSON.stringify(mark(run))));
     } catch (error) {
-      this.#notice(`The ledger of ${this.#name} could not be made smaller: ${String(error)}`);
+      this.#around.notice(`The ledger of ${this.#name} could not be made smaller: ${String(error)}`);
       return false;
     }
     return true;
@@ -355,15 +350,32 @@ class JournalFolder implements FolderLedger {
     await replant(this.#store, this.#state);
   }
 
-  /** Damage found on opening: the file as it was is kept, and what still holds is written anew. */
+  /**
+   * Damage found on opening: the file as it was is kept, and what still holds is written anew. A file of an older version is
+   * written anew as well, with everything that it says.
+   */
   async #mend(): Promise<void> {
-    const isWhole = this.#store.runs !== undefined || this.#store.size === 0;
-    if (!this.#damaged && isWhole) return;
+    const { runs, size, isOld } = this.#store;
+    const isWhole = runs !== undefined || size === 0;
+    if (!this.#damaged && isWhole) {
+      if (isOld && runs !== undefined) await this.#renew(runs);
+      return;
+    }
     if (this.#damaged) {
       const copy = await this.#store.setAside();
-      if (copy !== undefined) this.#notice(`The damaged ledger of ${this.#name} is kept as ${copy}.`);
+      if (copy !== undefined) this.#around.notice(`The damaged ledger of ${this.#name} is kept as ${copy}.`);
     }
     await this.#rewrite(this.#state.highestRun + 1, "");
     this.#damaged = false;
+  }
+
+  async #renew(runs: number): Promise<void> {
+    const { closedRun, generation, position, heads } = this.#state;
+    // Not clean: it is closed as it was at some time before, and then opened.
+    const close = closeLine(closedRun ?? runs, generation, position, heads);
+    const open: JournalLine = { s: "open", n: runs + 1, ...(generation === undefined ? {} : { g: generation }) };
+    const lines = closedRun === runs ? [close] : [close, open];
+    const last = lines.map((line) => frame(JSON.stringify(line))).join("");
+    await this.#rewrite(closedRun === runs ? runs : runs + 1, last);
   }
 }

@@ -56,7 +56,7 @@ export async function replant(store: JournalStore, state: LedgerState): Promise<
     for (const { text, offset } of lines) {
       const line = text === undefined ? undefined : decode(text);
       if (line === undefined) continue;
-      if (line.s === "close") {
+      if (line.s === "close" || line.s === "open") {
         state.apply(line, offset, true);
         continue;
       }

@@ -26,6 +26,7 @@ export function memoryStore(base: JournalStore | undefined): JournalStore {
     get size() {
       return size;
     },
+    isOld: false,
     writtenAt: base?.writtenAt,
     async *scan(from = 0) {
       if (beneath !== undefined && from < start) yield* beneath.scan(from === 0 ? undefined : from);

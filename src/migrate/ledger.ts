@@ -1,11 +1,27 @@
 // The contract of the ledger: what was done, failed and removed, a record a message, for one (source, sink) pair.
 
 import type { ErrorCode } from "../mail/errors.ts";
+import type { Loss } from "../mail/fidelity.ts";
 import type { ContentKey } from "../mail/key.ts";
 import type { FolderPath, Origin, Traits } from "../mail/model.ts";
 import type { Receipt } from "../sinks/sink.ts";
 
-export interface DoneRecord {
+/** By which run a record was written, and when. The ledger itself puts it down; absent in what version 1 wrote. */
+export interface Written {
+  readonly run?: number;
+  /** Epoch seconds. */
+  readonly at?: number;
+}
+
+/** How a store changed the bytes of a copy. */
+export interface Alteration {
+  /** One word. */
+  readonly kind: string;
+  /** Octets of the copy, as its store counts them. */
+  readonly size?: number;
+}
+
+export interface DoneRecord extends Written {
   readonly state: "done" | "altered";
   readonly origin: Origin;
   /** Of the bytes as the source gave them. */
@@ -21,12 +37,17 @@ export interface DoneRecord {
   readonly proved: boolean;
   /** Its removal was begun: a \Deleted that the source shows from here on may be our own mark, and is not carried over. */
   readonly marked?: true;
+  /** What the target could not keep of it; undefined where that was not written down (version 1). */
+  readonly losses?: readonly Loss[];
+  /** Octets that the source announced before it gave the bytes, which are `size`; undefined where it announced none, or nobody knows. */
+  readonly announced?: number;
+  readonly alteration?: Alteration;
 }
 
 export type LedgerRecord =
   | DoneRecord
-  | { readonly state: "removed"; readonly origin: Origin }
-  | { readonly state: "failed"; readonly origin: Origin; readonly code: ErrorCode };
+  | ({ readonly state: "removed"; readonly origin: Origin } & Written)
+  | ({ readonly state: "failed"; readonly origin: Origin; readonly code: ErrorCode } & Written);
 
 /** What the ledger holds of one origin, without reading it from disk. */
 export interface Known {
@@ -123,7 +144,42 @@ export interface Glance {
   head(source: FolderPath): Head | undefined;
 }
 
+/** What a run that writes says of itself when it begins. */
+export interface RunStart {
+  /** Of the program. */
+  readonly version: string;
+  /** The options by which it chose what to carry, as JSON has them; no secret is among them. */
+  readonly selection: Readonly<Record<string, unknown>>;
+}
+
+export interface RunEnd {
+  readonly outcome: string;
+  readonly balance: Readonly<Record<string, number>>;
+}
+
+/** One run as the ledger remembers it. */
+export interface RunRecord extends RunStart {
+  readonly number: number;
+  /** Epoch seconds. */
+  readonly startedAt: number;
+  /** Absent: it was killed, or still goes on. */
+  readonly end?: RunEnd & { readonly at: number };
+}
+
 export interface Ledger extends AsyncDisposable {
+  /**
+   * Durable when it resolves: a run of this number (the highest + 1) has begun, and what is written from here on bears it. In memory
+   * for a dry run.
+   */
+  beginRun(start: RunStart): Promise<number>;
+  /** How the run ended; where its state has gone with the finished target nothing is written. */
+  endRun(end: RunEnd): Promise<void>;
+  /** Every run that is remembered, the first one first. What is damaged is left out. */
+  runs(): Promise<readonly RunRecord[]>;
+  /** The raw name that was last remembered for a path (as the sink is asked for it); undefined where none was. */
+  nameOf(path: FolderPath): Promise<string | undefined>;
+  /** Durable when it resolves; those that come together share a sync. A name that is remembered already costs nothing. */
+  rememberName(path: FolderPath, name: string): Promise<void>;
   /** `name`: the target folder's name as its sink spells it. Calling it again for the same name gives the same object. */
   folder(name: string): Promise<FolderLedger>;
   /**

@@ -23,6 +23,7 @@ import { type FolderJob, planFolders } from "./plan.ts";
 import { quarantineIn } from "./quarantine.ts";
 import { removeProved } from "./remove.ts";
 import { Room } from "./room.ts";
+import { logRun, type RunLines } from "./run-log.ts";
 import { RunTally, sumOf } from "./tally.ts";
 
 export type { RunOptions } from "./context.ts";
@@ -81,7 +82,9 @@ async function carry(
 ): Promise<RunSummary> {
   const started = Date.now();
   const tally = new RunTally();
+  let endLine: ((outcome: string) => Promise<void>) | undefined;
   const end = async (outcome: RunSummary["outcome"], error?: MailError): Promise<RunSummary> => {
+    await endLine?.(outcome);
     const summary = summarise(tally, outcome, (Date.now() - started) / 1000, error);
     await events.emit({ type: "run-finished", summary });
     return summary;
@@ -120,6 +123,11 @@ async function carry(
     await using ledger = isDry
       ? memoryLedger(isFinished ? undefined : { directory: ledgerDirectory, pair })
       : await openLedger(ledgerDirectory, pair);
+    const begin = (): Promise<RunLines> => logRun(ledger, options, tally);
+    await using log = isDry
+      ? undefined
+      : await patiently("the ledger", begin, { patience: options.patience, events }, soft);
+    endLine = log?.end;
     const context: RunContext = {
       source,
       sink,

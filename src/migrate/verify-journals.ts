@@ -9,6 +9,7 @@ import type { ContentKey } from "../mail/key.ts";
 import { NO_TRAITS } from "../mail/model.ts";
 import { KeyTable } from "./key-table.ts";
 import { decode } from "./ledger-codec.ts";
+import { RUNS_FILE } from "./ledger-runs.ts";
 
 /** What the ledgers say of one target folder. */
 export interface Recorded {
@@ -30,65 +31,94 @@ export async function readLedgers(
   onReceipt?: (ref: string) => void,
 ): Promise<Map<string, Recorded>> {
   const folders = new Map<string, Recorded>();
-  for (const pair of await list(directory))
-    for (const file of await list(join(directory, pair)))
-      if (file.endsWith(".jsonl"))
-        await readJournal(join(directory, pair, file), identity, folders, onProblem, onReceipt);
+  for (const pair of await list(directory)) {
+    const files = (await list(join(directory, pair))).filter((file) => file.endsWith(".jsonl"));
+    let run = 0;
+    for (const file of files) {
+      const path = join(directory, pair, file);
+      if (file === RUNS_FILE) await readRuns(path, identity, onProblem);
+      else run = Math.max(run, await readJournal(path, identity, folders, onProblem, onReceipt));
+    }
+    if (run > 0 && !files.includes(RUNS_FILE)) onProblem(`${join(directory, pair, RUNS_FILE)} is missing`);
+  }
   return folders;
 }
 
+/** Every line of the file with the runs of one pair. */
+async function readRuns(path: string, identity: string, onProblem: (text: string) => void): Promise<void> {
+  const first = (text: string, number: number): void => {
+    if (number === 1) headerOf(path, text, identity, onProblem);
+  };
+  await eachLine(path, onProblem, first);
+}
+
+/** Returns the highest number of a run that a record bears; 0 where none does. */
 async function readJournal(
   path: string,
   identity: string,
   folders: Map<string, Recorded>,
   onProblem: (text: string) => void,
   onReceipt: ((ref: string) => void) | undefined,
-): Promise<void> {
+): Promise<number> {
+  let table = new KeyTable();
+  let name: string | undefined;
+  let generation: string | undefined;
+  let closed = true;
+  let labels = false;
+  let run = 0;
+  const take = (text: string, number: number): void => {
+    if (number === 1) {
+      name = headerOf(path, text, identity, onProblem);
+      return;
+    }
+    const line = decode(text);
+    if (line?.s === "forget") table = new KeyTable();
+    if (line?.s === "open" || line?.s === "close") {
+      closed = line.s === "close";
+      generation = line.g ?? generation;
+    }
+    if (line !== undefined && "u" in line) run = Math.max(run, line.u ?? 0);
+    if (line?.s !== "done" || line.r === undefined) return;
+    onReceipt?.(line.r);
+    labels ||= line.l !== undefined;
+    const key = nameKey(line.r);
+    if (table.find(key).next().done === true) table.add(key, NO_TRAITS, firstWord(line.k));
+  };
+  if (await eachLine(path, onProblem, take)) closed = false;
+  if (name !== undefined) merge(folders, name, { table, generations: setOf(generation), closed, labels });
+  return run;
+}
+
+/** The folder that a file's first line names. */
+function headerOf(path: string, text: string, identity: string, onProblem: (text: string) => void): string | undefined {
+  const { sink, folder } = JSON.parse(text) as { readonly sink?: unknown; readonly folder?: unknown };
+  if (sink !== identity) onProblem(`${path}: it is the ledger of another archive (${String(sink)})`);
+  return typeof folder === "string" ? folder : undefined;
+}
+
+/** Every whole line with its number; what is damaged is a problem. True when the file ends within a line. */
+async function eachLine(
+  path: string,
+  onProblem: (text: string) => void,
+  take: (text: string, number: number) => void,
+): Promise<boolean> {
   let handle: FileHandle | undefined;
   try {
     handle = await open(path, "r");
     const file = handle;
-    let table = new KeyTable();
-    let name: string | undefined;
-    let generation: string | undefined;
-    let closed = true;
-    let labels = false;
-    let number = 0;
-    const damaged = (): void => onProblem(`${path}: line ${number} is damaged`);
     const read: ReadAt = async (buffer, at) => (await file.read(buffer, 0, buffer.length, at)).bytesRead;
+    let number = 0;
+    let isTorn = false;
     for await (const lines of scanLines(read, 0))
       for (const { text, torn, offset } of lines) {
         number++;
-        if (torn) {
-          // What a killed run left of a line is no damage; a whole line whose line end was changed is.
-          if (await lacksOnlyItsEnd(read, offset)) damaged();
-          closed = false;
-          continue;
-        }
-        if (text === undefined) {
-          damaged();
-          continue;
-        }
-        if (number === 1) {
-          const header = JSON.parse(text) as { readonly sink?: unknown; readonly folder?: unknown };
-          if (header.sink !== identity)
-            onProblem(`${path}: it is the ledger of another archive (${String(header.sink)})`);
-          if (typeof header.folder === "string") name = header.folder;
-          continue;
-        }
-        const line = decode(text);
-        if (line?.s === "forget") table = new KeyTable();
-        if (line?.s === "open" || line?.s === "close") {
-          closed = line.s === "close";
-          generation = line.g ?? generation;
-        }
-        if (line?.s !== "done" || line.r === undefined) continue;
-        onReceipt?.(line.r);
-        labels ||= line.l !== undefined;
-        const key = nameKey(line.r);
-        if (table.find(key).next().done === true) table.add(key, NO_TRAITS, firstWord(line.k));
+        isTorn ||= torn;
+        // What a killed run left of a line is no damage; a whole line whose line end was changed is.
+        const isDamaged = torn ? await lacksOnlyItsEnd(read, offset) : text === undefined;
+        if (isDamaged) onProblem(`${path}: line ${number} is damaged`);
+        else if (text !== undefined) take(text, number);
       }
-    if (name !== undefined) merge(folders, name, { table, generations: setOf(generation), closed, labels });
+    return isTorn;
   } catch (error) {
     throw ioError(`cannot read ${path}`, error);
   } finally {

@@ -38,9 +38,9 @@ export async function scratch(): Promise<{ path: string } & AsyncDisposable> {
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 
-/** The only journal in a directory. */
-export async function journalIn(directory: string): Promise<string> {
-  const names = (await readdir(directory)).filter((name) => name.endsWith(".jsonl"));
+/** The only journal in a directory (of this folder). */
+export async function journalIn(directory: string, folder = ""): Promise<string> {
+  const names = (await readdir(directory)).filter((name) => name.startsWith(folder) && name.endsWith(".jsonl"));
   if (names.length !== 1) throw new Error(`expected one journal, found ${names.join(", ")}`);
   return join(directory, names[0] ?? "");
 }

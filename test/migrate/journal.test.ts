@@ -158,7 +158,7 @@ describe("a ledger belongs to one job", () => {
     const path = await journalIn(place.path);
     const { frame } = await import("../../src/core/lines.ts");
     const lines = (await readFile(path, "latin1")).split("\n");
-    lines[0] = frame(JSON.stringify({ v: 2, ...PAIR, folder: "INBOX" })).trimEnd();
+    lines[0] = frame(JSON.stringify({ v: 3, ...PAIR, folder: "INBOX" })).trimEnd();
     await writeFile(path, lines.join("\n"), "latin1");
     await using ledger = await openLedger(place.path, PAIR);
     await expect(ledger.folder("INBOX")).rejects.toMatchObject({ code: "config" });

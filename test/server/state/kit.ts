@@ -59,6 +59,7 @@ export interface Scene extends Place {
   /** Another mail program at the source or at the target account. */
   atSource<T>(work: (client: ImapClient) => Promise<T>): Promise<T>;
   atTarget<T>(work: (client: ImapClient) => Promise<T>): Promise<T>;
+  /** One a target folder. */
   journals(): string[];
 }
 
@@ -134,6 +135,6 @@ export function scenes(): { scene(target: PlaceName): Promise<Scene> } {
 function journalsBelow(directory: string): string[] {
   if (statSync(directory, { throwIfNoEntry: false }) === undefined) return [];
   return readdirSync(directory, { recursive: true, encoding: "utf8" })
-    .filter((name) => /ledger\/[^/]+\/[^/]+\.jsonl$/.test(name))
+    .filter((name) => /ledger\/[^/]+\/(?!runs\.)[^/]+\.jsonl$/.test(name))
     .map((name) => join(directory, name));
 }

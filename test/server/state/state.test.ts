@@ -71,7 +71,7 @@ describe.each(ALL)("into %s", (target) => {
     const made = await filled(target);
     await made.atSource((client) => client.append(seed("new", ["INBOX"])));
     for (const path of made.journals()) rewriteHeader(path, { v: JOURNAL_VERSION + 1 });
-    await made.refuses(/version 2, this program writes 1/);
+    await made.refuses(/version 3, this program writes 2/);
     for (const path of made.journals()) await rm(path);
     expect((await made.heals()).balance).toMatchObject({ adopted: 8, copied: 1 });
   });
