@@ -8,6 +8,7 @@ import { KeyHasher, keyOf } from "../mail/key.ts";
 import { type Entry, type Folder, NO_TRAITS, type Origin, samePath } from "../mail/model.ts";
 import type { Timing } from "../protocol/pop3/limits.ts";
 import { IdTable, Listing } from "../protocol/pop3/listing.ts";
+import { Lessons } from "../protocol/pop3/login.ts";
 import type { Retrieved } from "../protocol/pop3/retrieve.ts";
 import { openPop3Session, type Pop3Session } from "../protocol/pop3/session.ts";
 import { type ServerOptions, serverIdentity } from "../protocol/server.ts";
@@ -26,7 +27,8 @@ const UNREADABLE = "unreadable:";
  */
 export async function openPop3Source(server: ServerOptions, signal: AbortSignal, timing: Timing = {}): Promise<Source> {
   /** Logged in, and idle. */
-  let kept: Pop3Session | undefined = await openPop3Session(server, signal, timing);
+  const lessons = new Lessons();
+  let kept: Pop3Session | undefined = await openPop3Session(server, signal, timing, lessons);
   const tellsHeads = kept.heads !== undefined;
   const busy = new Set<Pop3Session>();
 
@@ -48,7 +50,7 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
         if (until.aborted || !(error instanceof MailError) || error.code !== "connection") throw error;
       }
     }
-    return lookedAt(await openPop3Session(server, until, timing));
+    return lookedAt(await openPop3Session(server, until, timing, lessons));
 
     async function lookedAt(session: Pop3Session): Promise<{ session: Pop3Session; seen: T }> {
       busy.add(session);

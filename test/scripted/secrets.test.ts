@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EXIT, exitCodeOf } from "../../src/cli/exit.ts";
 import { secretsFrom } from "../../src/cli/secrets.ts";
 import { count } from "../kit/counts.ts";
-import { USER } from "../protocol/pop3/scripted-server.ts";
+import { USUAL as POP3, USER } from "../protocol/pop3/scripted-server.ts";
 import { expectSame } from "./contents.ts";
 import { USUAL } from "./imap-account.ts";
 import { type Bench, carry, impatient, MAIL, once, openBench, signal } from "./jobs.ts";
@@ -41,7 +41,7 @@ async function startExpiring(place: Place, expired: () => void): Promise<Expirin
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   });
   if (place === "a POP3 source") {
-    const server = await servePop3(bench, (line) => {
+    const on = (line: string) => {
       const [, sasl] = /^AUTH PLAIN (\S+)$/.exec(line) ?? [];
       if (sasl !== undefined) {
         const [, , secret = ""] = Buffer.from(sasl, "base64").toString().split("\0");
@@ -49,9 +49,10 @@ async function startExpiring(place: Place, expired: () => void): Promise<Expirin
       }
       if (line !== "RETR 3" || right === "new") return undefined;
       expire();
-      return { ending: "fin" };
-    });
-    return expiring(server);
+      return { ending: "fin" } as const;
+    };
+    // One way in: what is refused in one is tried in another.
+    return expiring(await servePop3(bench, on, { capabilities: POP3.filter((name) => name !== "USER") }));
   }
   let appended = 0;
   const server = await serveImap(bench, place, {

@@ -5,10 +5,11 @@ const LF = 10;
 const DOT = 46;
 const CRLF = Buffer.from("\r\n");
 const CRLF_DOT = Buffer.from("\r\n.");
+const LF_DOT = Buffer.from("\n.");
 
 /**
- * Where in a line the next octet stands. Only CRLF ends a line: a lone CR or LF is content. `dot` and `dotCr` hold one dot,
- * or a dot and a CR, back, until the next octet tells an end from a stuffed line.
+ * Where in a line the next octet stands. `dot` and `dotCr` hold one dot, or a dot and a CR, back, until the next octet tells an
+ * end from a stuffed line.
  */
 type Place = "start" | "middle" | "cr" | "dot" | "dotCr";
 
@@ -19,10 +20,20 @@ export interface Unstuffed {
   readonly used: number;
 }
 
-/** One multi-line answer, from behind its status line to the dot that stands alone. Overwrites the chunks that it is fed. */
+/**
+ * One multi-line answer, from behind its status line to the dot that stands alone. Overwrites the chunks that it is fed.
+ *
+ * Only CRLF ends a line: a lone CR or LF is content, so that no message can end its own answer and go on as the next one. `bareLf`
+ * is for an answer whose status line, in which no message has a word, ended in LF alone: there LF ends a line.
+ */
 export class DotUnstuffer {
+  readonly #bareLf: boolean;
   #place: Place = "start";
   #ended = false;
+
+  constructor(bareLf = false) {
+    this.#bareLf = bareLf;
+  }
 
   /** True once the final line was seen; nothing may be fed any more. */
   get ended(): boolean {
@@ -39,6 +50,12 @@ export class DotUnstuffer {
       write += until - from;
       from = until;
     };
+    const end = (used: number): Unstuffed => {
+      this.#ended = true;
+      if (write > 0) pieces.push(chunk.subarray(0, write));
+      return { pieces, used };
+    };
+    const [lineDot, lineEnd] = this.#bareLf ? [LF_DOT, 1] : [CRLF_DOT, 2];
     while (from < chunk.length) {
       const octet = chunk[from];
       switch (this.#place) {
@@ -52,14 +69,11 @@ export class DotUnstuffer {
           if (octet === CR) {
             from++;
             this.#place = "dotCr";
-          } else this.#place = "middle";
+          } else if (octet === LF && this.#bareLf) return end(from + 1);
+          else this.#place = "middle";
           break;
         case "dotCr":
-          if (octet === LF) {
-            this.#ended = true;
-            if (write > 0) pieces.push(chunk.subarray(0, write));
-            return { pieces, used: from + 1 };
-          }
+          if (octet === LF) return end(from + 1);
           // The dot was stuffing and its CR is content. It may have come with the chunk before: then there is no room for it.
           if (write < from) chunk[write++] = CR;
           else pieces.push(Buffer.from([CR]));
@@ -72,14 +86,15 @@ export class DotUnstuffer {
           } else this.#place = "middle";
           break;
         case "middle": {
-          const at = chunk.indexOf(CRLF_DOT, from);
+          const at = chunk.indexOf(lineDot, from);
           if (at !== -1) {
-            keep(at + 2);
+            keep(at + lineEnd);
             this.#place = "start";
             break;
           }
           // Looked at before `keep` moves them.
-          if (chunk[chunk.length - 1] === CR) this.#place = "cr";
+          if (this.#bareLf) this.#place = chunk[chunk.length - 1] === LF ? "start" : "middle";
+          else if (chunk[chunk.length - 1] === CR) this.#place = "cr";
           else if (chunk.length - from > 1 && chunk.subarray(-2).equals(CRLF)) this.#place = "start";
           keep(chunk.length);
           break;

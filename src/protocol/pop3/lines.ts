@@ -13,7 +13,8 @@ export async function* lines(wire: Wire, limit: number): AsyncGenerator<string> 
 
 /** The same, all the lines of a chunk at once: a million lines are not a million turns of the event loop. */
 export async function* lineBatches(wire: Wire, limit: number): AsyncGenerator<readonly string[]> {
-  const answer = new DotUnstuffer();
+  // No row holds anybody's text, so that a server which ends its lines in LF may end its lists so.
+  const answer = new DotUnstuffer(true);
   let held = "";
   for (;;) {
     const pieces = await wire.pieces(answer);

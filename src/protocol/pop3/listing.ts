@@ -7,6 +7,8 @@ import { MESSAGE_LIMIT, UIDL_OCTETS_LIMIT } from "./limits.ts";
 const BLOCK = 1 << 16;
 const FIRST_ROOM = 256;
 const NONE = 0;
+/** Stands for the ids of a message that the server calls two ways. */
+const DISPUTED = 0xffff_ffff;
 
 /** Texts of one octet a character, each kept once; an index (from 1) stands for each. Comparisons are exact. */
 export class IdTable {
@@ -132,13 +134,18 @@ export class Listing {
     return true;
   }
 
-  /** False for a number that no maildrop can have, or one that already has an id. Undefined: the server has none for it. */
+  /**
+   * False for a number that no maildrop can have. Undefined: the server has none for it. One that is told again with another id
+   * has none from then on, and neither id is anybody else's.
+   */
   addId(number: number, id: string | undefined): boolean {
-    if (!this.#meet(number) || this.#idOf[number] !== NONE) return false;
+    if (!this.#meet(number)) return false;
     if (id === undefined) return true;
     const index = this.#ids.add(id);
+    const before = this.#idOf[number] ?? NONE;
+    if (before === index) return true;
     if (index >= this.#holders.length) this.#holders = grown(this.#holders, new Uint32Array(2 * index));
-    this.#idOf[number] = index;
+    this.#idOf[number] = before === NONE ? index : DISPUTED;
     this.#holders[index] = (this.#holders[index] ?? 0) + 1;
     return true;
   }
@@ -152,7 +159,7 @@ export class Listing {
   /** The id of this message, when no other message has it too. */
   uniqueId(number: number): string | undefined {
     const index = this.#idOf[number] ?? NONE;
-    return index === NONE || this.#holders[index] !== 1 ? undefined : this.#ids.get(index);
+    return index === NONE || index === DISPUTED || this.#holders[index] !== 1 ? undefined : this.#ids.get(index);
   }
 
   choose(number: number): void {

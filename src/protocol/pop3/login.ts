@@ -1,4 +1,4 @@
-// Logging in: AUTH PLAIN or USER/PASS under TLS, APOP before them in the clear, XOAUTH2 for tokens.
+// Logging in: AUTH PLAIN or USER/PASS under TLS, APOP before them in the clear, XOAUTH2 for tokens; what is refused, another way.
 
 import { createHash } from "node:crypto";
 import { MailError } from "../../mail/errors.ts";
@@ -11,20 +11,33 @@ export type Credentials =
   /** An OAuth 2 access token, sent as SASL XOAUTH2. */
   | { readonly kind: "token"; readonly user: string; readonly token: string };
 
+type Way = "APOP" | "PLAIN" | "USER" | "LOGIN";
+
+/** What the logins to one server taught, kept from one session to the next: what is refused each time is not tried each time. */
+export class Lessons {
+  /** It hangs up when it is asked for its capabilities. */
+  hangsUpAtCapa = false;
+  /** Ways in that were refused to who was let in, or may be, by another. */
+  readonly refused = new Set<Way>();
+  /** The refusal behind which it hung up, while there were other ways. */
+  hungUp: MailError | undefined;
+}
+
 /**
- * One attempt, with the best method that the server offers; there is no second with a weaker one. Throws MailError auth,
- * locked, connection or protocol.
+ * The best way that the server offers, and where that is refused what else it offers: many announce ways that they do not have
+ * for everybody (APOP without the passwords for it, SASL switched off for an account). The wire is protected by now, or the user
+ * asked for cleartext. Throws MailError auth, locked, connection or protocol.
  */
 export async function login(
   wire: Wire,
   greeting: string,
   capabilities: Capabilities,
   credentials: Credentials,
+  lessons: Lessons = new Lessons(),
 ): Promise<void> {
   const { user } = credentials;
-  const offered = capabilities.arguments("SASL");
   if (credentials.kind === "token") {
-    if (capabilities.told && !offered.includes("XOAUTH2"))
+    if (capabilities.told && !capabilities.arguments("SASL").includes("XOAUTH2"))
       throw new MailError("auth", `${wire.server.host}:${wire.server.port} offers no XOAUTH2`, {
         scope: "account",
         remedy: "give-up",
@@ -34,23 +47,75 @@ export async function login(
     return settle(wire, capabilities, await sasl(wire, "XOAUTH2", `user=${user}\x01auth=Bearer ${token}\x01\x01`));
   }
   const { password } = credentials;
-  // RFC 1939 7: only a msg-id of printable octets; anything else may be made to find the password (CVE-2007-1558).
-  const timestamp = /<[\x21-\x3b\x3d\x3f\x41-\x7e]+@[\x21-\x3b\x3d\x3f\x41-\x7e]+>/.exec(greeting)?.[0];
-  if (wire.server.security === "none" && timestamp !== undefined) {
-    const digest = createHash("md5").update(timestamp, "latin1").update(password, "utf8").digest("hex");
-    wire.hide([digest]);
-    wire.send(`APOP ${user} ${digest}`, `APOP ${user} ****`);
-    return settle(wire, capabilities, await wire.reply());
+  const timestamp = stampIn(wire, greeting);
+  const ways = waysIn(capabilities, timestamp !== undefined);
+  const untried = ways.filter((way) => !lessons.refused.has(way));
+  // That all are refused was the password's fault, or the times have changed.
+  if (untried.length === 0) lessons.refused.clear();
+  let refusal: MailError | undefined;
+  for (const way of untried.length === 0 ? ways : untried) {
+    try {
+      settle(wire, capabilities, await tryWay(way));
+      return;
+    } catch (error) {
+      if (!(error instanceof MailError)) throw error;
+      if (error.code === "auth") lessons.refused.add(way);
+      // Some servers hang up on who was refused: the next way wants a connection of its own.
+      else if (refusal !== undefined && error.code === "connection" && !wire.alive) lessons.hungUp = refusal;
+      if (error.code !== "auth") throw lessons.hungUp ?? error;
+      refusal = error;
+    }
   }
-  if (offered.includes("PLAIN")) return settle(wire, capabilities, await sasl(wire, "PLAIN", `\0${user}\0${password}`));
-  // RFC 2449 6.6: one round trip where the server reads ahead. PASS is then refused along with its USER.
-  const together = capabilities.has("PIPELINING");
-  if (together) wire.send(`USER ${user}\r\nPASS ${password}`, `USER ${user}\r\nPASS ****`);
-  else wire.send(`USER ${user}`);
-  const known = await wire.reply();
-  if (known.status !== "+OK") return settle(wire, capabilities, known);
-  if (!together) wire.send(`PASS ${password}`, "PASS ****");
-  return settle(wire, capabilities, await wire.reply());
+  lessons.refused.clear();
+  throw refusal ?? new Error("a login has no way in");
+
+  async function tryWay(way: Way): Promise<Reply> {
+    switch (way) {
+      case "APOP": {
+        const digest = createHash("md5")
+          .update(timestamp ?? "", "latin1")
+          .update(password, "utf8")
+          .digest("hex");
+        wire.hide([digest]);
+        wire.send(`APOP ${user} ${digest}`, `APOP ${user} ****`);
+        return await wire.reply();
+      }
+      case "PLAIN":
+        return await sasl(wire, "PLAIN", `\0${user}\0${password}`);
+      case "LOGIN":
+        return await saslLogin(wire, user, password);
+      case "USER": {
+        // RFC 2449 6.6: one round trip where the server reads ahead. PASS is then refused along with its USER.
+        const together = capabilities.has("PIPELINING");
+        if (together) wire.send(`USER ${user}\r\nPASS ${password}`, `USER ${user}\r\nPASS ****`);
+        else wire.send(`USER ${user}`);
+        const known = await wire.reply();
+        if (known.status !== "+OK") {
+          if (together) await wire.reply().catch(() => undefined);
+          return known;
+        }
+        if (!together) wire.send(`PASS ${password}`, "PASS ****");
+        return await wire.reply();
+      }
+    }
+  }
+}
+
+/** RFC 1939 7: only a msg-id of printable octets; anything else may be made to find the password (CVE-2007-1558). */
+function stampIn(wire: Wire, greeting: string): string | undefined {
+  if (wire.server.security !== "none") return undefined;
+  return /<[\x21-\x3b\x3d\x3f\x41-\x7e]+@[\x21-\x3b\x3d\x3f\x41-\x7e]+>/.exec(greeting)?.[0];
+}
+
+function waysIn(able: Capabilities, hasStamp: boolean): readonly Way[] {
+  const offered = able.arguments("SASL");
+  const ways: Way[] = [];
+  if (hasStamp) ways.push("APOP");
+  if (offered.includes("PLAIN")) ways.push("PLAIN");
+  if (able.has("USER") || !able.told) ways.push("USER");
+  else if (offered.includes("LOGIN")) ways.push("LOGIN");
+  // Some offer nothing, and take it.
+  return ways.length === 0 ? ["USER"] : ways;
 }
 
 /** RFC 5034 4: the initial response goes with the command where the line is not too long for it. Gives the verdict. */
@@ -69,6 +134,18 @@ async function sasl(wire: Wire, mechanism: "PLAIN" | "XOAUTH2", text: string): P
   if (reply.status !== "+") return reply;
   wire.send(mechanism === "XOAUTH2" && !explained ? "" : "*");
   return wire.reply();
+}
+
+/** Two questions, whatever their words are; it has no RFC. */
+async function saslLogin(wire: Wire, user: string, password: string): Promise<Reply> {
+  wire.send("AUTH LOGIN");
+  for (const text of [user, password]) {
+    const reply = await wire.reply();
+    if (reply.status !== "+") return reply;
+    const response = Buffer.from(text, "utf8").toString("base64");
+    wire.send(response, "****");
+  }
+  return await wire.reply();
 }
 
 function settle(wire: Wire, capabilities: Capabilities, reply: Reply): void {

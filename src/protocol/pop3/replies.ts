@@ -34,6 +34,12 @@ export type Occasion = "greeting" | "login" | "command" | "message";
 /** Words of servers without response codes that mean the maildrop is locked, not that the password is wrong. */
 const LOCKED = /\block|in use|\bbusy\b|already (?:open|logged|active|connected)|another (?:session|connection|user)/i;
 
+/** Words that are about how often somebody comes, not about who it is. */
+const TOO_OFTEN =
+  /\btoo (?:many|often|frequent|fast)|\b(?:attempts|logins|connections|sessions|rate|limit)\b.*\b(?:exceed|reached)|\bexceed\w*\b.*\b(?:attempts|logins|connections|sessions|rate|limit)\b/i;
+/** The same of servers that say it no better. Some say it to a wrong password too, and then with the code AUTH. */
+const LATER = /\b(?:try|later|retry) ?(?:again|later)\b|\btry (?:it )?again in\b|\bwait \d|\btemporar(?:y|ily)\b/i;
+
 /**
  * A -ERR as an error that names the server. `what` is ours ("login", "RETR 5"); `delaySeconds` the LOGIN-DELAY that CAPA told.
  */
@@ -59,7 +65,7 @@ export function replyError(
         hint: "Wait some minutes and run the same command again.",
       });
     case "AUTH":
-      return refused();
+      return TOO_OFTEN.test(reply.text) ? later() : refused();
     case "SYS":
       if (reply.code === "SYS/TEMP")
         return error("connection", `${what}: ${place} has a passing fault: ${said}`, { remedy: "retry" });
@@ -69,13 +75,22 @@ export function replyError(
       });
   }
   if (occasion === "greeting") return error("connection", `${place} does not let us in: ${said}`, { remedy: "retry" });
-  if (occasion === "login") return LOCKED.test(reply.text) ? locked() : refused();
+  if (occasion === "login") {
+    if (TOO_OFTEN.test(reply.text)) return later();
+    return LOCKED.test(reply.text) ? locked() : LATER.test(reply.text) ? later() : refused();
+  }
   return error("protocol", `${what}: ${place} says: ${said}`, { remedy: "give-up" });
 
   function locked(): MailError {
     return error("locked", `the maildrop at ${place} is in use by another session: ${said}`, {
       remedy: "wait",
       hint: "Close the other mail program, or wait some minutes, and run the same command again.",
+    });
+  }
+  function later(): MailError {
+    return error("connection", `${place} does not let ${server.user} in just now: ${said}`, {
+      remedy: "wait",
+      hint: "Wait some minutes and run the same command again.",
     });
   }
   function refused(): MailError {

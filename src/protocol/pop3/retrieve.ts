@@ -63,7 +63,7 @@ export async function* retrieve(
 class Answer {
   readonly #wire: Wire;
   readonly #command: string;
-  readonly #unstuffer = new DotUnstuffer();
+  #unstuffer = new DotUnstuffer();
   /** Content that was received and not yet handed out. */
   #held: Buffer[] = [];
   #octets = 0;
@@ -119,6 +119,7 @@ class Answer {
     if (this.#begun) return;
     this.#begun = true;
     const reply = await this.#wire.reply();
+    if (this.#wire.bareLf) this.#unstuffer = new DotUnstuffer(true);
     if (reply.status !== "+OK") this.#refused = replyError(this.#wire.server, this.#command, reply, "message");
   }
 

@@ -15,7 +15,7 @@ import {
 import { lines } from "./lines.ts";
 import { list, type Maildrop, stat } from "./list.ts";
 import type { Listing } from "./listing.ts";
-import { type Credentials, login } from "./login.ts";
+import { type Credentials, Lessons, login } from "./login.ts";
 import { type Capabilities, capabilities, replyError } from "./replies.ts";
 import { type Retrieved, retrieve } from "./retrieve.ts";
 import type { Wire } from "./wire.ts";
@@ -55,17 +55,18 @@ export interface Pop3Session extends AsyncDisposable {
 
 /**
  * Connects, secures and logs in. The password is asked for before the connection is made: servers do not wait for people.
- * Fails with MailError connection, config, auth or locked, or with the signal's reason.
+ * Fails with MailError connection, config, auth or locked, or with the signal's reason. `lessons` of earlier sessions.
  */
 export async function openPop3Session(
   server: ServerOptions,
   signal: AbortSignal,
   timing: Timing = {},
+  lessons: Lessons = new Lessons(),
 ): Promise<Pop3Session> {
   // The user name first: nobody is asked for a password in vain.
   checkCredentials(server.user, "password", "-");
   return withSecret(server.password, (password) =>
-    openPop3SessionAs(server, { kind: "password", user: server.user, password }, signal, timing),
+    openPop3SessionAs(server, { kind: "password", user: server.user, password }, signal, timing, lessons),
   );
 }
 
@@ -75,16 +76,46 @@ export async function openPop3SessionAs(
   credentials: Credentials,
   signal: AbortSignal,
   timing: Timing = {},
+  lessons: Lessons = new Lessons(),
 ): Promise<Pop3Session> {
   const secret = credentials.kind === "password" ? credentials.password : credentials.token;
   checkCredentials(credentials.user, credentials.kind, secret);
+  const known = lessons.hangsUpAtCapa;
+  try {
+    return await openOnce(server, credentials, secret, signal, timing, lessons);
+  } catch (error) {
+    const refusal = lessons.hungUp;
+    if (signal.aborted || (refusal === undefined && lessons.hangsUpAtCapa === known)) throw error;
+    try {
+      return await openOnce(server, credentials, secret, signal, timing, lessons);
+    } catch (again) {
+      // It says no more: what it said before is its word.
+      const isCut = again instanceof MailError && again.code === "connection";
+      // Perhaps it was the line, and no dislike of CAPA.
+      if (isCut) lessons.hangsUpAtCapa = known;
+      throw isCut ? (refusal ?? again) : again;
+    }
+  } finally {
+    lessons.hungUp = undefined;
+  }
+}
+
+async function openOnce(
+  server: ServerOptions,
+  credentials: Credentials,
+  secret: string,
+  signal: AbortSignal,
+  timing: Timing,
+  lessons: Lessons,
+): Promise<Pop3Session> {
   const { wire, greeting } = await openWire(server, spellings(credentials.user, secret), signal, timing);
   const cancel = () => wire.fail(signal.reason);
   signal.addEventListener("abort", cancel, { once: true });
   try {
     signal.throwIfAborted();
-    const able = await askCapabilities(wire);
-    await login(wire, greeting, able, credentials);
+    const able = lessons.hangsUpAtCapa ? capabilities(undefined) : await askCapabilities(wire, lessons);
+    if (able.has("UTF8")) await allowUtf8(wire);
+    await login(wire, greeting, able, credentials, lessons);
     return session(wire, able);
   } catch (error) {
     wire.close();
@@ -94,9 +125,21 @@ export async function openPop3SessionAs(
   }
 }
 
-async function askCapabilities(wire: Wire): Promise<Capabilities> {
+/**
+ * RFC 6856 2.1: before the login. Without it a server may wrap what has octets above 127 in its header, or rewrite it; that is then
+ * not the message. Refused, it is as if it were not offered.
+ */
+async function allowUtf8(wire: Wire): Promise<void> {
+  wire.send("UTF8");
+  await wire.reply();
+}
+
+async function askCapabilities(wire: Wire, lessons: Lessons): Promise<Capabilities> {
   wire.send("CAPA");
-  const reply = await wire.reply();
+  const reply = await wire.reply().catch((error: unknown) => {
+    lessons.hangsUpAtCapa = error instanceof MailError && error.code === "connection";
+    throw error;
+  });
   if (reply.status !== "+OK") return capabilities(undefined);
   const told: string[] = [];
   for await (const line of lines(wire, LISTING_LINE_LIMIT)) {

@@ -10,6 +10,7 @@ import { INACTIVITY_TIMEOUT_MS, REPLY_LINE_LIMIT } from "./limits.ts";
 import { parseReply, type Reply } from "./replies.ts";
 
 const LF = 10;
+const CR = 13;
 const NOTHING = Buffer.alloc(0);
 
 let connections = 0;
@@ -26,6 +27,8 @@ export class Wire {
   #secrets: readonly string[] = [];
   /** Silence endured while an answer is awaited. */
   patienceMs: number;
+  /** The last line ended in LF alone, as every line of some servers does. */
+  bareLf = false;
   /** What a broken connection means for what was asked: "unknown" from the moment that QUIT was sent. */
   outcome: "none" | "unknown" = "none";
 
@@ -95,7 +98,8 @@ export class Wire {
     for (;;) {
       const at = this.#rest.indexOf(LF, seen);
       if (at !== -1 && at < limit) {
-        const end = at > 0 && this.#rest[at - 1] === 13 ? at - 1 : at;
+        this.bareLf = at === 0 || this.#rest[at - 1] !== CR;
+        const end = this.bareLf ? at : at - 1;
         const line = this.#rest.toString("latin1", 0, end);
         this.#rest = this.#rest.subarray(at + 1);
         return line;

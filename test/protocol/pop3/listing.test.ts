@@ -72,11 +72,24 @@ describe("a listing", () => {
     expect(listing.count).toBe(5);
   });
 
-  it("refuses numbers that no maildrop has, and a second id for one message", () => {
+  it("refuses numbers that no maildrop has", () => {
     const listing = new Listing();
     for (const number of [0, -1, 1.5, Number.NaN, MESSAGE_LIMIT + 1, 2 ** 40])
       expect(listing.addSize(number, 1)).toBe(false);
-    listing.addId(1, "a");
-    expect(listing.addId(1, "b")).toBe(false);
+  });
+
+  it("takes a row that is repeated for one row, and of two ids for one message neither", () => {
+    const listing = new Listing();
+    for (const [number, id] of [
+      [1, "a"],
+      [1, "a"],
+      [2, "b"],
+      [2, "c"],
+      [3, "b"],
+      [4, "d"],
+    ] as const)
+      expect(listing.addId(number, id)).toBe(true);
+    expect(listing.count).toBe(4);
+    expect([1, 2, 3, 4].map((number) => listing.uniqueId(number))).toEqual(["a", undefined, undefined, "d"]);
   });
 });

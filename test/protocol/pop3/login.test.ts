@@ -112,7 +112,10 @@ describe("secrets", () => {
         capabilities: ["USER"],
         on: (line: string) => (line.startsWith("PASS") ? { send: `-ERR bad ${line}\r\n` } : undefined),
       },
-      { on: (line: string) => (line.startsWith("AUTH") ? { send: `-ERR bad ${line}\r\n` } : undefined) },
+      {
+        capabilities: ["SASL PLAIN"],
+        on: (line: string) => (line.startsWith("AUTH") ? { send: `-ERR bad ${line}\r\n` } : undefined),
+      },
     ] satisfies Script[]) {
       await using server = await scriptedServer(script);
       const password = "correct horse";
