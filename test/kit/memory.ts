@@ -121,7 +121,7 @@ export interface SinkFaults {
   alter?(bytes: Buffer): Buffer;
   /** The same of a store whose sink sees it. */
   rewrite?(bytes: Buffer): Buffer;
-  /** Asked at every append to a folder that is not empty: true where the new message takes the place of the last. */
+  /** Asked at every append to a folder that was opened empty: true where the new message takes the place of the last. */
   overwrites?(): boolean;
   readonly noReceipts?: boolean;
 }
@@ -150,6 +150,7 @@ export function memorySink(store: MemoryStore, faults: SinkFaults = {}, fidelity
       const created = !store.folders.has(name);
       const held = store.folders.get(name) ?? [];
       store.folders.set(name, held);
+      const isOpenedEmpty = held.length === 0;
       const find = (ref: string) => {
         const copy = held.find((item) => item.ref === ref);
         if (copy === undefined)
@@ -186,7 +187,7 @@ export function memorySink(store: MemoryStore, faults: SinkFaults = {}, fidelity
           await new Promise<void>((resolve) => setImmediate(resolve));
           faults.step?.("store");
           const sent = Buffer.concat(chunks);
-          if (held.length > 0 && faults.overwrites?.() === true) held.pop();
+          if (isOpenedEmpty && faults.overwrites?.() === true) held.pop();
           const ref = String(store.next++);
           const bytes = faults.rewrite?.(sent) ?? faults.alter?.(sent) ?? sent;
           held.push({ ref, bytes, traits });

@@ -7,8 +7,9 @@ import { keysIn } from "../kit/memory.ts";
 import { seeds } from "../kit/seeds.ts";
 import type { World } from "./random-kit.ts";
 
-/** Cases of each kind; MAILFERRY_RANDOM_CASES asks for more, MAILFERRY_RANDOM_SEED for one of them. */
-const CASES = Number(process.env.MAILFERRY_RANDOM_CASES ?? 100);
+/** Cases of each kind, if not told otherwise; MAILFERRY_RANDOM_CASES asks for more, MAILFERRY_RANDOM_SEED for one of them. */
+const CASES = 100;
+const ASKED = process.env.MAILFERRY_RANDOM_CASES;
 const ONE = process.env.MAILFERRY_RANDOM_SEED;
 
 /** Plays a case for each seed, in a directory of its own; a failure names its seed, and what happened. `kinds` share the time. */
@@ -17,8 +18,9 @@ export async function each(
   kind: string,
   kinds: number,
   test: (seed: number, directory: string, told: (world: World) => World) => Promise<void>,
+  cases = CASES,
 ): Promise<void> {
-  for (const seed of ONE === undefined ? seeds(CASES, kinds) : [Number(ONE)]) {
+  for (const seed of ONE === undefined ? seeds(Number(ASKED ?? cases), kinds) : [Number(ONE)]) {
     let world: World | undefined;
     try {
       await test(seed, join(root, `${kind}${seed}`), (made) => {
