@@ -94,7 +94,9 @@ export function renderBroken(notes: Notes): string[] {
 function lossText(loss: Loss): string {
   switch (loss.kind) {
     case "received":
-      return "the received date";
+      return loss.absurd === true
+        ? "the received date, which can be none as the source gives it (the header's stands in)"
+        : "the received date";
     case "folder-name":
       return `the folder name ${cut(showPath(loss.from), TEXT_COLUMNS)} (it is ${cut(loss.to, TEXT_COLUMNS)} there)`;
     default:

@@ -14,7 +14,8 @@ export interface Fidelity {
 
 export type Loss =
   | { readonly kind: "flag" | "keyword" | "label"; readonly name: string }
-  | { readonly kind: "received" }
+  /** `absurd`: what the source gives can be no date; the header's was taken. */
+  | { readonly kind: "received"; readonly absurd?: true }
   | { readonly kind: "folder-name"; readonly from: FolderPath; readonly to: string };
 
 export const FULL_FIDELITY: Fidelity = { flags: new Set(SYSTEM_FLAGS), keywords: "any", labels: true, received: true };
@@ -28,7 +29,8 @@ function keepsKeyword(fidelity: Fidelity, keyword: string): boolean {
 const NO_LOSSES: readonly Loss[] = [];
 
 /** Whether a folder of this fidelity keeps all of the traits, which is so for most messages. */
-function keepsAll({ flags, keywords, labels, received }: Traits, fidelity: Fidelity): boolean {
+function keepsAll({ flags, keywords, labels, received, foreign, misdated }: Traits, fidelity: Fidelity): boolean {
+  if (foreign !== undefined || misdated === true) return false;
   if (flags.size > 0) for (const flag of flags) if (!fidelity.flags.has(flag)) return false;
   if (keywords.size > 0) for (const keyword of keywords) if (!keepsKeyword(fidelity, keyword)) return false;
   return (fidelity.labels || labels.size === 0) && (fidelity.received || received === undefined);
@@ -49,7 +51,9 @@ export function narrow(traits: Traits, fidelity: Fidelity): { kept: Traits; loss
     else losses.push({ kind: "keyword", name: keyword });
   }
   if (!fidelity.labels) for (const name of traits.labels) losses.push({ kind: "label", name });
+  for (const name of traits.foreign ?? []) losses.push({ kind: "flag", name });
   if (!fidelity.received && traits.received !== undefined) losses.push({ kind: "received" });
+  else if (traits.misdated === true) losses.push({ kind: "received", absurd: true });
   const labels = fidelity.labels ? traits.labels : new Set<string>();
   const received = fidelity.received && traits.received !== undefined ? { received: traits.received } : {};
   return { kept: { flags, keywords, labels, ...received }, losses };

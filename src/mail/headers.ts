@@ -101,19 +101,31 @@ export function messageIdOf(head: Uint8Array): string | undefined {
   return bare.startsWith("<") ? bare : `<${bare}>`;
 }
 
+/** Behind the zeros of other calendars: 1601, 1858, 1899, 1904. */
+const EARLIEST = Date.UTC(1905, 0, 1) / 1000;
+/** The last second that 32 bits can count to, which is what stores make of any later one. */
+const LATEST = 2 ** 31 - 1;
+const DAY = 86_400;
+
+/** Whether mail can have been received then. What it says of the future holds once that is near. */
+export function isPlausible({ epochSeconds }: Received): boolean {
+  if (epochSeconds < EARLIEST) return false;
+  return epochSeconds < LATEST || epochSeconds < Date.now() / 1000 + DAY;
+}
+
 /**
  * When the message arrived as its own header says: the date of the topmost Received field that has one, else Date.
- * Undefined when neither holds a date.
+ * Undefined when neither holds a date that can be one.
  */
 export function receivedFromHeader(head: Uint8Array): Received | undefined {
   for (const value of headerValues(head, "received")) {
     // RFC 5321 4.4: the date is what follows the last semicolon.
     const date = parseMailDate(value.slice(value.lastIndexOf(";") + 1));
-    if (date !== undefined) return date;
+    if (date !== undefined && isPlausible(date)) return date;
   }
   for (const value of headerValues(head, "date")) {
     const date = parseMailDate(value);
-    if (date !== undefined) return date;
+    if (date !== undefined && isPlausible(date)) return date;
   }
   return undefined;
 }

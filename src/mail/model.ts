@@ -40,14 +40,18 @@ export interface Traits {
   readonly keywords: ReadonlySet<string>;
   readonly labels: ReadonlySet<string>;
   readonly received?: Received;
+  /** System flags of the store's own that no other store has a word for, as it spells them ("\\Indexed"). */
+  readonly foreign?: ReadonlySet<string>;
+  /** The store gives a received date that none can be (year 0, day 00): the header's stands in for it. */
+  readonly misdated?: true;
 }
 
 export const NO_TRAITS: Traits = { flags: new Set(), keywords: new Set(), labels: new Set() };
 
 /** What changed at the source since the last run; both sides may be empty. */
 export interface TraitChange {
-  readonly add: Omit<Traits, "received">;
-  readonly remove: Omit<Traits, "received">;
+  readonly add: Pick<Traits, "flags" | "keywords" | "labels">;
+  readonly remove: Pick<Traits, "flags" | "keywords" | "labels">;
 }
 
 /**

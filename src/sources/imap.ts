@@ -2,6 +2,7 @@
 
 import { MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
+import { isPlausible } from "../mail/headers.ts";
 import type { Entry, Folder, Origin, Traits } from "../mail/model.ts";
 import { NO_TRAITS, showPath } from "../mail/model.ts";
 import type { Connection } from "../protocol/imap/connection.ts";
@@ -243,9 +244,13 @@ function folderOf(listed: Listed, path: Folder["path"], withState: boolean): Fol
 }
 
 function traitsOf(row: FetchRow | undefined): Traits {
-  const { flags = NO_TRAITS.flags, keywords = NO_TRAITS.keywords, received } = row ?? {};
+  const { flags = NO_TRAITS.flags, keywords = NO_TRAITS.keywords, received, undated, foreign } = row ?? {};
   const { labels } = NO_TRAITS;
-  return received === undefined ? { flags, keywords, labels } : { flags, keywords, labels, received };
+  if (foreign === undefined && received !== undefined && isPlausible(received))
+    return { flags, keywords, labels, received };
+  const traits: Traits = { flags, keywords, labels, ...(foreign === undefined ? {} : { foreign }) };
+  if (received === undefined) return undated === "no date" ? { ...traits, misdated: true } : traits;
+  return isPlausible(received) ? { ...traits, received } : { ...traits, misdated: true };
 }
 
 async function* failing(error: MailError): AsyncGenerator<Uint8Array> {

@@ -3,6 +3,7 @@
 import { ioError } from "../../mail/errors.ts";
 import { crlfOf, toCrlf } from "../../mail/lineends.ts";
 import type { Message } from "../../mail/message.ts";
+import type { Received } from "../../mail/model.ts";
 import type { Tagged } from "./parse.ts";
 import { type CommandPart, expandSet, formatInternalDate, type Literal, stringPart } from "./syntax.ts";
 
@@ -12,13 +13,14 @@ export interface Outgoing {
   /** Octets on the wire. */
   readonly size: number;
   readonly flags: readonly string[];
+  /** The date that the server is asked to give it. */
+  readonly received: Received | undefined;
 }
 
 /** One command for all of them: several only where the server offers MULTIAPPEND. */
 export function appendCommand(name: string, messages: readonly Outgoing[]): CommandPart[] {
   const parts: CommandPart[] = ["APPEND ", stringPart(name)];
-  for (const { message, size, flags } of messages) {
-    const { received } = message.traits;
+  for (const { message, size, flags, received } of messages) {
     const date = received === undefined ? undefined : formatInternalDate(received);
     parts.push(` ${flags.length === 0 ? "" : `(${flags.join(" ")}) `}${date === undefined ? "" : `${date} `}`);
     parts.push(literal(message, size));

@@ -2,8 +2,10 @@
 
 import { MailError } from "../../mail/errors.ts";
 import type { Loss } from "../../mail/fidelity.ts";
+import { receivedFromHeader } from "../../mail/headers.ts";
 import { wireSize } from "../../mail/key.ts";
 import type { Message } from "../../mail/message.ts";
+import type { Received } from "../../mail/model.ts";
 import { checkCopy, flagLoss, isAsSent } from "./append-check.ts";
 import { appendCommand, appendedUids, isMissing, type Outgoing } from "./append-command.ts";
 import type { Connection } from "./connection.ts";
@@ -109,7 +111,8 @@ export class Appender {
     const losses = refused.length === 0 ? NO_LOSSES : refused.map((name): Loss => ({ kind: "keyword", name }));
     const weight = Math.min(Math.max(size, LEAST_WEIGHT), WINDOW_BYTES);
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ message, size, flags: names, losses, weight, signal, resolve, reject });
+      const { received } = message.traits;
+      this.#waiting.push({ message, size, flags: names, received, losses, weight, signal, resolve, reject });
       this.#changed?.();
       if (this.#sending) return;
       this.#sending = true;
@@ -236,27 +239,22 @@ export class Appender {
   }
 
   /**
-   * One message by itself, with all its flags, then with fewer where the server refuses it so. True when it was taken as it
-   * was; a refusal is told to whoever waits for it. `given` is what it has been answered already.
+   * One message by itself, as it is, then with fewer flags or another date where the server refuses it so. True when it was taken
+   * as it was; a refusal is told to whoever waits for it. `given` is what it has been answered already.
    */
   async #alone(connection: Connection, item: Waiting, given: Given | undefined): Promise<boolean> {
-    const { flags } = item;
     try {
-      const system = flags.filter((name) => name.startsWith("\\"));
-      const fewer = [...(system.length < flags.length ? [system] : []), ...(system.length > 0 ? [[]] : [])];
       let refusal: Tagged | undefined;
-      for (const tried of [flags, ...fewer]) {
-        const mine =
-          tried === flags && given !== undefined ? given : await this.#command(connection, [{ ...item, flags: tried }]);
+      let before = given;
+      for (const way of waysOf(item, () => refusal)) {
+        const mine = before ?? (await this.#command(connection, [way]));
+        before = undefined;
         const { answer } = mine;
         if (answer.status === "OK") {
-          await this.#inspect(
-            connection,
-            mine,
-            [item],
-            flags.filter((name) => !tried.includes(name)),
-          );
-          return tried === flags;
+          const without = item.flags.filter((name) => !way.flags.includes(name)).map(flagLoss);
+          // Another date is told by the look at the copy, here or when it gets its name.
+          await this.#inspect(connection, mine, [item], without);
+          return way === item;
         }
         if (isMissing(answer)) throw gone(this.#name, answer);
         refusal ??= answer;
@@ -276,20 +274,20 @@ export class Appender {
   }
 
   /**
-   * What the server made of messages that it has stored; `later` are flags that they went without. Whatever fails here, they
+   * What the server made of messages that it has stored; `without` are flags that they went without. Whatever fails here, they
    * may be there.
    */
   async #inspect(
     connection: Connection,
     { sent, uids }: Given,
     items: readonly Waiting[],
-    later: readonly string[] = [],
+    without: readonly Loss[] = [],
   ): Promise<void> {
     if (this.#last !== undefined) this.#last = uids === undefined ? undefined : Math.max(this.#last, uids.at(-1) ?? 0);
     if (uids === undefined) {
       for (const { message, losses, resolve } of items) {
         const altered = message.body.shape.hasNul ? "it holds NUL octets, which IMAP cannot carry" : undefined;
-        resolve({ losses: [...losses, ...later.map(flagLoss)], ...(altered === undefined ? {} : { altered }) });
+        resolve({ losses: [...losses, ...without], ...(altered === undefined ? {} : { altered }) });
       }
       return;
     }
@@ -321,6 +319,35 @@ export class Appender {
     }
     await Promise.all(suspects);
   }
+}
+
+/** Before it, dates are rare enough in mail for a server to have a rule against them. */
+const USUAL_FROM = Date.UTC(1990, 0, 1) / 1000;
+
+/**
+ * How a message is offered, one way after the other: as it is; where its date may be what is refused, with the one of its header and
+ * with none; then with fewer flags. `refusal`: what was said to the ways before.
+ */
+function* waysOf(item: Outgoing, refusal: () => Tagged | undefined): Generator<Outgoing> {
+  const { flags, received, message } = item;
+  yield item;
+  const said = refusal();
+  if (received !== undefined && said !== undefined && isDateSuspect(received, said)) {
+    const other = receivedFromHeader(message.body.head);
+    if (other !== undefined && !isDateSuspect(other)) yield { ...item, received: other };
+    yield { ...item, received: undefined };
+  }
+  const system = flags.filter((name) => name.startsWith("\\"));
+  if (system.length < flags.length) yield { ...item, flags: system };
+  if (system.length > 0) yield { ...item, flags: [] };
+  // Both at once.
+  if (flags.length > 0 && received !== undefined && isDateSuspect(received))
+    yield { ...item, flags: [], received: undefined };
+}
+
+function isDateSuspect({ epochSeconds }: Received, refusal?: Tagged): boolean {
+  const isUsual = epochSeconds >= USUAL_FROM && epochSeconds <= Date.now() / 1000;
+  return !isUsual || /\bdate\b/i.test(refusal?.text ?? "");
 }
 
 /** Where there is no room for one message there may be room for a smaller one. */

@@ -4,7 +4,7 @@ import { MailError } from "../../mail/errors.ts";
 import { CHANNEL_BYTES, Channel, type LiteralStream } from "./channel.ts";
 import type { Connection, Listener } from "./connection.ts";
 import { accountRefusal, messageRefusal } from "./errors.ts";
-import { bodyListener, type FetchRow, fetchAll, ROW_ITEMS } from "./fetch.ts";
+import { bodyListener, type FetchRow, fetchAll, ROW_ITEMS, tellsDate } from "./fetch.ts";
 import { UidTrail } from "./listing.ts";
 import type { Selecting } from "./mailbox.ts";
 import type { Tagged } from "./parse.ts";
@@ -110,9 +110,10 @@ export async function* fetchBodies(
     batches.push(batch);
     const listener = bodyListener(
       connection,
-      ({ uid, flags, received }) => {
+      (soFar) => {
         if (!isOpen()) return "no";
-        const isAwaited = !isOver && batchOf(uid) !== undefined && flags !== undefined && received !== undefined;
+        const { uid, flags } = soFar;
+        const isAwaited = !isOver && batchOf(uid) !== undefined && flags !== undefined && tellsDate(soFar);
         return isAwaited ? "yes" : "discard";
       },
       (row, weight) => {
@@ -196,8 +197,10 @@ export async function* fetchEverything(
   /** Messages that there must be: what EXAMINE counted, and what came since. */
   let least = 0;
   let wasExpunged = false;
-  const isWhole = ({ uid, flags, received, size }: FetchRow): boolean =>
-    uid !== undefined && flags !== undefined && received !== undefined && size !== undefined && !seen.has(uid);
+  const isWhole = (row: FetchRow): boolean => {
+    const { uid, flags, size } = row;
+    return uid !== undefined && flags !== undefined && tellsDate(row) && size !== undefined && !seen.has(uid);
+  };
   const bodies = bodyListener(
     connection,
     (row) => {

@@ -16,12 +16,27 @@ export interface FetchRow {
   sequence?: number;
   flags?: ReadonlySet<SystemFlag>;
   keywords?: ReadonlySet<string>;
+  /** System flags of the server's own. */
+  foreign?: ReadonlySet<string>;
   received?: Received;
+  /** INTERNALDATE came and is no date: whether there was anything in it. */
+  undated?: "empty" | "no date";
   size?: number;
   /** BODY[]: null for NIL. */
   body?: Buffer | LiteralStream | null;
   /** BODY[HEADER.FIELDS (…)]. */
   header?: Buffer;
+}
+
+function setDate(row: FetchRow, text: string): void {
+  const received = parseInternalDate(text);
+  if (received !== undefined) row.received = received;
+  else row.undated = text.trim() === "" ? "empty" : "no date";
+}
+
+/** Whether the row says when the message was received, be it nonsense. */
+export function tellsDate({ received, undated }: FetchRow): boolean {
+  return received !== undefined || undated !== undefined;
 }
 
 /** The row of which nothing else is to be told. */
@@ -30,8 +45,8 @@ function usualRow({ number, uid, flags, date, size, body }: UsualRow): FetchRow 
   const row: FetchRow = { sequence: number, flags: both.flags, keywords: both.keywords, size: Number(size) };
   const id = Number(uid);
   if (id > 0 && id <= 0xffffffff) row.uid = id;
-  const received = parseInternalDate(date);
-  if (received !== undefined) row.received = received;
+  if (both.foreign !== undefined) row.foreign = both.foreign;
+  setDate(row, date);
   if (Buffer.isBuffer(body)) row.body = body;
   return row;
 }
@@ -47,12 +62,9 @@ export function parseRow(response: DataResponse): FetchRow | undefined {
       const uid = valueNumber(value);
       if (uid !== undefined && uid > 0 && uid <= 0xffffffff) row.uid = uid;
     } else if (name === "FLAGS") {
-      const { flags, keywords } = parseFlags(value);
-      row.flags = flags;
-      row.keywords = keywords;
+      Object.assign(row, parseFlags(value));
     } else if (name === "INTERNALDATE") {
-      const received = parseInternalDate(valueText(value) ?? "");
-      if (received !== undefined) row.received = received;
+      setDate(row, valueText(value) ?? "");
     } else if (name === "RFC822.SIZE") {
       const size = valueNumber(value);
       if (size !== undefined) row.size = size;

@@ -72,7 +72,12 @@ export const MAX_FLAGS = 4096;
 export interface Flags {
   readonly flags: ReadonlySet<SystemFlag>;
   readonly keywords: ReadonlySet<string>;
+  /** System flags that are nobody's but this server's, as it spells them. Left out where there are none. */
+  readonly foreign?: ReadonlySet<string>;
 }
+
+/** Not in RFC 3501, and a word for what has a registered keyword (RFC 5788). */
+const REGISTERED: ReadonlyMap<string, string> = new Map([["\\forwarded", "$Forwarded"]]);
 
 /** By the text of the list: a folder of many thousand messages has a handful of them. */
 const knownFlags = new Map<string, Flags>();
@@ -88,21 +93,26 @@ export function flagsOfList(text: string): Flags {
   return parsed;
 }
 
-/** A server's flag list as flags and keywords; \Recent and unknown system flags are no one's to copy. */
+/** A server's flag list as flags and keywords; \Recent is no one's to copy. */
 export function parseFlags(value: Value | undefined): Flags {
   const flags = new Set<SystemFlag>();
   const keywords = new Set<string>();
+  const foreign = new Set<string>();
   const items = Array.isArray(value) ? value : [];
   if (items.length > MAX_FLAGS) throw protocolError(`the server gives a message more than ${MAX_FLAGS} flags`);
   for (const item of items) {
     // A keyword called NIL is legal and looks like nothing.
     const name = item === null ? "NIL" : valueText(item);
     if (name === null || name === "") continue;
-    const system = BY_NAME.get(name.toLowerCase());
+    const folded = name.toLowerCase();
+    const system = BY_NAME.get(folded);
+    const registered = REGISTERED.get(folded);
     if (system !== undefined) flags.add(system);
+    else if (registered !== undefined) keywords.add(registered);
     else if (!name.startsWith("\\")) keywords.add(name);
+    else if (folded !== "\\recent") foreign.add(name);
   }
-  return { flags, keywords };
+  return foreign.size === 0 ? { flags, keywords } : { flags, keywords, foreign };
 }
 
 /** The key under which changes are the same. */
@@ -116,10 +126,14 @@ const INTERNALDATE = /^ ?(\d{1,2})-([A-Za-z]{3})-(\d{4}) (\d{2}):(\d{2}):(\d{2})
 /** Days before the first of each month, in a year that begins in March: so the leap day is the last one of its year. */
 const DAYS_BEFORE = [306, 337, 0, 31, 61, 92, 122, 153, 184, 214, 245, 275];
 
-/** Epoch seconds of its midnight in UTC, for any year of the Gregorian calendar; undefined for a month that there is not. */
+const DAYS_IN = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+/** Epoch seconds of its midnight in UTC, for any year of the Gregorian calendar; undefined for a day that there is not. */
 function midnightOf(day: number, name: string, year: number): number | undefined {
   const month = MONTHS.indexOf(name) === -1 ? MONTHS.indexOf(titled(name)) : MONTHS.indexOf(name);
-  if (month === -1) return undefined;
+  if (month === -1 || day < 1 || day > (DAYS_IN[month] ?? 0)) return undefined;
+  const isLeap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
+  if (month === 1 && day === 29 && !isLeap) return undefined;
   const from = month < 2 ? year - 1 : year;
   const leapDays = Math.floor(from / 4) - Math.floor(from / 100) + Math.floor(from / 400);
   // 719,469 days lie between the first of March of the year 0 and the epoch's first day, which is itself a first.
@@ -138,6 +152,11 @@ function twoDigits(text: string, at: number): number {
   return high >= 0 && high <= 9 && low >= 0 && low <= 9 ? high * 10 + low : Number.NaN;
 }
 
+/** Seconds of the day; NaN for a time that there is not. A leap second counts as the next one. */
+function timeOf(hour: number, minute: number, second: number): number {
+  return hour > 23 || minute > 59 || second > 60 ? Number.NaN : hour * 3600 + minute * 60 + second;
+}
+
 /** The length of `01-Jan-2024 12:00:00 +0000`, which is what servers send. */
 const USUAL_DATE = 26;
 const SEPARATORS = /^..-[A-Za-z]{3}-.... ..:..:.. [+-]....$/;
@@ -145,7 +164,7 @@ const SEPARATORS = /^..-[A-Za-z]{3}-.... ..:..:.. [+-]....$/;
 /** The usual form, without a piece of text for each number; undefined for any other. */
 function usualDate(text: string): Received | undefined {
   if (text.length !== USUAL_DATE || !SEPARATORS.test(text)) return undefined;
-  const time = twoDigits(text, 12) * 3600 + twoDigits(text, 15) * 60 + twoDigits(text, 18);
+  const time = timeOf(twoDigits(text, 12), twoDigits(text, 15), twoDigits(text, 18));
   const zone = twoDigits(text, 22) * 60 + twoDigits(text, 24);
   const day = twoDigits(text, 0);
   const year = twoDigits(text, 7) * 100 + twoDigits(text, 9);
@@ -165,7 +184,8 @@ export function parseInternalDate(text: string): Received | undefined {
   const [, day, name = "", year, hour, minute, second, zone] = match;
   const midnight = midnightOf(Number(day), name, Number(year));
   if (midnight === undefined) return undefined;
-  const seconds = midnight + Number(hour) * 3600 + Number(minute) * 60 + Number(second);
+  const seconds = midnight + timeOf(Number(hour), Number(minute), Number(second));
+  if (Number.isNaN(seconds)) return undefined;
   const zoneMinutes = zone === undefined ? undefined : parseZone(zone);
   const epochSeconds = seconds - (zoneMinutes ?? 0) * 60;
   return zoneMinutes === undefined ? { epochSeconds } : { epochSeconds, zoneMinutes };

@@ -34,7 +34,9 @@ it("keywords that are no atoms are refused, and \\Recent is nobody's", () => {
   expect(parseFlags(["\\SEEN", "\\Recent", "\\Foo", "Work", null])).toEqual({
     flags: new Set(["seen"]),
     keywords: new Set(["Work", "NIL"]),
+    foreign: new Set(["\\Foo"]),
   });
+  expect(parseFlags(["\\Forwarded", "\\Recent"])).toEqual({ flags: new Set(), keywords: new Set(["$Forwarded"]) });
 });
 
 it.each([
@@ -46,14 +48,16 @@ it.each([
   expect(parseInternalDate((formatInternalDate(received) ?? "").slice(1, -1))).toEqual(received);
 });
 
-it("every month of every kind of year is what Date makes of it", () => {
+it("every day of every kind of year is what Date makes of it, and others are none", () => {
   const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
   for (const year of [1, 4, 99, 100, 400, 1900, 1969, 1970, 1999, 2000, 2001, 2004, 2038, 2100, 9999])
     for (const [month, name] of months.entries())
       for (const day of [1, 28, 29, 30, 31]) {
-        const expected = new Date(Date.UTC(2000, 0, 1, 23, 5, 9)).setUTCFullYear(year, month, day) / 1000;
+        const date = new Date(Date.UTC(2000, 0, 1, 23, 5, 9));
+        const epochSeconds = date.setUTCFullYear(year, month, day) / 1000;
+        const expected = date.getUTCDate() === day ? { epochSeconds, zoneMinutes: 0 } : undefined;
         const text = `${String(day).padStart(2, "0")}-${name}-${String(year).padStart(4, "0")} 23:05:09 +0000`;
-        expect(parseInternalDate(text)).toEqual({ epochSeconds: expected, zoneMinutes: 0 });
+        expect(parseInternalDate(text)).toEqual(expected);
       }
 });
 
@@ -76,6 +80,12 @@ it.each([
   "01-Jan-20 0 10:00:00 +0000",
   "01-Jan-2020 1a:00:00 +0000",
   "01-Jxn-2020 10:00:00 +0000",
+  "00-Jan-2020 10:00:00 +0000",
+  " 0-Jan-2020 10:00:00 +0000",
+  "0-Jan-2020 10:00:00 +0000",
+  "01-Jan-2020 24:00:00 +0000",
+  "1-Jan-2020 10:60:00 +0000",
+  "01-Jan-2020 10:00:61 +0000",
 ])("%j is no date", (text) => expect(parseInternalDate(text)).toBeUndefined());
 
 it("what is no date is none", () => {
