@@ -1,12 +1,13 @@
 // Messages of one folder by content key, compact enough for a million of them, each taken once.
 
 import type { ContentKey } from "../mail/key.ts";
-import type { Received, SystemFlag, Traits } from "../mail/model.ts";
+import type { SystemFlag, Traits } from "../mail/model.ts";
 import { SYSTEM_FLAGS } from "../mail/model.ts";
 
 /** What of the key is kept: 128 bits tell any two messages apart. */
 const KEY_WORDS = 4;
 const NO_DATE = Number.NaN;
+const MISDATED = Number.POSITIVE_INFINITY;
 
 export interface Row {
   readonly index: number;
@@ -43,7 +44,7 @@ export class KeyTable {
     this.#ids[row] = id;
     this.#flags[row] = SYSTEM_FLAGS.reduce((bits, flag, bit) => (traits.flags.has(flag) ? bits | (1 << bit) : bits), 0);
     this.#words[row] = this.#intern(traits);
-    this.#dates[row] = traits.received?.epochSeconds ?? NO_DATE;
+    this.#dates[row] = traits.misdated === true ? MISDATED : (traits.received?.epochSeconds ?? NO_DATE);
     this.#link(row);
     return row;
   }
@@ -77,7 +78,11 @@ export class KeyTable {
   #row(row: number): Row {
     const bits = this.#flags[row] ?? 0;
     const date = this.#dates[row] ?? NO_DATE;
-    const received: { received?: Received } = Number.isNaN(date) ? {} : { received: { epochSeconds: date } };
+    const received: Pick<Traits, "received" | "misdated"> = Number.isNaN(date)
+      ? {}
+      : date === MISDATED
+        ? { misdated: true }
+        : { received: { epochSeconds: date } };
     const words = this.#wordSets[this.#words[row] ?? 0] ?? { keywords: new Set(), labels: new Set() };
     const flags = new Set<SystemFlag>(SYSTEM_FLAGS.filter((_, bit) => (bits & (1 << bit)) !== 0));
     return { index: row, traits: { flags, ...words, ...received }, id: this.#ids[row] ?? 0 };

@@ -41,7 +41,10 @@ export async function compareFolder(
       if (key === undefined) {
         unread++;
         onFinding({ kind: "unreadable", folder: there.path, origin, what: `in the target: ${problem}` });
-      } else table.add(key, narrow(traits, ground).kept, id);
+      } else {
+        const { kept } = narrow(traits, ground);
+        table.add(key, traits.misdated === true ? { ...kept, misdated: true } : kept, id);
+      }
     }
 
   const results: VerifyFolderResult[] = [];
@@ -155,7 +158,9 @@ function traitDifferences(target: Traits, source: Traits, ground: Fidelity): str
   }
   const { received: mine } = source;
   const { received: theirs } = target;
-  if (ground.received && mine !== undefined && mine.epochSeconds !== theirs?.epochSeconds) {
+  // A date that is none there says nothing.
+  const isTold = ground.received && mine !== undefined && target.misdated !== true;
+  if (isTold && mine.epochSeconds !== theirs?.epochSeconds) {
     const show = (seconds: number | undefined): string =>
       seconds === undefined ? "none" : new Date(seconds * 1000).toISOString();
     differs.push(`received ${show(mine.epochSeconds)} at the source, ${show(theirs?.epochSeconds)} in the target`);

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { hash32 } from "../core/hash.ts";
 import { MailError } from "../mail/errors.ts";
 import type { Fidelity } from "../mail/fidelity.ts";
-import { messageIdOf } from "../mail/headers.ts";
+import { messageIdOf, receivedFromHeader } from "../mail/headers.ts";
 import { type ContentKey, KeyHasher } from "../mail/key.ts";
 import type { Entry, Folder, Origin, Traits } from "../mail/model.ts";
 import type { Source } from "../sources/source.ts";
@@ -62,7 +62,7 @@ export async function* messages(
       const messageId = messageIdOf(head);
       yield quick
         ? identified(source, ground, entry, messageId)
-        : { origin: entry.origin, traits: entry.traits, key: hasher.digest().key, id: idHash(messageId) };
+        : { origin: entry.origin, traits: datedBy(head, entry), key: hasher.digest().key, id: idHash(messageId) };
     }
     signal.throwIfAborted();
   }
@@ -74,6 +74,14 @@ function identified(source: Source, ground: Fidelity, entry: Entry, messageId: s
   const name = messageId ?? `date ${(ground.received ? traits.received?.epochSeconds : undefined) ?? "none"}`;
   const key = createHash("sha256").update(name).digest("hex") as ContentKey;
   return { origin, traits, key, id: (source.wireSize?.(entry) ?? 0) >>> 0 };
+}
+
+/** Its traits, with the date that a copy of it gets where its own is none. */
+function datedBy(head: Uint8Array, { traits }: Entry): Traits {
+  const received = traits.misdated === true ? receivedFromHeader(head) : undefined;
+  if (received === undefined) return traits;
+  const { misdated: _, ...rest } = traits;
+  return { ...rest, received };
 }
 
 function idHash(messageId: string | undefined): number {

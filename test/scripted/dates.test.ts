@@ -33,7 +33,7 @@ function datesIn(account: ScriptedAccount): number[] {
 
 /** What is sent in place of the quoted INTERNALDATE of a row, NIL among it. */
 const sending =
-  (given: readonly string[]): Manners["rows"] =>
+  (given: readonly string[]): NonNullable<Manners["rows"]> =>
   (rows) =>
     rows.map((row) => {
       const text = row.toString("latin1");
@@ -94,10 +94,14 @@ describe("a source's INTERNALDATE", () => {
     await using target = await openMaildirSource({ path }, signal);
     await using source = await openImapSource(from.server(), signal);
     const nobody = (): void => undefined;
-    expect(await verify(source, target, undefined, {}, signal, nobody, nobody)).toMatchObject({
-      equal: true,
-      matched: 1,
-    });
+    for (const [one, other] of [
+      [source, target],
+      [target, source],
+    ] as const)
+      expect(await verify(one, other, undefined, {}, signal, nobody, nobody)).toMatchObject({
+        equal: true,
+        matched: 1,
+      });
     const dates: (number | undefined)[] = [];
     for await (const folder of target.folders(signal))
       for await (const slice of target.slices(folder, signal))
