@@ -94,14 +94,16 @@ describe("a source's INTERNALDATE", () => {
     await using target = await openMaildirSource({ path }, signal);
     await using source = await openImapSource(from.server(), signal);
     const nobody = (): void => undefined;
-    for (const [one, other] of [
+    const ways = [
       [source, target],
       [target, source],
-    ] as const)
-      expect(await verify(one, other, undefined, {}, signal, nobody, nobody)).toMatchObject({
-        equal: true,
-        matched: 1,
-      });
+    ] as const;
+    for (const quick of [false, true])
+      for (const [one, other] of ways)
+        expect(await verify(one, other, undefined, { quick }, signal, nobody, nobody)).toMatchObject({
+          equal: true,
+          matched: 1,
+        });
     const dates: (number | undefined)[] = [];
     for await (const folder of target.folders(signal))
       for await (const slice of target.slices(folder, signal))
