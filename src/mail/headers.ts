@@ -1,6 +1,6 @@
 // Looking into a header block without parsing the message: where it ends, one field's value, and dates as mail writes them.
 
-import { isUtf8 } from "node:buffer";
+import { isAscii, isUtf8 } from "node:buffer";
 import { HEADER_LIMIT } from "./body.ts";
 import type { Received } from "./model.ts";
 
@@ -27,6 +27,12 @@ export function headerEnd(head: Uint8Array): number {
 
 function blankAt(buffer: Buffer, at: number): boolean {
   return buffer[at] === LF || (buffer[at] === CR && buffer[at + 1] === LF);
+}
+
+/** Whether an octet above 127 stands in its header, which RFC 5322 does not allow and some servers replace. */
+export function hasEightBitHeader(head: Uint8Array): boolean {
+  // Most mail has none at all, and that is told at once.
+  return !isAscii(head) && !isAscii(headerBlock(head));
 }
 
 /** The octets of a header as text: UTF-8 where it is valid (RFC 6532), else Latin-1, so that nothing is ever lost to U+FFFD. */

@@ -6,16 +6,16 @@ import { MailError } from "../mail/errors.ts";
 import { narrow } from "../mail/fidelity.ts";
 import { messageIdOf } from "../mail/headers.ts";
 import { type ContentKey, keyOf, plausibleSizes } from "../mail/key.ts";
+import { type Likeness, likenessOf } from "../mail/likeness.ts";
 import type { Traits } from "../mail/model.ts";
 import type { Receipt, SinkFolder } from "../sinks/sink.ts";
 import { CopyTable, NO_ID, UNKNOWN_ID } from "./copy-table.ts";
+import type { Alike } from "./later.ts";
 import type { FolderLedger, LedgerRecord } from "./ledger.ts";
 
 export interface Found {
   readonly receipt: Receipt;
   readonly traits: Traits;
-  /** True when its bytes were read and are the same; false when it was found by Message-ID and date (a copy that the server altered). */
-  readonly exact: boolean;
   /** Whether it has this received date; true as well where the store does not tell. */
   receivedAt(epochSeconds: number): boolean;
 }
@@ -30,7 +30,13 @@ export interface Candidates {
    * to be looked for; they may be twins, and a copy of their date is left to them.
    */
   find(body: Body, traits: Traits, signal: AbortSignal, rivals?: RivalsOf): Promise<Found | undefined>;
-  /** The same for a message whose bytes are not at hand. */
+  /** Whether something is left that has its Message-ID and date, so that it may be this message as the server altered it. */
+  mayHoldAltered(body: Body, traits: Traits): boolean;
+  /** What is left of that, with how each differs. Claims nothing. */
+  alike(body: Body, traits: Traits, signal: AbortSignal): Promise<readonly Alike[]>;
+  /** Claims one of these; undefined when it is somebody's by now. */
+  take(alike: Alike): Found | undefined;
+  /** The same as `find` for a message whose bytes are not at hand. */
   findKey(key: ContentKey, size: number, traits: Traits, signal: AbortSignal): Promise<Found | undefined>;
 }
 
@@ -40,6 +46,9 @@ export const NO_CANDIDATES: Candidates = {
   size: 0,
   left: () => 0,
   find: async () => undefined,
+  mayHoldAltered: () => false,
+  alike: async () => [],
+  take: () => undefined,
   findKey: async () => undefined,
 };
 
@@ -54,10 +63,14 @@ export async function gatherCandidates(
   signal: AbortSignal,
 ): Promise<Candidates> {
   const table = new CopyTable();
+  let mayBeAltered = true;
   for await (const { receipt, size, messageId, traits, key } of folder.copies(since, signal)) {
     if (ledger.holds(receipt)) continue;
     const row = table.add(receipt, size, messageId === undefined ? UNKNOWN_ID : hashOf(messageId), traits);
-    if (key !== undefined) table.setKey(row, key);
+    if (key === undefined) continue;
+    table.setKey(row, key);
+    // What knows its keys keeps what it is given.
+    mayBeAltered = false;
   }
   if (table.count === 0) return NO_CANDIDATES;
   table.index();
@@ -66,6 +79,9 @@ export async function gatherCandidates(
     size: table.count,
     left: () => table.count - search.claimed,
     find: (body, traits, abort, rivals) => search.find(body, traits, abort, rivals),
+    mayHoldAltered: (body, traits) => mayBeAltered && !search.alterable(body, traits).next().done,
+    alike: (body, traits, abort) => search.alike(body, traits, abort),
+    take: ({ row }) => search.take(row),
     findKey: (key, size, traits, abort) => search.findKey(key, size, traits, abort),
   };
 }
@@ -77,6 +93,10 @@ export interface Named {
   readonly strays: number;
 }
 
+/** Octets by which an altered copy may be larger or smaller beyond a factor of two. */
+const ROOM = 64 * 1024;
+/** Copies of one Message-ID and date that are compared with a message: those of about its size. */
+const MOST_ALIKE = 16;
 /** Records written together. */
 const TOGETHER = 256;
 
@@ -166,20 +186,44 @@ class Search {
         for (const row of this.#table.of(size, id)) {
           if (!(await this.#hasKey(row, body.key, signal))) continue;
           if (!this.#isLike(row, traits)) others.push(row);
-          else if (this.#claim(row)) return this.#found(row, true);
+          else if (this.#claim(row)) return this.#found(row);
         }
     // Flags can be mended afterwards, a date cannot.
-    for (const row of others) if (this.#hasDateOf(row, traits) && this.#claim(row)) return this.#found(row, true);
+    for (const row of others) if (this.#hasDateOf(row, traits) && this.#claim(row)) return this.#found(row);
     if (others.length > 0) await this.#lastTurn();
-    for (const row of others)
-      if (!this.#isAwaited(row, others, rivals) && this.#claim(row)) return this.#found(row, true);
-    const { received } = traits;
-    if (!body.shape.hasNul || messageId === NO_ID || received === undefined) return undefined;
-    // No server gives a NUL back as it was sent, so bytes can prove nothing: Message-ID and date must do.
-    for (const size of sizes)
-      for (const row of this.#table.of(size, messageId))
-        if (this.#table.isOf(row, received.epochSeconds) && this.#claim(row)) return this.#found(row, false);
+    for (const row of others) if (!this.#isAwaited(row, others, rivals) && this.#claim(row)) return this.#found(row);
     return undefined;
+  }
+
+  /** What is nobody's, has this Message-ID (or both have none) and this date, and a size that an altered copy may have. */
+  *alterable(body: Body, { received }: Traits): Generator<number> {
+    if (received === undefined) return;
+    const id = hashOf(messageIdOf(body.head));
+    const { size } = body.shape;
+    for (const row of this.#table.ofDate(received.epochSeconds)) {
+      // The listing of one that has none does not tell.
+      if (this.#table.id(row) !== (id === NO_ID ? UNKNOWN_ID : id) || this.#gone.has(row)) continue;
+      const other = this.#table.size(row);
+      if (other < size / 2 - ROOM || other > size * 2 + ROOM) continue;
+      if (!this.#ledger.holds(this.#table.receipt(row))) yield row;
+    }
+  }
+
+  async alike(body: Body, traits: Traits, signal: AbortSignal): Promise<Alike[]> {
+    const { size } = body.shape;
+    const hasId = messageIdOf(body.head) !== undefined;
+    const away = (row: number): number => Math.abs(this.#table.size(row) - size);
+    const rows = [...this.alterable(body, traits)].sort((a, b) => away(a) - away(b)).slice(0, MOST_ALIKE);
+    const all: Alike[] = [];
+    for (const row of rows) {
+      const likeness = await this.#unlessGone(row, (content) => likenessOf(body, content), signal);
+      if (likeness !== undefined && (hasId || isNamed(likeness))) all.push({ row, likeness });
+    }
+    return all;
+  }
+
+  take(row: number): Found | undefined {
+    return this.#claim(row) ? this.#found(row) : undefined;
   }
 
   async findKey(key: ContentKey, size: number, traits: Traits, signal: AbortSignal): Promise<Found | undefined> {
@@ -191,9 +235,9 @@ class Search {
       if (this.#ledger.holds(this.#table.receipt(row)) || !(await this.#hasKey(row, key, signal))) continue;
       if (!this.#isLike(row, traits)) {
         if (other === undefined || (this.#hasDateOf(row, traits) && !this.#hasDateOf(other, traits))) other = row;
-      } else if (this.#claim(row)) return this.#found(row, true);
+      } else if (this.#claim(row)) return this.#found(row);
     }
-    return other !== undefined && this.#claim(other) ? this.#found(other, true) : undefined;
+    return other !== undefined && this.#claim(other) ? this.#found(other) : undefined;
   }
 
   #isLike(row: number, traits: Traits): boolean {
@@ -229,13 +273,23 @@ class Search {
   }
 
   async #read(row: number, signal: AbortSignal): Promise<void> {
+    const read = await this.#unlessGone(row, keyOf, signal);
+    if (read !== undefined) this.#table.setKey(row, read.key);
+  }
+
+  async #unlessGone<T>(
+    row: number,
+    use: (content: AsyncIterable<Uint8Array>) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<T | undefined> {
     try {
-      this.#table.setKey(row, (await keyOf(this.#folder.reopen(this.#table.receipt(row), signal))).key);
+      return await use(this.#folder.reopen(this.#table.receipt(row), signal));
     } catch (error) {
       if (!(error instanceof MailError) || error.details.scope !== "message" || error.details.remedy !== "give-up")
         throw error;
       this.#gone.add(row);
       this.#table.drop(row);
+      return undefined;
     }
   }
 
@@ -246,15 +300,19 @@ class Search {
     return isOurs;
   }
 
-  #found(row: number, exact: boolean): Found {
+  #found(row: number): Found {
     const table = this.#table;
     return {
       receipt: table.receipt(row),
       traits: table.traits(row),
-      exact,
       receivedAt: (epochSeconds) => !table.hasDate(row) || table.isOf(row, epochSeconds),
     };
   }
+}
+
+/** Without a Message-ID its other fields and its body must do: all but one of them are there. */
+function isNamed({ how }: Likeness): boolean {
+  return how.filter((what) => /^body$|^(?:changed|dropped):(?:date|from|to|subject)$/.test(what)).length < 2;
 }
 
 function hashOf(messageId: string | undefined): number {

@@ -56,6 +56,8 @@ export interface RunContext {
   readonly ledger: Ledger;
   readonly quarantine: Quarantine;
   readonly room: Room;
+  /** What the target was seen to do to messages in this run; see Likeness. */
+  readonly alterations: Set<string>;
   /** Whether it pays to read a source folder before its target is open. */
   readonly ahead: { pays: boolean };
   /** Where large bodies are staged. */

@@ -1,21 +1,22 @@
 // Messages that came together take each step together: what is awaited is awaited once for all of them.
 
 import type { Fate } from "../core/group.ts";
-import type { Body } from "../mail/body.ts";
 import { type Loss, narrow } from "../mail/fidelity.ts";
 import type { Message } from "../mail/message.ts";
-import type { Entry } from "../mail/model.ts";
 import type { SinkFolder, Stored } from "../sinks/sink.ts";
 import { isFiltered, type RunContext } from "./context.ts";
-import { copyMessage, doneRecord, isTooLarge, receivedOf, type Settled, setAltered, type Target } from "./copy.ts";
+import {
+  copyMessage,
+  doneRecord,
+  type Item,
+  isTooLarge,
+  type LATER,
+  receivedOf,
+  type Settled,
+  setAltered,
+  type Target,
+} from "./copy.ts";
 import type { DoneRecord } from "./ledger.ts";
-
-export interface Item {
-  readonly entry: Entry;
-  readonly body: Body;
-  /** See copyMessage. */
-  readonly sent?: boolean;
-}
 
 interface Ready {
   readonly item: Item;
@@ -32,11 +33,11 @@ export async function copyTogether(
   context: RunContext,
   target: Target,
   items: readonly Item[],
-): Promise<readonly Fate<Settled>[]> {
-  const fates: Fate<Settled>[] = new Array<Fate<Settled>>(items.length);
-  const singly = async (at: number, { entry, body, sent }: Item): Promise<void> => {
+): Promise<readonly Fate<Settled | typeof LATER>[]> {
+  const fates: Fate<Settled | typeof LATER>[] = new Array<Fate<Settled | typeof LATER>>(items.length);
+  const singly = async (at: number, item: Item): Promise<void> => {
     try {
-      fates[at] = { value: await copyMessage(context, target, entry, body, sent) };
+      fates[at] = { value: await copyMessage(context, target, item) };
     } catch (error) {
       fates[at] = { error };
     }
@@ -77,7 +78,7 @@ async function copyReady(
   context: RunContext,
   target: Target,
   ready: readonly Ready[],
-  fates: Fate<Settled>[],
+  fates: Fate<Settled | typeof LATER>[],
 ): Promise<void> {
   const { ledger, folder } = target;
   const kept: { readonly at: number; readonly record: DoneRecord; readonly settled: Settled }[] = [];
@@ -92,10 +93,12 @@ async function copyReady(
         fates[at] = fate;
         continue;
       }
-      const { receipt, altered } = fate.value;
+      const { receipt, altered, alteration } = fate.value;
       const all = fate.value.losses === undefined ? losses : [...losses, ...fate.value.losses];
       if (altered !== undefined) {
-        fates[at] = await fateOf(setAltered(context, ledger, item.entry, item.body, receipt, altered, all));
+        fates[at] = await fateOf(
+          setAltered(context, target, item, { receipt, note: altered, alteration, losses: all }),
+        );
         continue;
       }
       const record = doneRecord(ledger, "done", item.entry, item.body, receipt, false, all);

@@ -41,6 +41,7 @@ export class CopyTable {
   readonly #keywords: ReadonlySet<string>[] = [new Set()];
   readonly #keywordIndex = new Map<string, number>([["", 0]]);
   #bySize: Uint32Array | undefined;
+  #byDate: Uint32Array | undefined;
 
   get count(): number {
     return this.#count;
@@ -94,6 +95,23 @@ export class CopyTable {
         }
   }
 
+  /** Every row with this received date, dropped or not, in the order of the listing. */
+  *ofDate(epochSeconds: number): Generator<number> {
+    this.#byDate ??= Uint32Array.from({ length: this.#count }, (_, row) => row).sort(
+      (a, b) => this.#get(a, DATE) - this.#get(b, DATE) || a - b,
+    );
+    const rows = this.#byDate;
+    const wanted = epochSeconds >>> 0;
+    let at = 0;
+    for (let high = rows.length; at < high; ) {
+      const middle = (at + high) >>> 1;
+      if (this.#get(rows[middle] ?? 0, DATE) < wanted) at = middle + 1;
+      else high = middle;
+    }
+    for (let row = rows[at]; row !== undefined && this.#get(row, DATE) === wanted; row = rows[++at])
+      if (this.hasDate(row)) yield row;
+  }
+
   /** Every row whose size is between two, from the nearest to `size` on. */
   *near(size: number, least: number, most: number): Generator<number> {
     this.#bySize ??= Uint32Array.from({ length: this.#count }, (_, row) => row).sort(
@@ -114,6 +132,11 @@ export class CopyTable {
       if (up === Number.POSITIVE_INFINITY && down === Number.POSITIVE_INFINITY) return;
       yield rows[up <= down ? above++ : below--] ?? 0;
     }
+  }
+
+  /** A hash of its Message-ID, or UNKNOWN_ID, or NO_ID. */
+  id(row: number): number {
+    return this.#get(row, ID);
   }
 
   size(row: number): number {

@@ -5,11 +5,13 @@ import { MailError } from "../mail/errors.ts";
 import { difference, type Fidelity, type Loss, narrow } from "../mail/fidelity.ts";
 import { receivedFromHeader } from "../mail/headers.ts";
 import { keyOf } from "../mail/key.ts";
-import type { Entry, Received, TraitChange, Traits } from "../mail/model.ts";
+import { type Likeness, showLikeness } from "../mail/likeness.ts";
+import type { Entry, Origin, Received, TraitChange, Traits } from "../mail/model.ts";
 import type { Receipt, SinkFolder } from "../sinks/sink.ts";
 import type { Candidates, Found, RivalsOf } from "./candidates.ts";
 import { isFiltered, type RunContext } from "./context.ts";
 import type { Disposition } from "./events.ts";
+import type { Later } from "./later.ts";
 import type { DoneRecord, FolderLedger, Known } from "./ledger.ts";
 import type { Rivals } from "./rivals.ts";
 
@@ -23,6 +25,12 @@ export interface Target {
   begin(): Promise<void>;
   /** Messages that are wanted and not looked for yet; undefined where there is nothing to find. */
   readonly rivals: Rivals | undefined;
+  /** Undefined where there is nothing to find. */
+  readonly later: Later | undefined;
+  /** An earlier run, or pass, came to no end: what it sent last may lie in the folder without a record. */
+  readonly wasBrokenOff: boolean;
+  /** Whether a record that was forgotten said that its copy was altered. */
+  wasAltered(origin: Origin): boolean;
 }
 
 /** It waits to be looked for, where the source tells what may be compared. */
@@ -48,22 +56,27 @@ export interface Settled {
 
 const NO_LOSSES: readonly Loss[] = [];
 
-/**
- * `sent`: this run has sent it, was told that it is stored, and did not find it: it is looked for, and not sent again. Throws
- * MailError: scope "message" when this message alone failed, else the pass cannot go on.
- */
-export async function copyMessage(
-  context: RunContext,
-  target: Target,
-  entry: Entry,
-  body: Body,
-  sent = false,
-): Promise<Settled> {
+/** One message on its way. */
+export interface Item {
+  readonly entry: Entry;
+  readonly body: Body;
+  /** This run has sent it, was told that it is stored, and did not find it: it is looked for, and not sent again. */
+  readonly sent?: boolean;
+}
+
+/** Not settled in this turn; see Later. */
+export const LATER = Symbol("later");
+
+/** Throws MailError: scope "message" when this message alone failed, else the pass cannot go on. */
+export async function copyMessage(context: RunContext, target: Target, item: Item): Promise<Settled | typeof LATER> {
+  const { entry, body } = item;
   const { options, hard } = context;
   const { folder, ledger } = target;
   const received = receivedOf(entry, body);
+  const isFirst = (target.later?.turn ?? "exact") === "exact";
   if (isFiltered(entry, options, received, body.shape.size)) {
     leaveRivals(target.rivals, entry);
+    target.later?.leave(received);
     return { as: "filtered", losses: NO_LOSSES };
   }
 
@@ -83,33 +96,15 @@ export async function copyMessage(
   const rivals: RivalsOf = (epochSeconds) => (mayAdopt ? 0 : (target.rivals?.count(size, epochSeconds) ?? 0));
   const look = (): Promise<Found | undefined> => candidates.find(body, kept, hard, rivals);
   // From here on it is looked for itself.
-  leaveRivals(target.rivals, entry);
+  if (isFirst) leaveRivals(target.rivals, entry);
   for (let found = await look(); found; found = await look()) {
-    // From here on records name copies of this generation of the folder.
-    await target.begin();
-    // Labels are not listed with a copy, so they are only ever added.
-    const change = difference(found.traits, kept);
-    const fate = options.flags === false ? UNTRIED : await changeTraits(folder, found.receipt, change, hard);
-    // Deleted since it was listed: no copy of anything.
-    if (fate.is === "gone") continue;
-    const behind = fate.is === "refused" && change !== undefined;
-    const has: Traits = behind
-      ? { ...traits, flags: found.traits.flags, keywords: found.traits.keywords }
-      : entry.traits;
-    // No store lets a date be changed afterwards.
-    const keepsDate = kept.received === undefined || found.receivedAt(kept.received.epochSeconds);
-    const all: Loss[] = [...losses, ...fate.losses, ...(keepsDate ? [] : [{ kind: "received" } as const])];
-    if (found.exact) {
-      await ledger.put({ ...doneRecord(ledger, "done", entry, body, found.receipt, true, all), traits: has });
-      return { as: "adopted", losses: all, behind, ...noteOf(fate) };
-    }
-    const note = "the target changes the bytes of this message; its copy was found by Message-ID and date";
-    const quarantine = await context.quarantine.setAside(entry.origin, body, note);
-    await ledger.put({ ...doneRecord(ledger, "altered", entry, body, found.receipt, false, all), traits: has });
-    return { as: "altered", losses: all, behind, quarantine, note };
+    const settled = await adopt(context, target, item, { found, traits, kept, losses });
+    if (settled !== undefined) return settled;
   }
+  const altered = await findAltered(context, target, item, { traits, kept, losses });
+  if (altered !== undefined) return altered;
 
-  if (sent) throw notThere();
+  if (item.sent === true) throw notThere();
   if (isTooLarge(folder, body))
     throw new MailError(
       "too-large",
@@ -119,15 +114,76 @@ export async function copyMessage(
   await target.begin();
   const stored = await folder.append({ entry, traits: kept, body }, hard);
   const allLosses = stored.losses === undefined ? losses : [...losses, ...stored.losses];
-  let altered = stored.altered;
+  let { altered: note, alteration } = stored;
   let proved = false;
-  if (options.prove === true && altered === undefined && stored.receipt !== undefined) {
+  if (options.prove === true && note === undefined && stored.receipt !== undefined) {
     proved = await isProved(folder, stored.receipt, body.key, hard);
-    if (!proved) altered = "read back, the copy has other bytes";
+    if (!proved) note = "read back, the copy has other bytes";
   }
-  if (altered !== undefined) return await setAltered(context, ledger, entry, body, stored.receipt, altered, allLosses);
+  if (note !== undefined)
+    return await setAltered(context, target, item, { receipt: stored.receipt, note, alteration, losses: allLosses });
   await ledger.put(doneRecord(ledger, "done", entry, body, stored.receipt, proved, allLosses));
   return { as: "copied", losses: allLosses, unnamed: stored.receipt === undefined };
+}
+
+/** A message's traits, and what of them the target keeps. */
+interface Wanted {
+  readonly traits: Traits;
+  readonly kept: Traits;
+  readonly losses: readonly Loss[];
+}
+
+/** A copy that was there; undefined when it was deleted since it was listed: it is no copy of anything. */
+async function adopt(
+  context: RunContext,
+  target: Target,
+  { entry, body }: Item,
+  { found, traits, kept, losses, likeness }: Wanted & { readonly found: Found; readonly likeness?: Likeness },
+): Promise<Settled | undefined> {
+  const { options, hard } = context;
+  const { folder, ledger } = target;
+  // From here on records name copies of this generation of the folder.
+  await target.begin();
+  // Labels are not listed with a copy, so they are only ever added.
+  const change = difference(found.traits, kept);
+  const fate = options.flags === false ? UNTRIED : await changeTraits(folder, found.receipt, change, hard);
+  if (fate.is === "gone") return undefined;
+  const behind = fate.is === "refused" && change !== undefined;
+  const has: Traits = behind ? { ...traits, flags: found.traits.flags, keywords: found.traits.keywords } : entry.traits;
+  // No store lets a date be changed afterwards.
+  const keepsDate = kept.received === undefined || found.receivedAt(kept.received.epochSeconds);
+  const all: Loss[] = [...losses, ...fate.losses, ...(keepsDate ? [] : [{ kind: "received" } as const])];
+  if (likeness === undefined) {
+    await ledger.put({ ...doneRecord(ledger, "done", entry, body, found.receipt, true, all), traits: has });
+    return { as: "adopted", losses: all, behind, ...noteOf(fate) };
+  }
+  const note = `found in the target by Message-ID and date, as the server changed it: ${showLikeness(likeness)}`;
+  const copy = { receipt: found.receipt, note, alteration: likeness.how, losses: all };
+  return { ...(await setAltered(context, target, { entry: { ...entry, traits: has }, body }, copy)), behind };
+}
+
+/** A copy of it that the server altered; LATER while it is too early to say whose a copy is. */
+async function findAltered(
+  context: RunContext,
+  target: Target,
+  item: Item,
+  wanted: Wanted,
+): Promise<Settled | typeof LATER | undefined> {
+  const { later } = target;
+  const { entry, body, sent } = item;
+  const { kept } = wanted;
+  const candidates = await target.candidates();
+  if (later === undefined || !candidates.mayHoldAltered(body, kept)) return undefined;
+  if (later.turn === "exact") {
+    later.wait(body, kept);
+    return LATER;
+  }
+  const isSure = sent === true || target.wasBrokenOff || target.wasAltered(entry.origin);
+  const alike = await later.find(candidates, entry.origin, body, kept, isSure, context.hard);
+  if (alike === undefined) return undefined;
+  if (alike === "later") return LATER;
+  const found = candidates.take(alike);
+  return found === undefined ? undefined : await adopt(context, target, item, { ...wanted, found, ...alike });
 }
 
 /** Perhaps it comes to light: the next run looks at all of the folder before it sends it again. */
@@ -150,16 +206,22 @@ export function isTooLarge({ fidelity }: SinkFolder, { shape }: Body): boolean {
 
 /** Stored with other bytes: recorded as that, and the original set aside. */
 export async function setAltered(
-  context: RunContext,
-  ledger: FolderLedger,
-  entry: Entry,
-  body: Body,
-  receipt: Receipt | undefined,
-  note: string,
-  losses: readonly Loss[],
+  { quarantine: aside, alterations }: RunContext,
+  { ledger }: Target,
+  { entry, body }: Item,
+  copy: {
+    readonly receipt: Receipt | undefined;
+    readonly note: string;
+    readonly alteration: readonly string[] | undefined;
+    readonly losses: readonly Loss[];
+  },
 ): Promise<Settled> {
-  const quarantine = await context.quarantine.setAside(entry.origin, body, note);
-  await ledger.put(doneRecord(ledger, "altered", entry, body, receipt, false, losses));
+  const { receipt, note, alteration, losses } = copy;
+  for (const what of alteration ?? []) alterations.add(what);
+  const quarantine = await aside.setAside(entry.origin, body, note);
+  const record = doneRecord(ledger, "altered", entry, body, receipt, false, losses);
+  const kind = alteration?.join(" ");
+  await ledger.put(kind === undefined ? record : { ...record, alteration: { kind } });
   return { as: "altered", losses, quarantine, note, unnamed: receipt === undefined };
 }
 

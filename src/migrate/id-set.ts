@@ -9,6 +9,10 @@ export class IdSet {
   #sorted = true;
   readonly #texts = new Set<string>();
 
+  get isEmpty(): boolean {
+    return this.#count === 0 && this.#texts.size === 0;
+  }
+
   add(id: string): void {
     const number = packed(id);
     if (number === undefined) {

@@ -29,6 +29,8 @@ export interface JobState {
   failedAgain: number;
   /** Stored, as the server says, and not found in the target yet, by id: what they are to be settled as. */
   readonly unnamed: Map<string, Unnamed>;
+  /** Ids of those that wait for another turn of this pass; see Later. */
+  later: IdSet;
   /** Ids of those that were looked for in vain. */
   readonly strayed: Set<string>;
 }
@@ -54,6 +56,7 @@ export function startJob(context: RunContext, job: FolderJob): JobState {
     retried: new Set(),
     failedAgain: 0,
     unnamed: new Map(),
+    later: new IdSet(),
     strayed: new Set(),
   };
 }

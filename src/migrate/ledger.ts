@@ -15,7 +15,7 @@ export interface Written {
 
 /** How a store changed the bytes of a copy. */
 export interface Alteration {
-  /** One word. */
+  /** Words as in Likeness.how, with a blank between them. */
   readonly kind: string;
   /** Octets of the copy, as its store counts them. */
   readonly size?: number;

@@ -10,8 +10,9 @@ import { type Candidates, gatherCandidates, NO_CANDIDATES } from "./candidates.t
 import { filtersMessages, type RunContext } from "./context.ts";
 import { planMessages } from "./dry-run.ts";
 import { announce, type JobState } from "./job.ts";
+import { Later } from "./later.ts";
 import type { FolderLedger, Head } from "./ledger.ts";
-import { type Pass, readFolder } from "./read.ts";
+import { type Pass, readFolder, readLater } from "./read.ts";
 import { Rivals } from "./rivals.ts";
 import { nameAll, strayed } from "./unnamed.ts";
 
@@ -51,6 +52,10 @@ export async function pass(
   const fresh =
     (number === 1 && (options.recheck === true || (folder.created && ledger.size > 0))) ||
     (recorded !== undefined && recorded !== folder.generation);
+  const altered = new Set<string>();
+  if (fresh && ledger.size > 0)
+    for await (const { state, origin } of ledger.records())
+      if (state === "altered") altered.add(JSON.stringify(origin));
   if (fresh) await ledger.forget();
   ledger.unclaim();
   if (number > 1) ledger.relist();
@@ -89,6 +94,9 @@ export async function pass(
         return begun;
       },
       rivals: certainlyEmpty ? undefined : new Rivals(),
+      later: certainlyEmpty ? undefined : new Later(context.alterations),
+      wasBrokenOff: number > 1 || ledger.brokenOffAt !== undefined,
+      wasAltered: (origin) => altered.size > 0 && altered.has(JSON.stringify(origin)),
     },
     reader,
     signal,
@@ -109,6 +117,7 @@ export async function pass(
     if (current.error !== undefined || context.soft.aborted) break;
   }
   await Promise.all(current.tasks);
+  if (current.error === undefined && !context.soft.aborted) await readLater(current, states);
   if (current.error !== undefined) throw current.doubtful ? asDoubtful(current.error) : current.error;
   if (context.hard.aborted) return folder;
   if (ledger.nameless > 0 && (begun !== undefined || !trusted)) {

@@ -4,10 +4,11 @@ import { type Body, MEMORY_LIMIT, stage, stageBytes } from "../mail/body.ts";
 import { isAbort, MailError } from "../mail/errors.ts";
 import type { Entry } from "../mail/model.ts";
 import type { Incoming } from "../sources/source.ts";
-import { type Ahead, readings } from "./ahead.ts";
+import { type Ahead, type Readings, readings } from "./ahead.ts";
 import { isFiltered, type RunContext } from "./context.ts";
-import { joinRivals, type Settled, type Target, updateKnown } from "./copy.ts";
-import { copyTogether, type Item } from "./copy-batch.ts";
+import { type Item, joinRivals, LATER, type Settled, type Target, updateKnown } from "./copy.ts";
+import { copyTogether } from "./copy-batch.ts";
+import { IdSet } from "./id-set.ts";
 import { type JobState, settle } from "./job.ts";
 import type { Known } from "./ledger.ts";
 
@@ -57,16 +58,22 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
   state.listed = 0;
   tally.unresolved = 0;
   tally.isCut = false;
+  state.later = new IdSet();
 
   const want = (entry: Entry): boolean | Promise<boolean> => {
     state.listed++;
     state.generation = entry.origin.generation;
     const known = ledger.find(entry.origin);
     const options = known?.hasOurMark === true ? { ...context.options, skipDeleted: false } : context.options;
-    if (isFiltered(entry, options, entry.traits.received, entry.size))
+    if (isFiltered(entry, options, entry.traits.received, entry.size)) {
+      target.later?.leave(entry.traits.received);
       return settled(entry, { as: "filtered", losses: [] });
+    }
     // What failed for good in this run is left to the next one.
-    if (state.tries.get(entry.origin.id) === FOR_GOOD) return false;
+    if (state.tries.get(entry.origin.id) === FOR_GOOD) {
+      target.later?.leave(entry.traits.received);
+      return false;
+    }
     if (known !== undefined && known.state !== "failed" && known.state !== "removed") {
       state.selected?.add(entry.origin.id);
       const stale = !known.sameTraits(entry.traits);
@@ -99,9 +106,40 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
     if (state.generation !== undefined) ledger.listedAll(state.job.folder.path, state.generation);
   };
 
+  const all =
+    ahead?.read({ want, listed }) ?? readings(context.source, state.job.folder, { want, listed, everything, signal });
+  await receiveAll(current, state, all);
+  tally.isCut = signal.aborted && !isListed;
+}
+
+/** The same for those alone that wait for this turn. */
+async function readAgain(current: Pass, state: JobState): Promise<void> {
+  const { later } = state;
+  state.later = new IdSet();
+  const waits = ({ origin }: Entry): boolean => later.has(origin.id);
+  const options = { want: waits, signal: current.signal };
+  await receiveAll(current, state, readings(current.context.source, state.job.folder, options));
+}
+
+/** Settles what had to wait until every message of the pass was looked up by its bytes. */
+export async function readLater(current: Pass, states: readonly JobState[]): Promise<void> {
+  const { later } = current.target;
+  for (const turn of ["alike", "assigned"] as const) {
+    const waiting = states.filter((state) => !state.later.isEmpty);
+    // A message that could not be read may be the owner of what is left: another pass asks for it.
+    if (later === undefined || waiting.length === 0 || current.again !== undefined) return;
+    if (turn === "assigned") later.assign();
+    later.turn = turn;
+    for (const state of waiting) {
+      if (current.error !== undefined || current.signal.aborted) return;
+      await readAgain(current, state);
+    }
+    await Promise.all(current.tasks);
+  }
+}
+
+async function receiveAll(current: Pass, state: JobState, all: Readings): Promise<void> {
   try {
-    const all =
-      ahead?.read({ want, listed }) ?? readings(context.source, state.job.folder, { want, listed, everything, signal });
     for await (const reading of all)
       for await (const incoming of reading) {
         const wait = receive(current, state, incoming);
@@ -110,7 +148,6 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
   } catch (error) {
     fail(current, error);
   }
-  tally.isCut = signal.aborted && !isListed;
   sendOff(current);
 }
 
@@ -195,7 +232,9 @@ function sendOff(current: Pass): void {
       const wait =
         "error" in fate
           ? setAside(current, item.state, item.entry, item.body, fate.error)
-          : arrived(current, item, fate.value);
+          : fate.value === LATER
+            ? item.state.later.add(item.entry.origin.id)
+            : arrived(current, item, fate.value);
       if (wait !== undefined) await wait;
       if (item.body.bytes === undefined) await item.body[Symbol.asyncDispose]();
       else item.body.recycle?.();
@@ -264,6 +303,7 @@ async function setAside(
     return;
   }
   state.tries.set(entry.origin.id, FOR_GOOD);
+  target.later?.leave(entry.traits.received);
   if (mayBeThere) current.uncertain = true;
   const quarantine = await context.quarantine.setAside(entry.origin, body, error.message);
   current.changed = true;

@@ -137,6 +137,7 @@ async function carry(
       ledger,
       quarantine: quarantineIn(join(home, "quarantine")),
       room: new Room(),
+      alterations: new Set(),
       ahead: { pays: source.readsAhead === true },
       staging: join(home, "staging"),
       bytes: new Budget(BYTES_IN_FLIGHT),

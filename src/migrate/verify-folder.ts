@@ -84,11 +84,12 @@ export async function compareFolder(
           kind: "altered",
           folder: folder.path,
           origin,
-          what: "in the target with other bytes (same Message-ID and date)",
+          what: "in the target with other bytes (same Message-ID, or the same header fields, and date)",
         });
       } else onFinding({ kind: "missing", folder: folder.path, origin, what });
     }
-    results.push({ folder: folder.path, name, matched, changed, missing: absent.length - altered.size, extra: 0 });
+    const missing = absent.length - altered.size;
+    results.push({ folder: folder.path, name, matched, changed, altered: altered.size, missing, extra: 0 });
   }
   // What cannot be read is nobody's.
   let extra = unread;

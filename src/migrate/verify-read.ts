@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { hash32 } from "../core/hash.ts";
 import { MailError } from "../mail/errors.ts";
 import type { Fidelity } from "../mail/fidelity.ts";
-import { messageIdOf, receivedFromHeader } from "../mail/headers.ts";
+import { headerValue, messageIdOf, receivedFromHeader } from "../mail/headers.ts";
 import { type ContentKey, KeyHasher } from "../mail/key.ts";
 import type { Entry, Folder, Origin, Traits } from "../mail/model.ts";
 import type { Source } from "../sources/source.ts";
@@ -16,7 +16,7 @@ export interface Seen {
   readonly traits: Traits;
   /** Undefined when it could not be read; then `problem` says why. */
   readonly key: ContentKey | undefined;
-  /** A hash of the Message-ID, 0 for none; with `quick` the octets with CRLF line ends, 0 where they are not known. */
+  /** A hash of the Message-ID, or of other fields, 0 for none; with `quick` the octets with CRLF line ends, 0 where they are not known. */
   readonly id: number;
   readonly problem?: string;
 }
@@ -62,7 +62,7 @@ export async function* messages(
       const messageId = messageIdOf(head);
       yield quick
         ? identified(source, ground, entry, messageId)
-        : { origin: entry.origin, traits: datedBy(head, entry), key: hasher.digest().key, id: idHash(messageId) };
+        : { origin: entry.origin, traits: datedBy(head, entry), key: hasher.digest().key, id: idHash(messageId, head) };
     }
     signal.throwIfAborted();
   }
@@ -84,8 +84,12 @@ function datedBy(head: Uint8Array, { traits }: Entry): Traits {
   return { ...rest, received };
 }
 
-function idHash(messageId: string | undefined): number {
-  return messageId === undefined ? 0 : hash32(messageId, 1);
+/** Without a Message-ID its other fields name it, but for what servers replace in them. */
+function idHash(messageId: string | undefined, head: Uint8Array): number {
+  if (messageId !== undefined) return hash32(messageId, 1);
+  const fields = ["date", "from", "to", "subject"].map((name) => headerValue(head, name) ?? "");
+  const text = fields.join("\n").replace(/[^\n\x21-\x7e]+|[X?]/g, "");
+  return text === "\n\n\n" ? 0 : hash32(text, 1);
 }
 
 /** How many there are, and not one is read. */

@@ -29,6 +29,8 @@ export interface VerifyFolderResult {
   readonly missing: number;
   /** The traits differ, or (altered) the bytes do. */
   readonly changed: number;
+  /** So many of these are there with other bytes. */
+  readonly altered: number;
   readonly extra: number;
 }
 
@@ -37,6 +39,7 @@ export interface VerifySummary {
   readonly matched: number;
   readonly missing: number;
   readonly changed: number;
+  readonly altered: number;
   readonly extra: number;
   /** Folders, empty ones too, that the target does not have. */
   readonly foldersMissing: number;

@@ -87,7 +87,15 @@ export async function verify(
         folder: folder.path,
         what: `${extra} messages in a folder that the source does not have`,
       });
-      report({ folder: folder.path, name: showPath(folder.path), matched: 0, missing: 0, changed: 0, extra });
+      report({
+        folder: folder.path,
+        name: showPath(folder.path),
+        matched: 0,
+        missing: 0,
+        changed: 0,
+        altered: 0,
+        extra,
+      });
     }
   }
   const sum = (pick: (result: VerifyFolderResult) => number): number =>
@@ -100,6 +108,7 @@ export async function verify(
     matched: sum((r) => r.matched),
     missing,
     changed,
+    altered: sum((r) => r.altered),
     extra,
     foldersMissing,
     foldersExtra,

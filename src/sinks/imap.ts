@@ -224,10 +224,11 @@ function sinkFolder(
     },
     copies,
     async append(message, signal) {
-      const { uid, altered, losses } = await appender.append(message, signal);
+      const { uid, altered, alteration, losses } = await appender.append(message, signal);
       return {
         ...(uid === undefined ? {} : { receipt: { ref: `${uidValidity}:${uid}` } }),
         ...(altered === undefined ? {} : { altered }),
+        ...(alteration === undefined ? {} : { alteration }),
         ...(losses.length === 0 ? {} : { losses }),
       };
     },

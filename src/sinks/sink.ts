@@ -17,6 +17,8 @@ export interface Stored {
   readonly receipt?: Receipt;
   /** Set when the store is known to hold other bytes than it was given: how, in words. */
   readonly altered?: string;
+  /** The same as what is equal for all messages to which it is done; see Likeness. Absent where it was not looked at. */
+  readonly alteration?: readonly string[];
   /** Traits that the store refused for this message although its folder was thought to keep them. */
   readonly losses?: readonly Loss[];
 }

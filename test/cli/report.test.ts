@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { barLine } from "../../src/cli/bars.ts";
 import { renderFolders } from "../../src/cli/commands/folders.ts";
-import { renderVerify } from "../../src/cli/commands/verify.ts";
+import { renderVerify, verdictOf } from "../../src/cli/commands/verify.ts";
 import { jsonLine } from "../../src/cli/json.ts";
 import { Notes, type Removal } from "../../src/cli/notes.ts";
 import { lineOf } from "../../src/cli/progress.ts";
@@ -243,11 +243,12 @@ describe("tables", () => {
   });
 
   it("of a comparison end with the sum", () => {
-    const one = { folder: ["A"], name: "A", matched: 5, missing: 1, changed: 2, extra: 0 };
+    const one = { folder: ["A"], name: "A", matched: 5, missing: 1, changed: 2, altered: 0, extra: 0 };
     const sum = {
       matched: 5,
       missing: 1,
       changed: 2,
+      altered: 0,
       extra: 0,
       foldersMissing: 0,
       foldersExtra: 0,
@@ -255,6 +256,14 @@ describe("tables", () => {
       seconds: 1,
     };
     expect(renderVerify({ folders: [one], ...sum }).at(-1)).toMatch(/in sum +5 +1 +2 +0/);
+    const said = (more: object): string =>
+      verdictOf({ folders: [], ...sum, ...more }, { bothWays: false, quick: false });
+    expect(said({})).toBe("Different: 1 missing, 2 changed. Copying again with --recheck brings what is missing.");
+    // Advice that would change nothing is none.
+    expect(said({ missing: 0, altered: 2 })).toMatch(
+      /^Different: 2 changed \(all altered by the target's server\)\. What a server altered stays as it is/,
+    );
+    expect(said({ altered: 1 })).toMatch(/2 changed \(1 of them altered by .*\)\. Copying again with --recheck/);
   });
 });
 

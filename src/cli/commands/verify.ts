@@ -106,19 +106,32 @@ export function renderVerify(summary: VerifySummary): string[] {
   return table(rows, new Set([1, 2, 3, 4]));
 }
 
-function verdictOf(summary: VerifySummary, options: { readonly bothWays: boolean; readonly quick: boolean }): string {
-  const { matched, missing, changed, extra, foldersMissing, foldersExtra, seconds } = summary;
+/** The last line of a comparison. */
+export function verdictOf(
+  summary: VerifySummary,
+  options: { readonly bothWays: boolean; readonly quick: boolean },
+): string {
+  const { matched, missing, changed, altered, extra, foldersMissing, foldersExtra, seconds } = summary;
   const how = options.quick ? ", by Message-ID, size, date and flags, without reading the bodies: weaker" : "";
   if (summary.equal)
     return `Verified: ${plural(matched, "message")} of the source ${matched === 1 ? "is" : "are"} in the target${how} (${showSeconds(seconds)}).`;
   const parts = [
     ...(missing > 0 ? [`${showCount(missing)} missing`] : []),
-    ...(changed > 0 ? [`${showCount(changed)} changed`] : []),
+    ...(changed > 0 ? [`${showCount(changed)} changed${ofThem(altered, changed)}`] : []),
     ...(options.bothWays && extra > 0 ? [`${showCount(extra)} extra`] : []),
     ...(options.bothWays && foldersExtra > 0 ? [plural(foldersExtra, "extra folder")] : []),
     ...(foldersMissing > 0 ? [plural(foldersMissing, "missing folder")] : []),
   ];
-  return `Different: ${parts.join(", ")}${how}. Copying again with --recheck brings what is missing.`;
+  const advice =
+    missing > 0 || foldersMissing > 0 || altered === 0
+      ? "Copying again with --recheck brings what is missing."
+      : "What a server altered stays as it is: copying again makes no other copy of it, and its original stays at the source.";
+  return `Different: ${parts.join(", ")}${how}. ${advice}`;
+}
+
+function ofThem(altered: number, changed: number): string {
+  if (altered === 0) return "";
+  return ` (${altered === changed ? "all" : `${showCount(altered)} of them`} altered by the target's server)`;
 }
 
 async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile | undefined): Promise<ExitCode> {

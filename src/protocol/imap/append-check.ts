@@ -1,7 +1,10 @@
 // What the server made of a message that it has stored: flags that it forgot, a date that it ignored, bytes that it changed.
 
+import type { Body } from "../../mail/body.ts";
 import type { Loss } from "../../mail/fidelity.ts";
+import { hasEightBitHeader } from "../../mail/headers.ts";
 import { keyOf } from "../../mail/key.ts";
+import { likenessOf, showLikeness } from "../../mail/likeness.ts";
 import type { Message } from "../../mail/message.ts";
 import type { Received } from "../../mail/model.ts";
 import { fetchContent } from "./bodies.ts";
@@ -14,10 +17,15 @@ export function isAsSent(row: FetchRow, { body, traits }: Message, size: number,
   const { received } = traits;
   return (
     row.size === size &&
-    !body.shape.hasNul &&
+    !mayBeReplaced(body) &&
     (received === undefined || (received.epochSeconds >= 0 && row.received?.epochSeconds === received.epochSeconds)) &&
     (names.length === 0 || lacking(row, names).length === 0)
   );
+}
+
+/** It holds what servers are known to replace by something of the same size. */
+function mayBeReplaced({ shape, head }: Body): boolean {
+  return shape.hasNul || shape.strayCr > 0 || hasEightBitHeader(head);
 }
 
 /** Asks for what is not as it was sent, and mends what can be mended. Throws MailError when that cannot be asked. */
@@ -28,12 +36,18 @@ export async function checkCopy(
   message: Message,
   size: number,
   names: readonly string[],
-): Promise<{ losses: Loss[]; altered: string | undefined }> {
+): Promise<{ losses: Loss[] } & Partial<Alteration>> {
   const losses: Loss[] = [];
   for (const name of await missingFlags(connection, uid, row, names)) losses.push(flagLoss(name));
   const { received } = message.traits;
   if (received !== undefined && !(await keptDate(connection, uid, row, received))) losses.push({ kind: "received" });
-  return { losses, altered: await alteration(connection, uid, message, size, row) };
+  return { losses, ...(await alteration(connection, uid, message, size, row)) };
+}
+
+/** How a copy was altered: in words, and as what is the same for every message of its server. */
+export interface Alteration {
+  readonly altered: string;
+  readonly alteration: readonly string[];
 }
 
 /** A flag, by its name in IMAP, that the copy does not have. */
@@ -78,17 +92,18 @@ function lacking(row: FetchRow, names: readonly string[]): readonly string[] {
   return names.filter((name) => !has.has(name.toLowerCase()));
 }
 
-/** How the copy differs, in words; undefined when it has the same content key. Read back only where there is a suspicion. */
+/** How the copy differs; undefined when it has the same content key. Read back only where there is a suspicion. */
 async function alteration(
   connection: Connection,
   uid: number,
   { body }: Message,
   size: number,
   row: FetchRow,
-): Promise<string | undefined> {
-  if (!body.shape.hasNul && row.size === size) return undefined;
+): Promise<Alteration | undefined> {
+  if (!mayBeReplaced(body) && row.size === size) return undefined;
   const copy = await keyOf(fetchContent(connection, uid));
   if (copy.key === body.key) return undefined;
-  if (body.shape.hasNul && !copy.shape.hasNul) return "the server replaced its NUL octets";
-  return `the server changed it: ${size} octets were sent, ${copy.shape.size} came back`;
+  const likeness = (await likenessOf(body, fetchContent(connection, uid))) ?? { how: ["body"], distance: 0 };
+  const sizes = size === copy.shape.size ? "" : ` (${size} octets were sent, ${copy.shape.size} came back)`;
+  return { altered: `the server changed it: ${showLikeness(likeness)}${sizes}`, alteration: likeness.how };
 }

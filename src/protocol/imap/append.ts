@@ -28,6 +28,8 @@ const SMALL_GROUPS = 3;
 export interface Appended {
   readonly uid?: number;
   readonly altered?: string;
+  /** What was done to it, as `Likeness.how`. */
+  readonly alteration?: readonly string[];
   readonly losses: readonly Loss[];
 }
 
@@ -311,8 +313,7 @@ export class Appender {
       else
         suspects.push(
           checkCopy(connection, uid, row, message, size, flags).then(
-            ({ losses: found, altered }) =>
-              resolve({ uid, losses: [...losses, ...found], ...(altered === undefined ? {} : { altered }) }),
+            ({ losses: found, ...altered }) => resolve({ uid, losses: [...losses, ...found], ...altered }),
             (error: unknown) => reject(asUnknown(error)),
           ),
         );

@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Connection } from "../../../src/protocol/imap/connection.ts";
-import { ConnectionPool, type Lease } from "../../../src/protocol/imap/pool.ts";
+import { BLANK, ConnectionPool, type Lease } from "../../../src/protocol/imap/pool.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -12,24 +12,26 @@ const { signal } = new AbortController();
 /** A pool of connections that do nothing, and whoever got one. */
 function poolOf(max: number, busy: () => number) {
   let opened = 0;
+  let there = 0;
   const pool = new ConnectionPool(
     async () => {
       opened++;
-      const idle: Partial<Connection> = { close: async () => undefined };
+      there++;
+      const idle: Partial<Connection> = { close: async () => void there-- };
       return idle as Connection;
     },
     max,
     { everyMs: 10, busy },
   );
   const leases: Lease[] = [];
-  const want = (count: number, mailbox?: string): void => {
+  const want = (count: number, mailbox?: string | typeof BLANK): void => {
     for (let n = 0; n < count; n++)
       void pool.lease(mailbox, signal).then(
         (lease) => leases.push(lease),
         () => undefined,
       );
   };
-  return { pool, leases, want, opened: () => opened };
+  return { pool, leases, want, opened: () => opened, there: () => there };
 }
 
 function open(lease: Lease | undefined, name: string): void {
@@ -44,6 +46,24 @@ describe("connections of one account", () => {
     await vi.advanceTimersByTimeAsync(200);
     expect(opened()).toBe(2);
     expect(leases.length).toBe(2);
+  });
+
+  it("on which no folder is open: another is ended for it where no more may be opened, and only there", async () => {
+    const { want, leases, opened, there } = poolOf(1, () => 0.9);
+    want(1, "INBOX");
+    await vi.advanceTimersByTimeAsync(0);
+    open(leases[0], "INBOX");
+    want(1, BLANK);
+    await vi.advanceTimersByTimeAsync(0);
+    expect([leases.length, opened()]).toEqual([1, 1]);
+    leases[0]?.[Symbol.dispose]();
+    await vi.advanceTimersByTimeAsync(0);
+    expect([leases.length, opened(), there()]).toEqual([2, 2, 1]);
+    expect(leases[1]?.connection.selected).toBeUndefined();
+    leases[1]?.[Symbol.dispose]();
+    want(1, BLANK);
+    await vi.advanceTimersByTimeAsync(0);
+    expect([leases.length, opened(), there()]).toEqual([3, 2, 1]);
   });
 
   it("become one more with each look that finds the process waiting, as many as are granted", async () => {

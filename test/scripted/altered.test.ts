@@ -1,0 +1,122 @@
+// Servers that change what they are given: each such copy is told, and none is made a second time, whatever is lost or cut.
+
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { RunOptions } from "../../src/migrate/run.ts";
+import { verify } from "../../src/migrate/verify.ts";
+import { openImapSource } from "../../src/sources/imap.ts";
+import { ALTERATIONS, type Alteration, altering } from "./altering.ts";
+import { type Manners, type ScriptedAccount, startAccount } from "./imap-account.ts";
+import { type Bench, intoAccount, type Job, once, openBench, signal } from "./jobs.ts";
+
+let bench: Bench;
+beforeAll(async () => {
+  bench = await openBench();
+});
+afterAll(() => bench?.[Symbol.asyncDispose]());
+
+const message = (id: string, header = "", body = `body ${id}`): string =>
+  `From: a@b\r\nTo: c@d\r\nSubject: ${id}\r\nDate: Mon, 02 Jan 2012 10:00:00 +0000\r\nMessage-ID: <${id}@x>\r\n${header}\r\n${body}\r\n`;
+
+/** Ordinary ones, 8-bit headers, lone CRs, both, and without a Message-ID. */
+const MAIL: readonly string[] = [
+  message("1"),
+  message("2", "X-Name: Gr\xfc\xdfe\r\n"),
+  message("3", "", "a\rb\r\rc"),
+  message("4"),
+  message("5", "X-Name: \xe4\xf6\xfc\r\nX-Other: none\r\n", "d\re"),
+  message("6", "X-Name: Gr\xfc\xdfe\r\n").replace(/Message-ID.*\r\n/, ""),
+  message("7", "", "f\rg").replace(/Message-ID.*\r\n/, ""),
+  message("2", "X-Name: Gr\xfc\xdfe\r\n"),
+];
+
+function inbox(account: ScriptedAccount) {
+  return account.mailboxes.get("INBOX")?.messages ?? [];
+}
+
+/** How many of these the server changes, beyond line ends. */
+function changed(how: Alteration, mail = MAIL): number {
+  return mail.filter((text) => !ALTERATIONS[how](Buffer.from(text, "latin1")).equals(Buffer.from(text, "latin1")))
+    .length;
+}
+
+async function expectOnce(account: ScriptedAccount, job: Job, how: Alteration, options: Partial<RunOptions> = {}) {
+  const { summary, failure } = await once(job, options);
+  expect(failure).toBeUndefined();
+  expect(summary).toMatchObject({ outcome: "complete", closes: true });
+  expect(inbox(account)).toHaveLength(MAIL.length);
+  return { summary, altered: changed(how) };
+}
+
+/** What a comparison says of the account. */
+async function compared(account: ScriptedAccount, job: Job) {
+  await using source = await job.source();
+  await using target = await openImapSource(account.server(), signal);
+  const nothing = (): void => undefined;
+  return await verify(source, target, undefined, { bothWays: true }, signal, nothing, nothing);
+}
+
+const WITHOUT: Manners = { capabilities: ["IMAP4rev1", "LITERAL+"], uidplus: false };
+
+describe.each(Object.keys(ALTERATIONS) as Alteration[])("a server that does %s", (how) => {
+  describe.each<readonly [string, Manners]>([
+    ["with UIDPLUS", altering(how)],
+    ["without", { ...WITHOUT, ...altering(how) }],
+  ])("%s", (_, manners) => {
+    it("every altered copy is told, and none is made a second time: in no further run, with --recheck, or without the state", async () => {
+      await using account = await startAccount(manners);
+      const job = intoAccount(bench, account, MAIL);
+      const first = await expectOnce(account, job, how);
+      expect(first.summary?.balance).toMatchObject({ altered: first.altered, copied: MAIL.length - first.altered });
+      const { matched, altered, missing, extra } = await compared(account, job);
+      const nameless = how === "rewritten" ? 2 : 0;
+      expect({ matched, altered, missing, extra }).toEqual({
+        matched: MAIL.length - first.altered,
+        altered: first.altered - nameless,
+        missing: nameless,
+        extra: nameless,
+      });
+      const second = await expectOnce(account, job, how);
+      expect(second.summary?.balance["already-copied"]).toBe(MAIL.length);
+      for (const [what, further, options] of [
+        ["recheck", job, { recheck: true }],
+        ["no state", { ...job, state: bench.place("state") }, {}],
+      ] as const) {
+        const { summary, altered } = await expectOnce(account, further, how, options);
+        expect(summary?.balance, what).toMatchObject({ altered, adopted: MAIL.length - altered, copied: 0 });
+      }
+    });
+
+    it.each([1, 2, 3, 5, 8])(
+      "a wire that is cut over APPEND %i, which was stored, makes no second copy",
+      async (at) => {
+        let appends = 0;
+        await using account = await startAccount({
+          ...manners,
+          after({ text }, talk) {
+            if (!text.startsWith("APPEND") || ++appends !== at) return undefined;
+            talk.end();
+            return "done";
+          },
+        });
+        await expectOnce(account, intoAccount(bench, account, MAIL), how);
+      },
+    );
+
+    it("what was stored when a run died is found by the next one", async () => {
+      let appends = 0;
+      await using account = await startAccount({
+        ...manners,
+        before: () => (appends >= 3 ? "NO not now" : undefined),
+        after({ text }, talk) {
+          if (!text.startsWith("APPEND") || ++appends !== 3) return undefined;
+          talk.end();
+          return "done";
+        },
+      });
+      const job = intoAccount(bench, account, MAIL);
+      await once(job);
+      account.manners = manners;
+      await expectOnce(account, job, how);
+    });
+  });
+});
