@@ -1,48 +1,63 @@
 // One run at a time: a lock file that names its process, so that what a dead one left behind is told from a live one.
 
-import { randomUUID } from "node:crypto";
-import { link, open, readFile, readlink, rename, stat, unlink } from "node:fs/promises";
-import { hostname, uptime } from "node:os";
+import { link, open, rename, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { errno, ioError, MailError } from "./errors.ts";
 import { ensureDirectory, PRIVATE_FILE } from "./files.ts";
+import { type Found, type Holder, judge, myself, nameOf, readLock, sinceOf, textOf } from "./holder.ts";
+import { type Hold, LOOK_MS, type LockClock, MACHINE_CLOCK, RENEW_MS, Renewal } from "./lock-renewal.ts";
 
-interface Holder {
-  /** Names this very acquisition. */
-  readonly token: string;
-  readonly pid: number;
-  readonly host: string;
-  /** Epoch seconds when it was taken. */
-  readonly since: number;
-  /** Clock ticks from boot to the start of the process: tells a process from a later one with the same pid. Linux only. */
-  readonly start?: string;
-  /** Differs after every boot. Linux only. */
-  readonly boot?: string;
-  /** The pid namespace: a pid means nothing in another one (containers). Linux only. */
-  readonly space?: string;
+export type { Hold, LockClock } from "./lock-renewal.ts";
+
+export interface Lock extends AsyncDisposable {
+  readonly hold: Hold;
+}
+
+export interface LockOptions {
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal;
+  /** Called when it has to be waited for, with a sentence for the user. */
+  readonly onWait?: (text: string) => void;
+  /** For tests. */
+  readonly clock?: LockClock;
 }
 
 /** A file without a readable holder may be one that is just being written (only where there are no hard links). */
 const WRITING_MS = 10_000;
-/** How exact the clock and the up time are when they are used to tell whether a lock is older than the boot. */
-const BOOT_SLACK_SECONDS = 60;
+/** A holder that cannot be judged from here, and renews its lock six times meanwhile, is dead when it does not. */
+const SILENT_MS = 60_000;
 const ATTEMPTS = 100;
+
+/** Processes that were seen silent for that long, each with the directory of the lock and the time of its last renewal. */
+const silent = new Map<string, number>();
+/** The locks of one process were renewed for the last time within so many seconds. */
+const TOGETHER_SECONDS = (2 * RENEW_MS) / 1000;
 
 /**
  * Takes the lock `path` for `what` ("the archive ./backup"); its folder is made when it is missing. Disposing gives it back, twice is
  * harmless. A lock whose process is gone (also through a reboot, or its pid now another's) is taken over; of two that try, one
- * wins. Throws MailError locked (scope account, give-up) when it is held, io or quota when it cannot be written.
+ * wins. Where it cannot be seen from here whether the process is gone (another machine or container), the lock is watched: taken
+ * over when it was not renewed for 60 s, refused as soon as it is. Throws MailError locked (scope account, give-up) when it is
+ * held, io or quota when it cannot be written, and the signal's reason.
  */
-export async function acquireLock(path: string, what: string): Promise<AsyncDisposable> {
+export async function acquireLock(path: string, what: string, options: LockOptions = {}): Promise<Lock> {
+  const { clock = MACHINE_CLOCK, signal } = options;
   const me = await myself();
+  let renewal: Renewal;
   try {
     await ensureDirectory(dirname(path));
-    await claim(path, me, what);
+    const wasWatched = await claim(path, me, what, options);
+    renewal = new Renewal(path, me, what, clock);
+    // What a holder that only stood still had begun by its last look comes to its end.
+    if (wasWatched) await clock.wait(2 * LOOK_MS, signal, false);
   } catch (error) {
+    if (signal?.aborted === true) throw signal.reason;
     throw ioError(`cannot lock ${what} (${path})`, error);
   }
   return {
+    hold: renewal.hold,
     async [Symbol.asyncDispose]() {
+      renewal.end();
       await release(path, me);
     },
   };
@@ -51,29 +66,81 @@ export async function acquireLock(path: string, what: string): Promise<AsyncDisp
 /**
  * Links a complete file to `path`. When one is there whose process is dead, the right to replace it is itself claimed, under a
  * name made of the dead one's token. Whoever holds that right looks again before it replaces; nobody else replaces it
- * meanwhile. A death in the middle leaves a stale right, which is taken over in the same way.
+ * meanwhile. A death in the middle leaves a stale right, which is taken over in the same way. True when it was taken from a holder
+ * that could only be watched.
  */
-async function claim(path: string, me: Holder, what: string): Promise<void> {
+async function claim(path: string, me: Holder, what: string, options: LockOptions): Promise<boolean> {
   const mine = `${path}.${me.token}`;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    if (await create(path, mine, me)) return;
-    const found = await read(path);
+    if (await create(path, mine, me)) return false;
+    const found = await readLock(path);
     if (found === undefined) continue;
-    if (found.holder === undefined ? found.ageMs < WRITING_MS : await isAlive(found.holder, me))
-      throw held(path, what, found.holder);
+    const fate = await fateOf(path, found, me, options);
+    if (fate === "changed") continue;
+    if (fate === "held") throw held(path, what, found.holder);
     const right = `${path}.after-${found.id}`;
-    await claim(right, me, what);
+    await claim(right, me, what, options);
     try {
-      if ((await read(path))?.id === found.id) {
-        await write(mine, me);
+      await write(mine, me);
+      // The same to the letter: renewed a moment ago, it is held.
+      if ((await readLock(path))?.text === found.text) {
         await rename(mine, path);
-        return;
+        return fate === "silent";
       }
+      silent.delete(lifeOf(path, found.holder));
     } finally {
+      await unlink(mine).catch(() => undefined);
       await release(right, me);
     }
   }
   throw held(path, what, undefined);
+}
+
+async function fateOf(
+  path: string,
+  found: Found,
+  me: Holder,
+  options: LockOptions,
+): Promise<"held" | "dead" | "silent" | "changed"> {
+  const { holder, ageMs } = found;
+  if (holder === undefined) return ageMs < WRITING_MS ? "held" : "dead";
+  const seen = await judge(holder, me);
+  if (seen !== "unknown") return seen === "dead" ? "dead" : "held";
+  // Written by a version that renews nothing: its silence says nothing.
+  if (holder.renewals === undefined) return "held";
+  const name = lifeOf(path, holder);
+  const last = silent.get(name);
+  if (last !== undefined && Number(holder.renewed) <= last + TOGETHER_SECONDS) return "silent";
+  const fate = await watch(path, found, options);
+  if (fate === "silent" && holder.life !== undefined) silent.set(name, Number(holder.renewed));
+  return fate;
+}
+
+/** Names the process by what its locks in one directory have in common. */
+function lifeOf(path: string, holder: Holder | undefined): string {
+  return `${dirname(path)}\n${holder?.life}`;
+}
+
+/** Watches a lock for as long as it stays as it is. */
+async function watch(
+  path: string,
+  found: Found,
+  { signal, onWait, clock = MACHINE_CLOCK }: LockOptions,
+): Promise<"held" | "silent" | "changed"> {
+  onWait?.(`waiting to see whether ${nameOf(found.holder)} still runs, for a minute at the most (lock file ${path})`);
+  let last = clock.now();
+  for (let watched = 0; watched < SILENT_MS; ) {
+    await clock.wait(LOOK_MS, signal, false);
+    signal?.throwIfAborted();
+    const now = clock.now();
+    const there = await readLock(path);
+    if (there?.id !== found.id) return "changed";
+    if (there.text !== found.text) return "held";
+    // While this process itself stood still, the holder may have too: it was not watched.
+    watched += Math.min(now - last, 2 * LOOK_MS);
+    last = now;
+  }
+  return "silent";
 }
 
 async function create(path: string, mine: string, me: Holder): Promise<boolean> {
@@ -99,99 +166,20 @@ async function create(path: string, mine: string, me: Holder): Promise<boolean> 
 async function write(path: string, me: Holder): Promise<void> {
   const handle = await open(path, "wx", PRIVATE_FILE);
   try {
-    await handle.writeFile(`${JSON.stringify(me)}\n`);
+    await handle.writeFile(textOf(me, 0, Date.now() / 1000));
     await handle.sync();
   } finally {
     await handle.close();
   }
 }
 
-interface Found {
-  readonly holder: Holder | undefined;
-  /** The holder's token, or something as good for a file that names none. */
-  readonly id: string;
-  readonly ageMs: number;
-}
-
-async function read(path: string): Promise<Found | undefined> {
-  try {
-    const [text, { mtimeMs, ino }] = await Promise.all([readFile(path, "utf8"), stat(path)]);
-    const holder = parse(text);
-    // From the time to come after the clock was set back: then it is not just being written.
-    return { holder, id: holder?.token ?? `unreadable-${ino}`, ageMs: Math.abs(Date.now() - mtimeMs) };
-  } catch (error) {
-    if (errno(error) === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
-function parse(text: string): Holder | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== "object" || value === null) return undefined;
-    const { token, pid, host, since } = value as Partial<Holder>;
-    // The token becomes part of a file name.
-    if (typeof token !== "string" || !/^[0-9a-f-]{36}$/.test(token)) return undefined;
-    if (typeof pid !== "number" || !Number.isSafeInteger(pid) || pid <= 0) return undefined;
-    return typeof host === "string" && typeof since === "number" ? (value as Holder) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-async function isAlive(holder: Holder, me: Holder): Promise<boolean> {
-  // What runs on another machine, or in another container, cannot be seen from here.
-  if (holder.host !== me.host) return true;
-  if (holder.boot !== undefined && me.boot !== undefined && holder.boot !== me.boot) return false;
-  if (holder.space !== undefined && me.space !== undefined && holder.space !== me.space) return true;
-  if (holder.boot === undefined && holder.since < Date.now() / 1000 - uptime() - BOOT_SLACK_SECONDS) return false;
-  try {
-    process.kill(holder.pid, 0);
-  } catch (error) {
-    // EPERM: it lives, and belongs to somebody else.
-    if (errno(error) === "ESRCH") return false;
-  }
-  const { state, start } = await processOf(holder.pid);
-  // A zombie runs no more; only its parent has not yet asked after it.
-  if (state === "Z" || state === "X") return false;
-  return holder.start === undefined || start === undefined || holder.start === start;
-}
-
 async function release(path: string, me: Holder): Promise<void> {
-  const found = await read(path).catch(() => undefined);
+  const found = await readLock(path).catch(() => undefined);
   if (found?.id === me.token) await unlink(path).catch(() => undefined);
 }
 
-async function myself(): Promise<Holder> {
-  const [{ start }, boot, space] = await Promise.all([
-    processOf(process.pid),
-    readFile("/proc/sys/kernel/random/boot_id", "utf8").catch(() => undefined),
-    readlink("/proc/self/ns/pid").catch(() => undefined),
-  ]);
-  return {
-    token: randomUUID(),
-    pid: process.pid,
-    host: hostname(),
-    since: Math.floor(Date.now() / 1000),
-    ...(start === undefined ? {} : { start }),
-    ...(boot === undefined ? {} : { boot: boot.trim() }),
-    ...(space === undefined ? {} : { space }),
-  };
-}
-
-/** Fields 3 and 22 of /proc/PID/stat (proc(5)); the second field, in brackets, may itself hold spaces and brackets. */
-async function processOf(pid: number): Promise<{ state?: string; start?: string }> {
-  const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
-  if (text === undefined) return {};
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  const [state, start] = [fields[0], fields[19]];
-  return { ...(state === undefined ? {} : { state }), ...(start === undefined ? {} : { start }) };
-}
-
 function held(path: string, what: string, holder: Holder | undefined): MailError {
-  const who = holder === undefined ? "another process" : `process ${holder.pid} on ${holder.host}`;
-  const since = holder === undefined ? "" : ` since ${new Date(holder.since * 1000).toISOString()}`;
-  return new MailError("locked", `${what} is in use by ${who}${since} (lock file ${path})`, {
+  return new MailError("locked", `${what} is in use by ${nameOf(holder)}${sinceOf(holder)} (lock file ${path})`, {
     scope: "account",
     remedy: "give-up",
     hint: `Wait until that run has ended, or stop it. If no such process exists, remove ${path}.`,

@@ -1,5 +1,6 @@
 // What every part of one run shares.
 
+import type { Hold, LockClock } from "../core/lock.ts";
 import type { Budget } from "../core/pool.ts";
 import type { Patience } from "../core/retry.ts";
 import type { Entry, Received } from "../mail/model.ts";
@@ -45,6 +46,8 @@ export interface RunOptions extends FolderMap {
   /** Account to account: ledger, lock and quarantine lie below it. Archives hold their own. */
   readonly stateDirectory: string;
   readonly patience?: Patience;
+  /** For tests: the clock by which the lock is renewed and watched. */
+  readonly lockClock?: LockClock;
 }
 
 export interface RunContext {
@@ -70,6 +73,8 @@ export interface RunContext {
   readonly soft: AbortSignal;
   /** Aborted: leave everything. */
   readonly hard: AbortSignal;
+  /** Called before each step that cannot be taken back: throws once another run holds the lock. */
+  readonly hold: Hold;
 }
 
 /** Whether the options leave this message where it is. A date or size that is not known yet filters nothing. */

@@ -85,6 +85,7 @@ async function copyReady(
   try {
     await target.begin();
     const messages = ready.map(({ message }) => message);
+    context.hold();
     const stored = await appendAll(folder, messages, context.hard);
     let next = 0;
     for (const { item, at, losses } of ready) {

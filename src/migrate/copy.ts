@@ -112,6 +112,7 @@ export async function copyMessage(context: RunContext, target: Target, item: Ite
       { scope: "message", remedy: "give-up", outcome: "none" },
     );
   await target.begin();
+  context.hold();
   const stored = await folder.append({ entry, traits: kept, body }, hard);
   const allLosses = stored.losses === undefined ? losses : [...losses, ...stored.losses];
   let { altered: note, alteration } = stored;

@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import type { Hold } from "../core/lock.ts";
 import { samePath } from "../mail/model.ts";
 import type { FolderLedger, Ledger } from "./ledger.ts";
 import { decode, type Header, headsOf, JOURNAL_VERSION, type Stamp } from "./ledger-codec.ts";
@@ -19,6 +20,8 @@ export interface LedgerPair {
 export interface LedgerOptions {
   /** Told in one sentence about damage that was found and what became of it. */
   onNotice?(text: string): void;
+  /** Called before each write. */
+  hold?: Hold;
 }
 
 /**
@@ -55,6 +58,7 @@ function ledger(
     base === undefined ? undefined : { path: join(base.directory, RUNS_FILE), header: header(base.pair, "") },
     writable,
     notice,
+    options.hold,
   );
   const stamp = (): Stamp | undefined =>
     log.number === undefined ? undefined : { run: log.number, now: Math.floor(Date.now() / 1000) };
@@ -63,7 +67,14 @@ function ledger(
 
   const load = async (name: string): Promise<FolderLedger> => {
     const at = place(name);
-    const file = at === undefined ? undefined : await openJournalFile(at.path, at.header, { writable, notice });
+    const file =
+      at === undefined
+        ? undefined
+        : await openJournalFile(at.path, at.header, {
+            writable,
+            notice,
+            ...(options.hold === undefined ? {} : { hold: options.hold }),
+          });
     const store = writable && file !== undefined ? file : memoryStore(file);
     try {
       return await loadFolder(store, name, { notice, stamp, onDispose: () => open.delete(name) });

@@ -5,6 +5,7 @@ import { copyFile, type FileHandle, open, rename, unlink } from "node:fs/promise
 import { basename, dirname, join } from "node:path";
 import { ensureDirectory, PRIVATE_FILE, syncDirectory, writeNow } from "../core/files.ts";
 import { frame, type ScannedLine, scanLines, unframe } from "../core/lines.ts";
+import type { Hold } from "../core/lock.ts";
 import { Pace } from "../core/pace.ts";
 import { configError, errno, ioError } from "../mail/errors.ts";
 import { type Header, JOURNAL_VERSION, OLDEST_VERSION } from "./ledger-codec.ts";
@@ -56,6 +57,8 @@ export interface JournalStore {
 export interface FileOptions {
   readonly writable: boolean;
   notice(text: string): void;
+  /** Called before each write; what it throws leaves the file as it is. */
+  readonly hold?: Hold;
 }
 
 /** Opens the journal at a path. MailError config when it belongs to another pair, folder or version; io when it cannot be read. */
@@ -65,7 +68,7 @@ export async function openJournalFile(path: string, header: Header, options: Fil
     handle = await open(path, options.writable ? "r+" : "r");
   } catch (error) {
     if (errno(error) !== "ENOENT") throw ioError(`cannot open the ledger ${path}`, error);
-    return store(path, header, undefined, { start: 0, runs: undefined, size: 0 });
+    return store(path, header, undefined, { start: 0, runs: undefined, size: 0 }, options.hold);
   }
   try {
     const { size, mtimeMs } = await handle.stat();
@@ -79,12 +82,19 @@ export async function openJournalFile(path: string, header: Header, options: Fil
         options.notice(
           `The ledger ${path} has no readable first line; it is kept aside, and the target is looked at instead.`,
         );
-      return store(path, header, undefined, { start: 0, runs: undefined, size: 0 }, size > 0 ? "unreadable" : "empty");
+      return store(
+        path,
+        header,
+        undefined,
+        { start: 0, runs: undefined, size: 0 },
+        options.hold,
+        size > 0 ? "unreadable" : "empty",
+      );
     }
     const isOld = checkHeader(path, text, header) !== header.v;
     const start = end + 1 + RUNS_LENGTH;
     const runs = readRuns(first.subarray(end + 1, start));
-    return store(path, header, handle, { start, runs, size, writtenAt: mtimeMs, isOld });
+    return store(path, header, handle, { start, runs, size, writtenAt: mtimeMs, isOld }, options.hold);
   } catch (error) {
     await handle.close().catch(() => undefined);
     throw ioError(`cannot read the ledger ${path}`, error);
@@ -197,6 +207,7 @@ function store(
     readonly writtenAt?: number;
     readonly isOld?: boolean;
   },
+  hold: Hold = () => undefined,
   /** What is in the way of a new file. */
   obstacle?: "unreadable" | "empty",
 ): JournalStore {
@@ -262,6 +273,7 @@ function store(
       return text;
     },
     async append(lines, next) {
+      hold();
       const before = size;
       try {
         const file = handle ?? (await create());
@@ -310,6 +322,7 @@ function store(
           }
           at += await writeFully(file, Buffer.from(pending, "latin1"), at);
           await file.sync();
+          hold(true);
           await rename(temporary, path);
           await handle?.close();
           handle = file;

@@ -2,6 +2,7 @@
 
 import { GroupCommit } from "../core/group.ts";
 import { frame } from "../core/lines.ts";
+import type { Hold } from "../core/lock.ts";
 import type { FolderPath } from "../mail/model.ts";
 import type { RunEnd, RunRecord, RunStart } from "./ledger.ts";
 import type { Header } from "./ledger-codec.ts";
@@ -27,6 +28,7 @@ export class RunLog {
   readonly #place: { readonly path: string; readonly header: Header } | undefined;
   readonly #writable: boolean;
   readonly #notice: (text: string) => void;
+  readonly #hold: Hold;
   readonly #writes: GroupCommit<RunLine, undefined>;
   #found: Promise<Found> | undefined;
   /** The run that was begun. */
@@ -37,10 +39,12 @@ export class RunLog {
     place: { readonly path: string; readonly header: Header } | undefined,
     writable: boolean,
     notice: (text: string) => void,
+    hold: Hold = () => undefined,
   ) {
     this.#place = place;
     this.#writable = writable;
     this.#notice = notice;
+    this.#hold = hold;
     this.#writes = new GroupCommit((lines) => this.#write(lines));
   }
 
@@ -134,7 +138,7 @@ export class RunLog {
     if (this.#place === undefined || (writing && !this.#writable)) return;
     const { path, header } = this.#place;
     const notice = (text: string): void => (writing ? this.#notice(text) : undefined);
-    const store = await openJournalFile(path, header, { writable: writing, notice });
+    const store = await openJournalFile(path, header, { writable: writing, notice, hold: this.#hold });
     try {
       await work(store);
     } finally {

@@ -41,6 +41,7 @@ export async function pass(
   await using ahead = isAhead ? new Ahead(context.source, first.job.folder, signal) : undefined;
   let folder: SinkFolder;
   try {
+    context.hold();
     folder = await context.sink.open(first.job.target, context.hard);
   } catch (error) {
     // Where one cannot be opened others may not either, and what was begun for each would be thrown away.

@@ -144,7 +144,7 @@ async function removeFolder(context: RunContext, work: Work): Promise<void> {
   const remove = async (): Promise<void> => {
     asked = 0;
     gone = 0;
-    for await (const origin of deleting(proved(), hard)) {
+    for await (const origin of deleting(proved(), hard, context.hold)) {
       gone++;
       context.tally.removed++;
       state.tally.removed++;

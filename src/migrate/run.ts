@@ -5,7 +5,7 @@ import { setMaxListeners } from "node:events";
 import { dirname, join } from "node:path";
 import PQueue from "p-queue";
 import { ensureDirectory } from "../core/files.ts";
-import { acquireLock } from "../core/lock.ts";
+import { acquireLock, type Hold } from "../core/lock.ts";
 import { Budget } from "../core/pool.ts";
 import { Widening } from "../core/widening.ts";
 import { configError, isAbort, MailError } from "../mail/errors.ts";
@@ -28,6 +28,8 @@ import { RunTally, sumOf } from "./tally.ts";
 
 export type { RunOptions } from "./context.ts";
 
+/** A dry run writes nothing, and holds nothing. */
+const UNGUARDED: Hold = () => undefined;
 /** Octets of messages in flight, over all lanes. */
 const BYTES_IN_FLIGHT = 16 << 20;
 
@@ -113,16 +115,23 @@ async function carry(
     // Neither writes anything.
     const isDry = options.dryRun === true || isFinished;
     if (!isDry) await ensureDirectory(home);
-    await using _lock = isDry
+    await using lock = isDry
       ? undefined
       : await acquireLock(
           join(home, "lock"),
           // An archive's identity is a number of its own that nobody has ever seen.
           sink.home === undefined ? `copying ${source.identity} to ${sink.identity}` : `the archive ${dirname(home)}`,
+          {
+            signal: soft,
+            onWait: (text) => void events.emit({ type: "notice", text }),
+            ...(options.lockClock === undefined ? {} : { clock: options.lockClock }),
+          },
         );
+    const hold = lock?.hold ?? UNGUARDED;
+    sink.guard?.(hold);
     await using ledger = isDry
       ? memoryLedger(isFinished ? undefined : { directory: ledgerDirectory, pair })
-      : await openLedger(ledgerDirectory, pair);
+      : await openLedger(ledgerDirectory, pair, { hold });
     const begin = (): Promise<RunLines> => logRun(ledger, options, tally);
     await using log = isDry
       ? undefined
@@ -144,6 +153,7 @@ async function carry(
       writes: new Budget(sink.limits.writes),
       soft,
       hard,
+      hold,
     };
     const folders = groups.flat().map(({ folder }) => folder);
     const isMeasured = folders.every(({ bytes }) => bytes !== undefined);
@@ -171,8 +181,9 @@ async function carry(
   }
 }
 
-async function seal({ sink, options, events, hard }: RunContext, failed: number): Promise<void> {
+async function seal({ sink, options, events, hard, hold }: RunContext, failed: number): Promise<void> {
   const what = "the end of the target";
+  hold(true);
   await patiently(what, () => sink.seal(hard, failed), { patience: options.patience, events }, hard);
   if (sink.once !== true || failed === 0) return;
   const text = `the target is finished without ${failed} messages that failed again; carry those to another target`;

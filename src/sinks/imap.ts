@@ -1,6 +1,7 @@
 // IMAP as a sink: folders made and named, messages appended without waiting for each other, copies found and read back.
 
 import { GroupCommit } from "../core/group.ts";
+import type { Hold } from "../core/lock.ts";
 import { MailError } from "../mail/errors.ts";
 import { type Fidelity, FULL_FIDELITY } from "../mail/fidelity.ts";
 import { messageIdOf } from "../mail/headers.ts";
@@ -47,6 +48,8 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
   let tree: MailboxTree;
   /** What the inbox keeps: a round trip a folder would be minutes for thousands of them. `open` knows for sure. */
   let usual: Fidelity;
+  let hold: Hold = () => undefined;
+  const guarded: Hold = (now) => hold(now);
   const grouping = new Grouping();
   const subscribe = new Set<string>();
   {
@@ -88,7 +91,7 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
       const fidelity = fidelityOf(selected, limit);
       // A server may answer OK to CREATE where there is such a folder already, in another spelling.
       return sinkFolder(
-        { pool, grouping, namesCopies: connection.has("UIDPLUS"), merges: connection.has("X-GM-EXT-1") },
+        { pool, grouping, hold: guarded, namesCopies: connection.has("UIDPLUS"), merges: connection.has("X-GM-EXT-1") },
         { name, path, fidelity },
         selected,
         created && selected.exists === 0,
@@ -114,6 +117,9 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
   return {
     kind: "imap",
     storesLate: true,
+    guard: (given) => {
+      hold = given;
+    },
     identity: serverIdentity("imap", server),
     limits: { writes: WRITES, folders, foldersAtFirst: FIRST_CONNECTIONS },
     describe,
@@ -134,13 +140,14 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
 interface Account {
   readonly pool: ConnectionPool;
   readonly grouping: Grouping;
+  readonly hold: Hold;
   /** It tells the UIDs of what was appended. */
   readonly namesCopies: boolean;
   readonly merges: boolean;
 }
 
 function sinkFolder(
-  { pool, grouping, namesCopies, merges }: Account,
+  { pool, grouping, hold, namesCopies, merges }: Account,
   plan: FolderPlan,
   { uidValidity, uidNext, exists }: Selected,
   created: boolean,
@@ -149,7 +156,7 @@ function sinkFolder(
   const session = new SharedSession(pool, name, uidValidity);
   // Where nothing can be looked at behind the appends, no folder need be open; and mailutils overwrites what is in one that is.
   const appending = namesCopies ? session : new SharedSession(pool, name, uidValidity, false);
-  const appender = new Appender(name, uidValidity, appending, plan.fidelity.maxBytes, grouping);
+  const appender = new Appender(name, uidValidity, appending, plan.fidelity.maxBytes, grouping, hold);
   const uidOf = ({ ref }: Receipt): number => {
     const match = /^(\d+):(\d{1,10})$/.exec(ref);
     if (match?.[1] === uidValidity) return Number(match[2]);
@@ -167,6 +174,7 @@ function sinkFolder(
     const [first] = items;
     if (first === undefined) return [];
     using seat = await session.enter(first.signal);
+    hold();
     return await storeChanges(seat.connection, items);
   });
 

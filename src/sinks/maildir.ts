@@ -6,6 +6,7 @@ import { stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { ensureDirectory, syncDirectory } from "../core/files.ts";
 import type { GroupCommit } from "../core/group.ts";
+import type { Hold } from "../core/lock.ts";
 import { ARCHIVE_HOME, openArchive, readArchiveId } from "../formats/archive.ts";
 import { messageContent } from "../formats/maildir/content.ts";
 import { type Delivery, delivery } from "../formats/maildir/delivery.ts";
@@ -43,7 +44,9 @@ export async function openMaildirSink(options: { readonly path: string }, signal
   const opened = new Map<string, { readonly sink: SinkFolder; readonly isMail: boolean }>();
   const inodes = new Map<string, string>();
   const subscribed = new Set<string>();
-  const gathered = { delivery: delivery(), retouches: retouching() };
+  let hold: Hold = () => undefined;
+  const guarded: Hold = (now) => hold(now);
+  const gathered = { delivery: delivery(guarded), retouches: retouching(guarded) };
   let begun: Promise<void> | undefined;
   let rootMade = false;
   let turn: Promise<unknown> = Promise.resolve();
@@ -127,6 +130,9 @@ export async function openMaildirSink(options: { readonly path: string }, signal
     limits: { writes: WRITES, folders: FOLDERS },
     home,
     storesLf: true,
+    guard: (given) => {
+      hold = given;
+    },
     describe: async (folder) => {
       const { name, path, fidelity } = await planOf(folder);
       return { name, path, fidelity };

@@ -36,9 +36,9 @@ export async function openMboxZipSink(options: MboxZipSinkOptions, signal: Abort
   const identity = `mboxzip:${id}`;
   let state: Promise<ArchiveState> | undefined;
   let finished: Promise<SealedArchive> | undefined;
-  const ready = (): Promise<ArchiveState> => {
+  const ready = (signal: AbortSignal): Promise<ArchiveState> => {
     if (sealed !== undefined) throw configError(`${options.path} is finished; nothing can be added to it`);
-    state ??= openArchiveState(found, options.job, options.store === true);
+    state ??= openArchiveState(found, options.job, options.store === true, signal);
     return state;
   };
   const describe = async (folder: Folder): Promise<FolderPlan> => ({
@@ -54,7 +54,7 @@ export async function openMboxZipSink(options: MboxZipSinkOptions, signal: Abort
     ...(sealed === undefined ? {} : { sealed }),
     ...(found.single === undefined ? {} : { once: true }),
     describe,
-    async open(folder) {
+    async open(folder, signal) {
       if (sealed !== undefined) {
         finished ??= openSealed(options.path);
         return {
@@ -64,12 +64,12 @@ export async function openMboxZipSink(options: MboxZipSinkOptions, signal: Abort
           ...finishedFolder(await finished, folder.path),
         };
       }
-      const archive = await ready();
+      const archive = await ready(signal);
       const { created } = archive.declare(folderRecord(folder));
       return { ...(await describe(folder)), generation: id, created, ...folderOf(archive, folder.path) };
     },
     async seal(signal, failed) {
-      if (sealed === undefined) await (await ready()).seal(signal, failed);
+      if (sealed === undefined) await (await ready(signal)).seal(signal, failed);
     },
     async [Symbol.asyncDispose]() {
       await (await finished?.catch(() => undefined))?.[Symbol.asyncDispose]();

@@ -1,6 +1,7 @@
 // The contract of a sink: where mail goes.
 
 import type { Fate } from "../core/group.ts";
+import type { Hold } from "../core/lock.ts";
 import type { Fidelity, Loss } from "../mail/fidelity.ts";
 import type { ContentKey } from "../mail/key.ts";
 import type { Message } from "../mail/message.ts";
@@ -116,6 +117,11 @@ export interface Sink extends AsyncDisposable {
   readonly storesLf?: boolean;
   /** `seal` ends this target for good: it is called only when nothing is open that another run could still bring. */
   readonly once?: boolean;
+  /**
+   * Told before the first `open` what to call before each batch that is put into the target for good: it throws when another run
+   * has taken over the lock, and then nothing more is written.
+   */
+  guard?(hold: Hold): void;
   /** Name and fidelity as they would be; changes nothing. */
   describe(folder: Folder, signal: AbortSignal): Promise<FolderPlan>;
   /**

@@ -1,5 +1,6 @@
 // IMAP as a source: folders with their state, a listing and then the bodies of what is wanted, removal by UID EXPUNGE.
 
+import type { Hold } from "../core/lock.ts";
 import { MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
 import { isPlausible } from "../mail/headers.ts";
@@ -122,15 +123,15 @@ export async function openImapSource(
     }
   }
 
-  async function* remove(origins: AsyncIterable<Origin>, abort: AbortSignal): AsyncGenerator<Origin> {
+  async function* remove(origins: AsyncIterable<Origin>, abort: AbortSignal, hold?: Hold): AsyncGenerator<Origin> {
     let batch: Origin[] = [];
     for await (const origin of origins) {
       batch.push(origin);
       if (batch.length < REMOVE_BATCH) continue;
-      yield* await removeBatch(batch, abort);
+      yield* await removeBatch(batch, abort, hold);
       batch = [];
     }
-    if (batch.length > 0) yield* await removeBatch(batch, abort);
+    if (batch.length > 0) yield* await removeBatch(batch, abort, hold);
   }
 
   /** Gmail-like servers: the folder that deleting moves to; undefined elsewhere. Throws where nothing can be deleted safely. */
@@ -156,7 +157,7 @@ export async function openImapSource(
 
   const names = new Map<string, string>();
   let trash: string | undefined;
-  async function removeBatch(batch: readonly Origin[], abort: AbortSignal): Promise<Origin[]> {
+  async function removeBatch(batch: readonly Origin[], abort: AbortSignal, hold?: Hold): Promise<Origin[]> {
     const [first] = batch;
     if (first === undefined) return [];
     const shown = showPath(first.folder);
@@ -169,7 +170,7 @@ export async function openImapSource(
     const known = name;
     using lease = await pool.lease(known, abort);
     const { connection } = lease;
-    return await connection.abortable(abort, () => removeMessages(connection, known, batch, trash));
+    return await connection.abortable(abort, () => removeMessages(connection, known, batch, trash, hold));
   }
 
   return {

@@ -1,5 +1,6 @@
 // A POP3 maildrop as a source: one folder, read in one session, deleted from in a session of its own.
 
+import type { Hold } from "../core/lock.ts";
 import { HEADER_LIMIT } from "../mail/body.ts";
 import { MailError } from "../mail/errors.ts";
 import { NO_FIDELITY } from "../mail/fidelity.ts";
@@ -135,7 +136,11 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
     }
   }
 
-  async function* remove(origins: AsyncIterable<Origin>, until: AbortSignal): AsyncGenerator<Origin> {
+  async function* remove(
+    origins: AsyncIterable<Origin>,
+    until: AbortSignal,
+    hold: Hold = () => undefined,
+  ): AsyncGenerator<Origin> {
     // All of them first: the session that deletes shall be short, and its list is looked up while it is fresh.
     const asked = new IdTable();
     let byContent = false;
@@ -159,6 +164,8 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
         }
         const marked = new Listing();
         for await (const number of session.delete(listing.chosen())) marked.addId(number, idOf(number));
+        // Until here nothing is gone (RFC 1939 6).
+        hold(true);
         await session.quit();
         return marked;
       });

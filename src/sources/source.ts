@@ -1,5 +1,6 @@
 // The contract of a source: where mail comes from.
 
+import type { Hold } from "../core/lock.ts";
 import type { Fidelity } from "../mail/fidelity.ts";
 import type { Entry, Folder, Origin } from "../mail/model.ts";
 
@@ -66,8 +67,9 @@ export interface Source extends AsyncDisposable {
    * Only where the store can delete. Runs after the folder's last read has ended; deletes exactly these, and yields only what
    * the store confirmed gone (IMAP: UID EXPUNGE; POP3: after QUIT's +OK). All origins are of one folder. Throws MailError config
    * when the store cannot delete single messages safely (no UIDPLUS).
+   * `hold` is called before each step that deletes: what it throws ends the removal before that step.
    */
-  remove?(origins: AsyncIterable<Origin>, signal: AbortSignal): AsyncIterable<Origin>;
+  remove?(origins: AsyncIterable<Origin>, signal: AbortSignal, hold?: Hold): AsyncIterable<Origin>;
   /** Every message with its Message-ID, where the store gives them without bodies. Throws what `read` throws. */
   identify?(
     folder: Folder,

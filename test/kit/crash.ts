@@ -43,8 +43,8 @@ export interface Command {
 
 export interface Watch {
   readonly death?: Death;
-  /** Other signals, each before a step, counted from 1. */
-  readonly signals?: readonly { readonly name: NodeJS.Signals; readonly at: number }[];
+  /** Other signals, each before a step: counted from 1 over all, or "kind/nth". */
+  readonly signals?: readonly { readonly name: NodeJS.Signals; readonly at: number | string }[];
   /** Names its steps though it gets no signal. */
   readonly count?: boolean;
   /** How wrong its clock is: from the beginning, and by so much more once it was looked at so often. */

@@ -5,6 +5,7 @@ import { rename, unlink } from "node:fs/promises";
 import { promisify } from "node:util";
 import { syncDirectory } from "../../core/files.ts";
 import { type Fate, GroupCommit } from "../../core/group.ts";
+import type { Hold } from "../../core/lock.ts";
 import { Pace } from "../../core/pace.ts";
 import { ioError, MailError } from "../../mail/errors.ts";
 import { wireSize } from "../../mail/key.ts";
@@ -43,8 +44,9 @@ export interface Delivery {
   idle(): Promise<void>;
 }
 
-export function delivery(): Delivery {
-  const group = new GroupCommit<Written, string>(commit);
+/** `hold` is called before the messages of a batch get their names. */
+export function delivery(hold: Hold = () => undefined): Delivery {
+  const group = new GroupCommit<Written, string>((batch) => commit(batch, hold));
   return {
     async deliver(folder, message, signal) {
       signal.throwIfAborted();
@@ -124,10 +126,15 @@ const pace = new Pace();
  * A batch: all files to disk, then the sidecars, then all renames, then each cur once. Killed anywhere, cur holds only whole
  * messages, and what a sidecar says too much names no message.
  */
-async function commit(batch: readonly Written[]): Promise<readonly Fate<string>[]> {
+async function commit(batch: readonly Written[], hold: Hold): Promise<readonly Fate<string>[]> {
   const failed = new Map<Written, unknown>();
   const standing = (): readonly Written[] => (failed.size === 0 ? batch : batch.filter((item) => !failed.has(item)));
   await syncFiles(batch, failed);
+  try {
+    hold();
+  } catch (error) {
+    for (const item of standing()) failed.set(item, error);
+  }
   for (const folder of new Set(batch.filter(({ extra }) => extra !== undefined).map((item) => item.folder))) {
     const mine = standing().filter((item) => item.folder === folder);
     const records = mine.flatMap(({ base, extra }) => (extra === undefined ? [] : [{ base, extra }]));

@@ -3,6 +3,7 @@
 import { rename } from "node:fs/promises";
 import { syncDirectory } from "../../core/files.ts";
 import { type Fate, GroupCommit } from "../../core/group.ts";
+import type { Hold } from "../../core/lock.ts";
 import { errno, ioError, MailError } from "../../mail/errors.ts";
 import type { TraitChange } from "../../mail/model.ts";
 import { each } from "./delivery.ts";
@@ -17,8 +18,11 @@ export interface Retouch {
 }
 
 /** Applies changes in the order in which they were added; each is durable when its call resolves. */
-export function retouching(): GroupCommit<Retouch, void> {
-  return new GroupCommit<Retouch, void>(commit);
+export function retouching(hold: Hold = () => undefined): GroupCommit<Retouch, void> {
+  return new GroupCommit<Retouch, void>((batch) => {
+    hold();
+    return commit(batch);
+  });
 }
 
 async function commit(batch: readonly Retouch[]): Promise<readonly Fate<void>[]> {

@@ -2,7 +2,7 @@
 
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { acquireLock } from "../../core/lock.ts";
+import { acquireLock, type Lock } from "../../core/lock.ts";
 import { configError, errno, ioError } from "../../mail/errors.ts";
 import type { Message } from "../../mail/message.ts";
 import type { FolderPath } from "../../mail/model.ts";
@@ -45,10 +45,15 @@ interface Listing {
 }
 
 /** Makes what is missing, takes the lock, and repairs what a crash left. Throws MailError locked, malformed, config, io, quota. */
-export async function openArchiveState(found: FoundArchive, job: string, store: boolean): Promise<ArchiveState> {
+export async function openArchiveState(
+  found: FoundArchive,
+  job: string,
+  store: boolean,
+  signal: AbortSignal,
+): Promise<ArchiveState> {
   const { id, home } = await openArchive(found.root, "mboxzip", found.id);
   if (id !== found.id) throw configError(`${found.root} was made by another run just now`, "Run the command again.");
-  const lock = await acquireLock(writerLock(home), `the archive ${found.single ?? found.root}`);
+  const lock = await acquireLock(writerLock(home), `the archive ${found.single ?? found.root}`, { signal });
   try {
     return await openLocked(found, job, store, home, lock);
   } catch (error) {
@@ -62,7 +67,7 @@ async function openLocked(
   job: string,
   store: boolean,
   home: string,
-  lock: AsyncDisposable,
+  lock: Lock,
 ): Promise<ArchiveState> {
   const { id } = found;
   // Looked at again: what was found may be of a time when another run held the lock.
@@ -90,7 +95,7 @@ async function openLocked(
   for (const [key, { record }] of spool.folders) known.set(key, mergeFolder(known.get(key), record));
 
   const temporary = join(home, "tmp");
-  const commits: Committer = committer(spool);
+  const commits: Committer = committer(spool, lock.hold);
   const pool = zipPool((wanted) => files.get(wanted));
   const shelf = zipShelf(pool);
   let listing: Listing | undefined;
@@ -134,9 +139,11 @@ async function openLocked(
     if (spool.lines > 0 || found.single !== undefined) {
       const part = `${spoolPath}.zip.part`;
       const lacks = found.single === undefined || failed === 0 ? {} : { failed };
-      await packSpool(spool, { target, part, temporary, store, ...lacks }, signal);
+      await packSpool(spool, { target, part, temporary, store, ...lacks, hold: lock.hold }, signal);
       files.set(number, target);
     }
+    // Killed here, or no longer the holder: the next one finds the spool of a zip that is there, and removes it.
+    lock.hold(true);
     sealed = true;
     listing = undefined;
     await spool[Symbol.asyncDispose]();
@@ -192,10 +199,19 @@ async function openLocked(
       await shelf[Symbol.asyncDispose]();
       await pool[Symbol.asyncDispose]();
       if (!sealed) await spool[Symbol.asyncDispose]();
-      if (sealed && found.single !== undefined) await clearParts(found.single, home, lock);
+      if (sealed && found.single !== undefined && isHeld(lock)) await clearParts(found.single, home, lock);
       else await lock[Symbol.asyncDispose]();
     },
   };
+}
+
+function isHeld(lock: Lock): boolean {
+  try {
+    lock.hold(true);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function sameFolder(a: FolderRecord | undefined, b: FolderRecord): boolean {

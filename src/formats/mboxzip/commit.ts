@@ -3,6 +3,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { PRIVATE_FILE, syncDirectory } from "../../core/files.ts";
 import { type Fate, GroupCommit } from "../../core/group.ts";
+import type { Hold } from "../../core/lock.ts";
 import { ioError, MailError } from "../../mail/errors.ts";
 import type { Message } from "../../mail/message.ts";
 import { encodeRecord, MAX_LINE, type UpdateRecord } from "../manifest.ts";
@@ -41,19 +42,29 @@ interface Growing {
   failure?: unknown;
 }
 
-export function committer(spool: Spool): Committer {
+/** `hold` is called before each write: what it throws stands for good, and nothing is undone, since all of it is another run's. */
+export function committer(spool: Spool, hold: Hold = () => undefined): Committer {
   /** Set when the disk did something that cannot be undone: only a new run, which looks at what is there, may go on. */
   let broken: MailError | undefined;
+  const guarded: Hold = (now) => {
+    try {
+      hold(now);
+    } catch (error) {
+      if (error instanceof MailError) broken = error;
+      throw error;
+    }
+  };
 
   const run = async (items: readonly Item[]): Promise<readonly Fate<string>[]> => {
     if (broken !== undefined) throw broken;
-    const batch = newBatch(spool);
+    const batch = newBatch(spool, guarded);
     try {
       const fates: Fate<string>[] = [];
       for (const item of items) fates.push(await batch.take(item));
       await batch.commit();
       return fates;
     } catch (error) {
+      if (broken !== undefined) throw broken;
       try {
         await batch.undo();
       } catch {
@@ -84,7 +95,7 @@ export function committer(spool: Spool): Committer {
   };
 }
 
-function newBatch(spool: Spool) {
+function newBatch(spool: Spool, hold: Hold) {
   const growing = new Map<SpoolFolder, Growing>();
   const listing = new Set<SpoolFolder>();
   let text: string[] = [];
@@ -96,6 +107,8 @@ function newBatch(spool: Spool) {
     if (mbox === undefined) {
       if (folder.end === 0) created = true;
       const path = spool.fileOf(folder.record.entry);
+      // Opening one anew empties it.
+      hold();
       const handle = await open(path, folder.end === 0 ? "w" : "r+", PRIVATE_FILE);
       mbox = { handle, end: folder.end, flushed: folder.end, parts: [] };
       growing.set(folder, mbox);
@@ -124,7 +137,7 @@ function newBatch(spool: Spool) {
       const start = mbox.end;
       const parts = mbox.parts.length;
       try {
-        const form = await storeMessage(message.body, message.traits, (chunk) => write(mbox, chunk));
+        const form = await storeMessage(message.body, message.traits, (chunk) => write(mbox, chunk, hold));
         const record = {
           type: "message",
           folder: folder.record.path,
@@ -152,10 +165,11 @@ function newBatch(spool: Spool) {
       }
     },
     async commit(): Promise<void> {
-      for (const mbox of growing.values()) await flush(mbox);
+      for (const mbox of growing.values()) await flush(mbox, hold);
       await Promise.all([...growing.values()].map(({ handle }) => handle.datasync()));
       if (created) await syncDirectory(spool.directory);
       const data = Buffer.from(text.join(""));
+      hold();
       await writeAt(spool.manifest, data, spool.manifestEnd);
       await spool.manifest.datasync();
       for (const [folder, { end }] of growing) folder.end = end;
@@ -177,16 +191,17 @@ function newBatch(spool: Spool) {
   };
 }
 
-function write(mbox: Growing, chunk: Uint8Array): Promise<void> | undefined {
+function write(mbox: Growing, chunk: Uint8Array, hold: Hold): Promise<void> | undefined {
   mbox.parts.push(chunk);
   mbox.end += chunk.length;
-  return mbox.end - mbox.flushed < WRITE_BYTES ? undefined : flush(mbox);
+  return mbox.end - mbox.flushed < WRITE_BYTES ? undefined : flush(mbox, hold);
 }
 
-async function flush(mbox: Growing): Promise<void> {
+async function flush(mbox: Growing, hold: Hold): Promise<void> {
   if (mbox.parts.length === 0) return;
   const data = Buffer.concat(mbox.parts);
   try {
+    hold();
     await writeAt(mbox.handle, data, mbox.flushed);
   } catch (error) {
     mbox.failure = error;

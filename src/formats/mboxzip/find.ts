@@ -63,7 +63,7 @@ async function findFile(file: string, job: string, signal: AbortSignal): Promise
   if (kind === "file") {
     const { id, ...sealed } = await finished(file, job, signal);
     const left = await readArchiveId(root).catch(() => "unreadable");
-    if (left === id) await finishCleaning(file, home);
+    if (left === id) await finishCleaning(file, home, signal);
     else if (left === undefined) await removeEmpty(root);
     return { id, single: file, root, home, sealed, zips: [] };
   }
@@ -134,10 +134,10 @@ async function finished(file: string, job: string, signal: AbortSignal): Promise
 }
 
 /** What a crash between the last rename and the end left behind. Another process that is at it is let be. */
-async function finishCleaning(file: string, home: string): Promise<void> {
+async function finishCleaning(file: string, home: string, signal: AbortSignal): Promise<void> {
   let lock: AsyncDisposable;
   try {
-    lock = await acquireLock(writerLock(home), basename(file));
+    lock = await acquireLock(writerLock(home), basename(file), { signal });
   } catch (error) {
     if (error instanceof MailError && error.code === "locked") return;
     throw error;

@@ -4,6 +4,7 @@ import { createReadStream } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { syncDirectory } from "../../core/files.ts";
+import type { Hold } from "../../core/lock.ts";
 import { ioError, MailError } from "../../mail/errors.ts";
 import { encodeRecord, MANIFEST_NAME } from "../manifest.ts";
 import { writeZip, type ZipInput } from "../zip/write.ts";
@@ -19,6 +20,8 @@ export interface PackOptions {
   readonly store: boolean;
   /** See HeaderRecord. */
   readonly failed?: number;
+  /** Called before the zip gets its name. */
+  readonly hold?: Hold;
 }
 
 const CHUNK = 256 * 1024;
@@ -36,6 +39,7 @@ export async function packSpool(spool: Spool, options: PackOptions, signal: Abor
     const limits = { store, date, bytes: spoolBytes(spool), entries: inputs.length };
     await writeZip(part, inputs, limits, signal);
     await readBack(part, spool, temporary, signal);
+    options.hold?.(true);
     await rename(part, target);
     await syncDirectory(dirname(target));
   } catch (error) {

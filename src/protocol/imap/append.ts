@@ -1,5 +1,6 @@
 // APPENDs into one folder, pipelined, small messages in groups: each message gets its own fate, and is looked at afterwards.
 
+import type { Hold } from "../../core/lock.ts";
 import { MailError } from "../../mail/errors.ts";
 import type { Loss } from "../../mail/fidelity.ts";
 import { receivedFromHeader } from "../../mail/headers.ts";
@@ -65,6 +66,7 @@ export class Appender {
   readonly #session: SharedSession;
   readonly #maxBytes: number | undefined;
   readonly #grouping: Grouping;
+  readonly #hold: Hold;
   readonly #looks: NewUids;
   #waiting: Waiting[] = [];
   #sending = false;
@@ -81,12 +83,15 @@ export class Appender {
     session: SharedSession,
     maxBytes: number | undefined,
     grouping = new Grouping(),
+    /** Called before each command that stores something. */
+    hold: Hold = () => undefined,
   ) {
     this.#name = name;
     this.#uidValidity = uidValidity;
     this.#session = session;
     this.#maxBytes = maxBytes;
     this.#grouping = grouping;
+    this.#hold = hold;
     this.#looks = new NewUids(name, uidValidity);
   }
 
@@ -199,6 +204,7 @@ export class Appender {
   }
 
   async #command(connection: Connection, items: readonly Outgoing[]): Promise<Given> {
+    this.#hold();
     const bytes = items.reduce((sum, { size }) => sum + size, 0);
     const sent = this.#looks.begin(connection, items.length, bytes);
     let given: Given | undefined;

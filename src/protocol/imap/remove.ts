@@ -1,5 +1,6 @@
 // Deleting single messages: UID EXPUNGE of exactly these, or a move to the Trash where a server works as Gmail does.
 
+import type { Hold } from "../../core/lock.ts";
 import { configError, MailError } from "../../mail/errors.ts";
 import type { Origin } from "../../mail/model.ts";
 import type { Connection } from "./connection.ts";
@@ -37,6 +38,7 @@ export async function removeMessages(
   name: string,
   batch: readonly Origin[],
   trash: string | undefined,
+  hold: Hold = () => undefined,
 ): Promise<Origin[]> {
   const { uidValidity, readOnly } = await selectMailbox(connection, name, false);
   if (batch.some(({ generation }) => generation !== uidValidity))
@@ -56,8 +58,8 @@ export async function removeMessages(
     const { set, next } = uidSet(uids, at, uids.length);
     // In the Trash itself deleting is for good.
     await (trash === undefined || trash === name
-      ? expunge(connection, name, set)
-      : discard(connection, name, set, trash));
+      ? expunge(connection, name, set, hold)
+      : discard(connection, name, set, trash, hold));
     const { rows, answer } = await fetchAll(connection, `UID FETCH ${set} (UID)`);
     if (answer.status !== "OK") throw folderRefusal(`it cannot be seen what was deleted in ${name}`, answer);
     const left = new Set(rows.map(({ uid }) => uid));
@@ -71,22 +73,25 @@ export async function removeMessages(
 }
 
 /** Nothing else that is marked \Deleted goes (RFC 4315 2.1). */
-async function expunge(connection: Connection, name: string, set: string): Promise<void> {
+async function expunge(connection: Connection, name: string, set: string, hold: Hold): Promise<void> {
   if (!connection.has("UIDPLUS"))
     throw new MailError("config", `messages in ${name} cannot be deleted safely: the server has no UIDPLUS`, {
       scope: "folder",
       remedy: "give-up",
     });
+  hold(true);
   const marked = await connection.run(`UID STORE ${set} +FLAGS.SILENT (\\Deleted)`);
   if (marked.status !== "OK") throw folderRefusal(`messages in ${name} cannot be marked as deleted`, marked);
+  hold(true);
   const expunged = await connection.run(`UID EXPUNGE ${set}`);
   if (expunged.status !== "OK") throw folderRefusal(`messages in ${name} cannot be deleted`, expunged);
 }
 
 /** RFC 6851; without it a copy in the Trash first, so that nothing is ever in neither. */
-async function discard(connection: Connection, name: string, set: string, trash: string): Promise<void> {
+async function discard(connection: Connection, name: string, set: string, trash: string, hold: Hold): Promise<void> {
   const verb = connection.has("MOVE") ? "MOVE" : "COPY";
+  hold(true);
   const answer = await connection.run([`UID ${verb} ${set} `, stringPart(trash)]);
   if (answer.status !== "OK") throw folderRefusal(`messages in ${name} cannot be moved to ${trash}`, answer);
-  if (verb === "COPY") await expunge(connection, name, set);
+  if (verb === "COPY") await expunge(connection, name, set, hold);
 }
