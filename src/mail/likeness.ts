@@ -12,7 +12,15 @@ export interface Likeness {
 }
 
 /** What no program but a server does to mail: whatever else is known, it is the same message. */
-const SERVERS_OWN: ReadonlySet<string> = new Set(["8bit-header", "lone-cr", "nul"]);
+const SERVERS_OWN: ReadonlySet<string> = new Set([
+  "8bit-header",
+  "lone-cr",
+  "nul",
+  // What servers note in an mbox.
+  ...["status", "x-status", "x-uid", "x-uidl", "x-imap", "x-imapbase", "x-keywords", "content-length", "lines"].map(
+    (name) => `added:${name}`,
+  ),
+]);
 
 /** True when all of it is what servers do by themselves, or is known of this one. */
 export function isServersWork({ how }: Likeness, isKnown: (what: string) => boolean): boolean {
@@ -45,7 +53,11 @@ export async function likenessOf(body: Body, copy: AsyncIterable<Uint8Array>): P
   const theirs = await beginning(copy);
   const ours = Buffer.from(headerBlock(body.head));
   const header = compareHeaders(fieldsOf(ours), fieldsOf(Buffer.from(headerBlock(theirs.head))));
-  if (header === undefined) return undefined;
+  if (header === undefined) {
+    // A content from a connection is not left half way.
+    for await (const _ of theirs.all());
+    return undefined;
+  }
   const rest = await compareBodies(
     skeleton(skip(body.open(), ours.length)),
     skeleton(skip(theirs.all(), headerBlock(theirs.head).length)),
@@ -115,7 +127,7 @@ async function compareBodies(
     other = length < other.length ? other.subarray(length) : await next(theirs);
   }
   const result = mine !== undefined ? "body" : other !== undefined ? "footer" : "same";
-  // Read to its end: a content from a connection is not left half way.
+  // As above.
   while (other !== undefined) other = await next(theirs);
   await ours.return(undefined);
   return result;

@@ -6,6 +6,7 @@ import type { Patience } from "../core/retry.ts";
 import type { Entry, Received } from "../mail/model.ts";
 import type { Sink } from "../sinks/sink.ts";
 import type { Source } from "../sources/source.ts";
+import type { Alterations } from "./alterations.ts";
 import type { EventStream } from "./event-stream.ts";
 import type { Ledger } from "./ledger.ts";
 import type { FolderJob, FolderMap } from "./plan.ts";
@@ -59,8 +60,7 @@ export interface RunContext {
   readonly ledger: Ledger;
   readonly quarantine: Quarantine;
   readonly room: Room;
-  /** What the target was seen to do to messages in this run; see Likeness. */
-  readonly alterations: Set<string>;
+  readonly alterations: Alterations;
   /** Whether it pays to read a source folder before its target is open. */
   readonly ahead: { pays: boolean };
   /** Where large bodies are staged. */

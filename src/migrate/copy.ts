@@ -27,7 +27,7 @@ export interface Target {
   readonly rivals: Rivals | undefined;
   /** Undefined where there is nothing to find. */
   readonly later: Later | undefined;
-  /** An earlier run, or pass, came to no end: what it sent last may lie in the folder without a record. */
+  /** An earlier run came to no end: what it sent last may lie in the folder without a record. */
   readonly wasBrokenOff: boolean;
   /** Whether a record that was forgotten said that its copy was altered. */
   wasAltered(origin: Origin): boolean;
@@ -62,6 +62,8 @@ export interface Item {
   readonly body: Body;
   /** This run has sent it, was told that it is stored, and did not find it: it is looked for, and not sent again. */
   readonly sent?: boolean;
+  /** This run has sent it, and never heard whether it is stored. */
+  readonly doubtful?: boolean;
 }
 
 /** Not settled in this turn; see Later. */
@@ -171,7 +173,7 @@ async function findAltered(
   wanted: Wanted,
 ): Promise<Settled | typeof LATER | undefined> {
   const { later } = target;
-  const { entry, body, sent } = item;
+  const { entry, body, sent, doubtful } = item;
   const { kept } = wanted;
   const candidates = await target.candidates();
   if (later === undefined || !candidates.mayHoldAltered(body, kept)) return undefined;
@@ -179,7 +181,7 @@ async function findAltered(
     later.wait(body, kept);
     return LATER;
   }
-  const isSure = sent === true || target.wasBrokenOff || target.wasAltered(entry.origin);
+  const isSure = sent === true || doubtful === true || target.wasBrokenOff || target.wasAltered(entry.origin);
   const alike = await later.find(candidates, entry.origin, body, kept, isSure, context.hard);
   if (alike === undefined) return undefined;
   if (alike === "later") return LATER;
@@ -218,7 +220,7 @@ export async function setAltered(
   },
 ): Promise<Settled> {
   const { receipt, note, alteration, losses } = copy;
-  for (const what of alteration ?? []) alterations.add(what);
+  if (alteration !== undefined) alterations.learn(alteration);
   const quarantine = await aside.setAside(entry.origin, body, note);
   const record = doneRecord(ledger, "altered", entry, body, receipt, false, losses);
   const kind = alteration?.join(" ");

@@ -31,6 +31,8 @@ export interface JobState {
   readonly unnamed: Map<string, Unnamed>;
   /** Ids of those that wait for another turn of this pass; see Later. */
   later: IdSet;
+  /** Ids of those that were sent, and nobody said whether they are stored. */
+  readonly doubtful: Set<string>;
   /** Ids of those that were looked for in vain. */
   readonly strayed: Set<string>;
 }
@@ -57,6 +59,7 @@ export function startJob(context: RunContext, job: FolderJob): JobState {
     failedAgain: 0,
     unnamed: new Map(),
     later: new IdSet(),
+    doubtful: new Set(),
     strayed: new Set(),
   };
 }

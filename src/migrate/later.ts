@@ -6,6 +6,7 @@ import type { Body } from "../mail/body.ts";
 import { messageIdOf } from "../mail/headers.ts";
 import { isServersWork, type Likeness } from "../mail/likeness.ts";
 import type { Origin, Received, Traits } from "../mail/model.ts";
+import type { Alterations } from "./alterations.ts";
 import type { Candidates } from "./candidates.ts";
 import { Rivals } from "./rivals.ts";
 
@@ -36,14 +37,11 @@ export class Later {
   /** Messages that wait, by Message-ID and date. */
   readonly #waiting = new Rivals();
   #notes: Note[] = [];
-  /** How many messages it was seen of, each with another Message-ID or date, what was done. */
-  readonly #seen = new Map<string, Set<string>>();
   readonly #assigned = new Map<string, Alike[]>();
-  readonly #known: ReadonlySet<string>;
+  readonly #seen: Alterations;
 
-  /** `known`: what this server was seen to do to messages. */
-  constructor(known: ReadonlySet<string>) {
-    this.#known = known;
+  constructor(seen: Alterations) {
+    this.#seen = seen;
   }
 
   /** It is not looked up in this pass; what is left may be its own. */
@@ -76,19 +74,16 @@ export class Later {
     const [best] = [...all].sort((a, b) => a.likeness.distance - b.likeness.distance);
     if (best === undefined) return undefined;
     const isAlone = this.#waiting.count(idOf(body), received.epochSeconds) === 1;
-    if (isAlone && (isSure || isServersWork(best.likeness, (what) => this.#known.has(what)))) return best;
+    if (isAlone && (isSure || isServersWork(best.likeness, (what) => this.#seen.has(what)))) return best;
     const group = `${idOf(body)} ${received.epochSeconds}`;
     for (const { row, likeness } of all) this.#notes.push({ name, row, likeness, isSure });
-    for (const what of best.likeness.how) {
-      const groups = this.#seen.get(what) ?? new Set();
-      this.#seen.set(what, groups.add(group));
-    }
+    this.#seen.note(group, best.likeness.how);
     return "later";
   }
 
-  /** Gives each copy to the message that it is most alike. What was done to two different messages is this server's way. */
+  /** Gives each copy to the message that it is most alike. */
   assign(): void {
-    const isKnown = (what: string): boolean => this.#known.has(what) || (this.#seen.get(what)?.size ?? 0) > 1;
+    const isKnown = (what: string): boolean => this.#seen.has(what);
     const taken = new Set<number>();
     const open = new Map<string, number>();
     for (const { name, row } of this.#notes) {

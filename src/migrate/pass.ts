@@ -96,7 +96,7 @@ export async function pass(
       },
       rivals: certainlyEmpty ? undefined : new Rivals(),
       later: certainlyEmpty ? undefined : new Later(context.alterations),
-      wasBrokenOff: number > 1 || ledger.brokenOffAt !== undefined,
+      wasBrokenOff: ledger.brokenOffAt !== undefined,
       wasAltered: (origin) => altered.size > 0 && altered.has(JSON.stringify(origin)),
     },
     reader,

@@ -211,7 +211,8 @@ async function receiveStream(
 /** From here on the next message is read while this one is written. */
 function letGo(current: Pass, state: JobState, entry: Entry, body: Body, release: () => void): void {
   const sent = state.strayed.size > 0 && state.strayed.has(entry.origin.id);
-  current.waiting.push({ state, entry, body, release, sent });
+  const doubtful = state.doubtful.size > 0 && state.doubtful.has(entry.origin.id);
+  current.waiting.push({ state, entry, body, release, sent, doubtful });
   if (current.waiting.length >= TOGETHER) sendOff(current);
   else if (current.waiting.length === 1) setImmediate(sendOff, current);
 }
@@ -278,6 +279,7 @@ async function setAside(
   error: unknown,
 ): Promise<void> {
   const { context, target } = current;
+  if (error instanceof MailError && error.details.outcome === "unknown") state.doubtful.add(entry.origin.id);
   if (!(error instanceof MailError) || error.details.scope !== "message") {
     fail(current, error);
     return;

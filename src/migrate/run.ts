@@ -12,6 +12,7 @@ import { configError, isAbort, MailError } from "../mail/errors.ts";
 import type { Folder } from "../mail/model.ts";
 import type { Sink } from "../sinks/sink.ts";
 import type { Source } from "../sources/source.ts";
+import { Alterations } from "./alterations.ts";
 import type { RunContext, RunOptions } from "./context.ts";
 import { type EventStream, eventStream } from "./event-stream.ts";
 import type { MigrationEvent, RunSummary } from "./events.ts";
@@ -146,7 +147,7 @@ async function carry(
       ledger,
       quarantine: quarantineIn(join(home, "quarantine")),
       room: new Room(),
-      alterations: new Set(),
+      alterations: new Alterations(),
       ahead: { pays: source.readsAhead === true },
       staging: join(home, "staging"),
       bytes: new Budget(BYTES_IN_FLIGHT),

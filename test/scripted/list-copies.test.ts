@@ -82,6 +82,23 @@ describe.each(Object.entries(COPIES))("where the list's copy has %s", (_, list) 
     expect(held()).toEqual([OWN, list].sort());
   });
 
+  it("the same where a wire was cut over another message", async () => {
+    let appends = 0;
+    await using account = await startAccount({
+      capabilities: ["IMAP4rev1", "LITERAL+", "UIDPLUS"],
+      after({ text }, talk) {
+        if (!text.startsWith("APPEND") || ++appends > 1) return undefined;
+        talk.end();
+        return "done";
+      },
+    });
+    account.add("INBOX", list, { date: DATE });
+    const other = OWN.replaceAll("1@x", "2@x");
+    const { job, texts: held } = from(account, [other, OWN]);
+    expect((await once(job)).summary?.balance).toMatchObject({ altered: 0, failed: 0 });
+    expect(held()).toEqual([OWN, list, other].sort());
+  });
+
   it("the copy is left out by size, or cannot be read at first: it keeps what is its own", async () => {
     for (const [options, faults] of [
       [{ maxSize: OWN.length }, {}],
