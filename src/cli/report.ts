@@ -42,6 +42,11 @@ export function renderBalance(summary: RunSummary, isDry: boolean): string[] {
   if (summary.removed > 0) rows.push(["removed from the source, after proof", showCount(summary.removed), ""]);
   if (summary.kept > 0) rows.push(["kept at the source, though it was to go", showCount(summary.kept), ""]);
   const settled = DISPOSITIONS.reduce((sum, name) => sum + balance[name], 0);
+  const unlisted = summary.folders.reduce((sum, folder) => sum + (folder.unlisted ?? 0), 0);
+  const cause =
+    unlisted > 0
+      ? `the source counts ${plural(unlisted, "message")} that it does not list`
+      : "not every folder was read to its end";
   const verdict = closes
     ? "The balance closes."
     : summary.outcome === "stopped"
@@ -49,7 +54,7 @@ export function renderBalance(summary: RunSummary, isDry: boolean): string[] {
         ? "Stopped before its end: not every folder was read to its end."
         : `Stopped before its end: ${plural(listed - settled, "message")} of ${showCount(listed)} listed so far still open.`
       : settled === listed
-        ? "The balance does not close: not every folder was read to its end."
+        ? `The balance does not close: ${cause}.`
         : `The balance does not close: ${plural(listed - settled, "message")} of ${showCount(listed)} not accounted for.`;
   return ["Balance", ...table(rows, new Set([1])).map((line) => `  ${line}`), `  ${verdict}`];
 }

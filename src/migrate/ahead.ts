@@ -5,7 +5,7 @@ import type { Entry, Folder } from "../mail/model.ts";
 import type { Incoming, ReadOptions, Source } from "../sources/source.ts";
 
 /** Who says what is wanted, once the target is open. */
-export type Judge = Required<Pick<ReadOptions, "want" | "listed">>;
+export type Judge = Required<Pick<ReadOptions, "want" | "listed" | "unlisted">>;
 
 /** Messages, slice by slice. */
 export type Readings = AsyncIterable<AsyncIterable<Incoming>>;
@@ -35,6 +35,7 @@ export class Ahead implements AsyncDisposable {
       want: (entry) => (this.#judge === undefined ? begun.then(() => judged(entry)) : judged(entry)),
       // Too early, there was nothing to ask about.
       listed: () => this.#judge?.listed(),
+      unlisted: (messages) => this.#judge?.unlisted(messages),
       everything: true,
       signal: AbortSignal.any([signal, this.#ender.signal]),
     };

@@ -26,7 +26,10 @@ export async function planMessages(
         await settle(context, state, ledger, entry, { as, losses }, entry.size ?? 0);
         return false;
       };
-      for await (const incoming of context.source.read(slice, { want, signal: context.soft }))
+      const unlisted = (messages: number): void => {
+        state.tally.unlisted += messages;
+      };
+      for await (const incoming of context.source.read(slice, { want, unlisted, signal: context.soft }))
         await settle(context, state, ledger, incoming.entry, { as: "planned", losses: [] }, incoming.entry.size ?? 0);
     }
   }

@@ -41,6 +41,8 @@ export interface FolderSummary {
   readonly listed: number;
   readonly balance: Balance;
   readonly closes: boolean;
+  /** Messages that the source counts in the folder and does not list; part of no other number. */
+  readonly unlisted?: number;
   /** Why this folder as a whole could not be carried. */
   readonly error?: string;
 }

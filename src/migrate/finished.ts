@@ -37,8 +37,11 @@ export async function compareFinished(context: RunContext, jobs: readonly Folder
       await settle(context, state, ledger, entry, { as, losses: [] }, 0, as === "failed" ? missing : undefined);
       return false;
     };
+    const unlisted = (messages: number): void => {
+      state.tally.unlisted += messages;
+    };
     for await (const slice of source.slices(state.job.folder, soft))
-      for await (const _ of source.read(slice, { want, signal: soft }));
+      for await (const _ of source.read(slice, { want, unlisted, signal: soft }));
     await context.events.emit({ type: "folder-finished", folder: state.job.folder, summary: state.tally.summary() });
   }
   return { states, ledger, folder };

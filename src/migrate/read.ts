@@ -56,6 +56,7 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
   const { ledger } = target;
   let isListed = false;
   state.listed = 0;
+  tally.unlisted = 0;
   tally.unresolved = 0;
   tally.isCut = false;
   state.later = new IdSet();
@@ -103,11 +104,21 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
   };
   const listed = (): void => {
     isListed = true;
-    if (state.generation !== undefined) ledger.listedAll(state.job.folder.path, state.generation);
+    // What the source counts and does not list may be any that was not met.
+    if (state.generation !== undefined && tally.unlisted === 0)
+      ledger.listedAll(state.job.folder.path, state.generation);
+  };
+
+  const unlisted = (messages: number): void => {
+    tally.unlisted += messages;
+    tally.isKnown = ledger.head(state.job.folder.path) !== undefined;
+    // Its state tells nothing of them.
+    state.behind = true;
   };
 
   const all =
-    ahead?.read({ want, listed }) ?? readings(context.source, state.job.folder, { want, listed, everything, signal });
+    ahead?.read({ want, listed, unlisted }) ??
+    readings(context.source, state.job.folder, { want, listed, unlisted, everything, signal });
   await receiveAll(current, state, all);
   tally.isCut = signal.aborted && !isListed;
 }

@@ -198,7 +198,7 @@ async function seal({ sink, options, events, hard, hold }: RunContext, failed: n
 async function staysOpen(tally: RunTally, results: readonly FolderResult[], events: EventStream): Promise<boolean> {
   const { failed } = tally.balance();
   const again = results.reduce((sum, { states }) => sum + states.reduce((n, { failedAgain }) => n + failedAgain, 0), 0);
-  const closes = tally.folders.every((folder) => folder.summary().closes);
+  const closes = tally.folders.every(({ isDone }) => isDone);
   if (closes && failed <= again) return false;
   const why = closes ? `${failed - again} messages failed` : "not every folder came to its end";
   const next = closes ? "; what fails again is then left out of it" : "";

@@ -20,6 +20,10 @@ export class FolderTally {
   readonly balance = emptyBalance();
   /** Origins that the last pass found wanted and could not settle; 0 when everything came. */
   unresolved = 0;
+  /** Messages that the source counts in it, and does not list. */
+  unlisted = 0;
+  /** A run before this one went over the folder: what is not listed now either, another one will hardly bring. */
+  isKnown = false;
   /** It was stopped before the source had listed everything: nobody knows what is left. */
   isCut = false;
   error: string | undefined;
@@ -32,17 +36,30 @@ export class FolderTally {
     this.name = name;
   }
 
+  /** Nothing is left of it that another run could be expected to bring. */
+  get isDone(): boolean {
+    return this.unresolved === 0 && !this.isCut && this.error === undefined && (this.unlisted === 0 || this.isKnown);
+  }
+
   summary(): FolderSummary {
     const settled = sumOf(this.balance);
+    const { unlisted } = this;
+    const error = this.error ?? (unlisted > 0 ? unlistedText(unlisted) : undefined);
     return {
       folder: this.folder,
       name: this.name,
       listed: settled + this.unresolved,
       balance: { ...this.balance },
-      closes: this.unresolved === 0 && !this.isCut && this.error === undefined,
-      ...(this.error === undefined ? {} : { error: this.error }),
+      closes: this.unresolved === 0 && !this.isCut && error === undefined,
+      ...(unlisted === 0 ? {} : { unlisted }),
+      ...(error === undefined ? {} : { error }),
     };
   }
+}
+
+export function unlistedText(messages: number): string {
+  const many = messages === 1 ? "1 message" : `${messages} messages`;
+  return `the source counts ${many} here that it does not list; they can be neither read nor named`;
 }
 
 /** The sums of a whole run. */

@@ -35,9 +35,20 @@ export async function compareFolder(
   const ground = common(common(source.tells, target.tells), fidelity);
   const table = new KeyTable();
   let unread = 0;
+  const leftOut = (end: "source" | "target", where: Folder, messages: number): void => {
+    const what = `${messages} messages that the ${end} counts and does not list`;
+    onFinding({ kind: "unlisted", folder: where.path, what });
+  };
   // A target message that cannot be read matches nothing; its source shows up as missing.
   if (there !== undefined)
-    for await (const { key, traits, id, problem, origin } of messages(target, there, ground, whole(options), signal)) {
+    for await (const { key, traits, id, problem, origin } of messages(
+      target,
+      there,
+      ground,
+      whole(options),
+      signal,
+      (count) => leftOut("target", there, count),
+    )) {
       if (key === undefined) {
         unread++;
         onFinding({ kind: "unreadable", folder: there.path, origin, what: `in the target: ${problem}` });
@@ -51,8 +62,13 @@ export async function compareFolder(
   for (const folder of folders) {
     let matched = 0;
     let changed = 0;
+    let unlisted = 0;
+    const left = (count: number): void => {
+      unlisted += count;
+      leftOut("source", folder, count);
+    };
     const absent: { origin: Origin; id: number; date: number | undefined; what: string }[] = [];
-    for await (const { key, traits, id, problem, origin } of messages(source, folder, ground, options, signal)) {
+    for await (const { key, traits, id, problem, origin } of messages(source, folder, ground, options, signal, left)) {
       const date = traits.received?.epochSeconds;
       if (key === undefined) {
         absent.push({ origin, id: 0, date, what: `cannot be read at the source: ${problem}` });
@@ -89,7 +105,8 @@ export async function compareFolder(
       } else onFinding({ kind: "missing", folder: folder.path, origin, what });
     }
     const missing = absent.length - altered.size;
-    results.push({ folder: folder.path, name, matched, changed, altered: altered.size, missing, extra: 0 });
+    const counted = unlisted === 0 ? {} : { unlisted };
+    results.push({ folder: folder.path, name, matched, changed, altered: altered.size, missing, extra: 0, ...counted });
   }
   // What cannot be read is nobody's.
   let extra = unread;

@@ -31,18 +31,19 @@ export async function* messages(
   ground: Fidelity,
   options: VerifyOptions,
   signal: AbortSignal,
+  unlisted: (messages: number) => void,
 ): AsyncGenerator<Seen> {
   const filter: RunOptions = { ...options, stateDirectory: "" };
   const quick = options.quick === true;
   const isWanted = (entry: Entry): boolean => !isFiltered(entry, filter, entry.traits.received, entry.size);
   if (quick && source.identify !== undefined) {
-    for await (const { entry, messageId } of source.identify(folder, signal))
+    for await (const { entry, messageId } of source.identify(folder, signal, unlisted))
       if (isWanted(entry)) yield identified(source, ground, entry, messageId);
     signal.throwIfAborted();
     return;
   }
   for await (const slice of source.slices(folder, signal)) {
-    for await (const { entry, content } of source.read(slice, { want: isWanted, signal })) {
+    for await (const { entry, content } of source.read(slice, { want: isWanted, unlisted, signal })) {
       const hasher = new KeyHasher();
       let head: Uint8Array = new Uint8Array(0);
       try {

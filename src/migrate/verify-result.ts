@@ -15,7 +15,15 @@ export interface VerifyOptions extends FolderMap {
 }
 
 export interface VerifyFinding {
-  readonly kind: "missing" | "changed" | "altered" | "extra" | "folder-missing" | "folder-extra" | "unreadable";
+  readonly kind:
+    | "missing"
+    | "changed"
+    | "altered"
+    | "extra"
+    | "folder-missing"
+    | "folder-extra"
+    | "unreadable"
+    | "unlisted";
   readonly folder: FolderPath;
   readonly origin?: Origin;
   /** One line for a person. */
@@ -32,6 +40,8 @@ export interface VerifyFolderResult {
   /** So many of these are there with other bytes. */
   readonly altered: number;
   readonly extra: number;
+  /** Messages that the source counts in the folder and does not list. */
+  readonly unlisted?: number;
 }
 
 export interface VerifySummary {
@@ -45,6 +55,8 @@ export interface VerifySummary {
   readonly foldersMissing: number;
   /** Folders, empty ones too, that the source does not have; they count with `bothWays`. */
   readonly foldersExtra: number;
+  /** Messages that the source counts and does not list; left out where there are none. */
+  readonly unlisted?: number;
   readonly equal: boolean;
   readonly seconds: number;
 }

@@ -103,6 +103,7 @@ export async function verify(
   const missing = sum((r) => r.missing);
   const changed = sum((r) => r.changed);
   const extra = sum((r) => r.extra);
+  const unlisted = sum((r) => r.unlisted ?? 0);
   return {
     folders: results,
     matched: sum((r) => r.matched),
@@ -112,8 +113,10 @@ export async function verify(
     extra,
     foldersMissing,
     foldersExtra,
+    ...(unlisted === 0 ? {} : { unlisted }),
     equal:
       foldersMissing === 0 &&
+      unlisted === 0 &&
       missing === 0 &&
       changed === 0 &&
       (options.bothWays !== true || (extra === 0 && foldersExtra === 0)),

@@ -92,7 +92,7 @@ export async function openImapSource(
 
   async function* read(
     slice: Slice,
-    { want, listed, everything = false, signal: abort }: ReadOptions,
+    { want, listed, unlisted, everything = false, signal: abort }: ReadOptions,
   ): AsyncGenerator<Incoming> {
     const { folder } = slice;
     if (!folder.selectable || abort.aborted) return;
@@ -104,6 +104,7 @@ export async function openImapSource(
     const reading: Reading = {
       want: (row, uidValidity) => want(entryOf(row.uid, uidValidity, row)),
       listed: () => listed?.(),
+      unlisted: (messages) => unlisted?.(messages),
       everything,
       signal: abort,
     };
@@ -186,7 +187,7 @@ export async function openImapSource(
       if (folder.selectable) yield { folder };
     },
     read,
-    async *identify(folder, abort) {
+    async *identify(folder, abort, unlisted) {
       if (!folder.selectable) return;
       const name = rawName(folder);
       using lease = await pool.lease(name, abort);
@@ -194,7 +195,7 @@ export async function openImapSource(
       const release = connection.endOn(abort);
       try {
         const { uidValidity, exists } = await selectMailbox(connection, name, true);
-        for await (const { row, messageId } of identifyMessages(connection, exists)) {
+        for await (const { row, messageId } of identifyMessages(connection, exists, unlisted)) {
           const origin = { folder: folder.path, generation: uidValidity, id: String(row.uid) };
           const size = row.size === undefined ? {} : { size: row.size };
           yield { entry: { origin, traits: traitsOf(row), ...size }, messageId };

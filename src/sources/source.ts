@@ -26,6 +26,8 @@ export interface ReadOptions {
   want(entry: Entry): boolean | Promise<boolean>;
   /** Called once, between the last `want` and the first body; never called by a store that meets its entries as it reads. */
   listed?(): void;
+  /** Called with the number of messages that the store counts in the slice and does not list, in whatever way it is asked. */
+  unlisted?(messages: number): void;
   /**
    * Nothing is known of the slice yet: `want` will say yes to nearly everything. A store that would have to list its entries before it
    * can transfer them may then do both at once, and ask `want` as it hands on what came.
@@ -74,6 +76,7 @@ export interface Source extends AsyncDisposable {
   identify?(
     folder: Folder,
     signal: AbortSignal,
+    unlisted?: (messages: number) => void,
   ): AsyncIterable<{ readonly entry: Entry; readonly messageId: string | undefined }>;
   /**
    * From, Subject and Date of messages that could not be had, one header block each, for people to know them by: the first octets of

@@ -111,7 +111,7 @@ export function verdictOf(
   summary: VerifySummary,
   options: { readonly bothWays: boolean; readonly quick: boolean },
 ): string {
-  const { matched, missing, changed, altered, extra, foldersMissing, foldersExtra, seconds } = summary;
+  const { matched, missing, changed, altered, extra, foldersMissing, foldersExtra, unlisted = 0, seconds } = summary;
   const how = options.quick ? ", by Message-ID, size, date and flags, without reading the bodies: weaker" : "";
   if (summary.equal)
     return `Verified: ${plural(matched, "message")} of the source ${matched === 1 ? "is" : "are"} in the target${how} (${showSeconds(seconds)}).`;
@@ -120,6 +120,7 @@ export function verdictOf(
     ...(changed > 0 ? [`${showCount(changed)} changed${ofThem(altered, changed)}`] : []),
     ...(options.bothWays && extra > 0 ? [`${showCount(extra)} extra`] : []),
     ...(options.bothWays && foldersExtra > 0 ? [plural(foldersExtra, "extra folder")] : []),
+    ...(unlisted > 0 ? [`${plural(unlisted, "message")} that the source counts and does not list`] : []),
     ...(foldersMissing > 0 ? [plural(foldersMissing, "missing folder")] : []),
   ];
   const advice =

@@ -4,7 +4,7 @@ import { MailError } from "../../mail/errors.ts";
 import type { Connection } from "./connection.ts";
 import { accountRefusal, folderRefusal, protocolError } from "./errors.ts";
 import { type FetchRow, fetchAll, fetchRows, ROW_ITEMS } from "./fetch.ts";
-import type { Selecting } from "./mailbox.ts";
+import { beginSelect, type Selecting } from "./mailbox.ts";
 import { valueNumber } from "./parse.ts";
 import { GrowingUint32 } from "./uids.ts";
 
@@ -22,15 +22,16 @@ export const MAX_INCOMPLETE = 10_000;
 
 /**
  * Lists the selected folder, UIDs in `range` ("1:*", "1:5000"), or one that is being opened: then the first step sends the command
- * right behind the one that opens it. A message that STATUS and EXISTS count and FETCH leaves out is looked for by SEARCH and listed
- * with its UID alone. Throws MailError of scope folder when the server refuses.
+ * right behind the one that opens it. A message that EXISTS counts and FETCH leaves out is looked for by SEARCH, and in the folder
+ * opened anew by its number, and listed with its UID alone. Gives how many the server counts and names in none of these ways. Throws
+ * MailError of scope folder when the server refuses.
  */
 export async function* listMessages(
   connection: Connection,
   range: string,
   opening?: Selecting,
-): AsyncGenerator<ListedRow[]> {
-  if (opening === undefined && (connection.selected?.exists ?? 0) === 0) return;
+): AsyncGenerator<ListedRow[], number> {
+  if (opening === undefined && (connection.selected?.exists ?? 0) === 0) return 0;
   const command = `UID FETCH ${range} (${ROW_ITEMS})`;
   let rows = fetchRows(connection, command, opening?.isOpen);
   let first = await rows.next();
@@ -38,13 +39,14 @@ export async function* listMessages(
   const exists = opening?.counted() ?? told;
   if (opening !== undefined && isRefused(first)) {
     // "*" names no message of an empty folder; and a server may not like to be asked before it has answered.
-    if (exists === 0) return;
+    if (exists === 0) return 0;
     rows = fetchRows(connection, command);
     first = await rows.next();
   }
   const { seen, expunged } = yield* eachOnce(rows, name, first);
   // One that was expunged may be one that was listed, or one that was not.
-  if (range === "1:*" && (expunged > 0 || seen.size < exists)) yield* leftOut(connection, seen);
+  if (range !== "1:*" || (expunged === 0 && seen.size >= exists)) return 0;
+  return yield* listRest(connection, seen, exists - expunged);
 }
 
 type Rows = ReturnType<typeof fetchRows>;
@@ -111,25 +113,83 @@ async function* eachOnce(
   return { seen, expunged };
 }
 
-async function* leftOut(connection: Connection, seen: UidTrail): AsyncGenerator<ListedRow[]> {
+/**
+ * Lists what the open folder has beside those that were seen, by the other ways there are to ask for it. `counted`: at least so many it
+ * had when it was opened. Gives how many it counts and does not name.
+ */
+export async function* listRest(
+  connection: Connection,
+  seen: UidTrail,
+  counted: number,
+): AsyncGenerator<ListedRow[], number> {
+  const { uidNext = Number.POSITIVE_INFINITY } = connection.selected ?? {};
   const found: number[] = [];
+  let old = 0;
   const answer = await connection.run("UID SEARCH UID 1:*", {
     data: ({ name, values }) => {
       if (name !== "SEARCH") return false;
       for (const value of values) {
         const uid = valueNumber(value);
-        if (uid !== undefined && !seen.has(uid)) found.push(uid);
+        if (uid === undefined) continue;
+        // What came since the folder was opened was not counted.
+        if (uid < uidNext) old++;
+        if (!seen.has(uid)) found.push(uid);
       }
       return true;
     },
   });
-  if (answer.status !== "OK") return;
-  for (const uid of found) {
+  if (answer.status === "OK") yield* rowsOf(connection, found, seen);
+  return answer.status === "OK" && old >= counted ? 0 : yield* listByNumber(connection, seen);
+}
+
+/** Looks again where a message was deleted meanwhile, which may be one that came or one that did not. */
+const LOOKS = 3;
+
+/** The last way: the folder opened anew, and each message by its number. */
+async function* listByNumber(connection: Connection, seen: UidTrail): AsyncGenerator<ListedRow[], number> {
+  const { name = "", uidValidity } = connection.selected ?? {};
+  for (let look = 1; ; look++) {
+    const opening = beginSelect(connection, name, true);
+    const rows = fetchRows(connection, "FETCH 1:* (UID)", opening.isOpen);
+    // The first step sends the command.
+    const [opened, first] = await Promise.allSettled([opening.selected, rows.next()]);
+    if (opened.status === "rejected") throw opened.reason;
+    if (first.status === "rejected") throw first.reason;
+    if (opened.value.uidValidity !== uidValidity) throw madeAnew(name);
+    const { uidNext = Number.POSITIVE_INFINITY } = opened.value;
+    const given = new UidTrail();
+    const found: number[] = [];
+    let old = 0;
+    let step = first.value;
+    for (; step.done !== true; step = await rows.next())
+      for (const { uid } of step.value) {
+        if (uid === undefined || !given.add(uid)) continue;
+        if (uid < uidNext) old++;
+        if (!seen.has(uid)) found.push(uid);
+      }
+    const { answer, expunged } = step.value;
+    yield* rowsOf(connection, found, seen);
+    if (expunged > 0 && look < LOOKS) continue;
+    // Where it does not say, those that came before are there still.
+    const known = answer.status === "OK" ? old : seen.size;
+    return Math.max(0, opening.counted() - expunged - known);
+  }
+}
+
+async function* rowsOf(connection: Connection, uids: readonly number[], seen: UidTrail): AsyncGenerator<ListedRow[]> {
+  for (const uid of uids) {
     if (!seen.add(uid)) continue;
     const { rows } = await fetchAll(connection, `UID FETCH ${uid} (${ROW_ITEMS})`);
     const row = rows.find((one) => one.uid === uid);
     yield [row === undefined ? { uid } : Object.assign(row, { uid })];
   }
+}
+
+export function madeAnew(name: string): MailError {
+  return new MailError("not-found", `the folder ${name} was made anew while it was read`, {
+    scope: "folder",
+    remedy: "retry",
+  });
 }
 
 /** Which UIDs came already: four octets each while they come in order, as they nearly always do. */

@@ -7,7 +7,7 @@
 import { MailError } from "../../mail/errors.ts";
 import { type Fetched, fetchBodies, fetchEverything, fetchOne, fitsAtOnce } from "./bodies.ts";
 import type { Connection } from "./connection.ts";
-import { type ListedRow, listBehind, listMessages, type UidTrail } from "./listing.ts";
+import { type ListedRow, listBehind, listMessages, madeAnew, type UidTrail } from "./listing.ts";
 import { beginSelect, selectMailbox } from "./mailbox.ts";
 import type { ConnectionPool } from "./pool.ts";
 import { Seats } from "./seats.ts";
@@ -26,6 +26,8 @@ export interface Reading {
   want(row: ListedRow, uidValidity: string): boolean | Promise<boolean>;
   /** Called once, after the last `want`. */
   listed(): void;
+  /** Called with the number of messages that the server counts and does not list, in whatever way it is asked. */
+  unlisted(messages: number): void;
   /** Nothing of the folder is known yet, so that it need not be listed before it is fetched. */
   readonly everything: boolean;
   /** On abort the reading ends with the signal's reason, or a MailError connection. */
@@ -217,12 +219,14 @@ export class FolderReader {
     if (first.status === "rejected") throw first.reason;
     const plan = newPlan(opened.value.uidValidity);
     if (rest !== undefined && rest.uidValidity !== plan.uidValidity) throw madeAnew(name);
-    for (let step = first.value; step.done !== true; step = await listing.next())
+    let step = first.value;
+    for (; step.done !== true; step = await listing.next())
       for (const row of step.value) {
         if (rest?.seen.has(row.uid) === true) continue;
         const wait = this.#judge(name, plan, row, reading);
         if (wait !== undefined) await wait;
       }
+    if (step.value > 0) reading.unlisted(step.value);
     reading.listed();
     return plan;
   }
@@ -257,13 +261,6 @@ function newPlan(uidValidity: string): Plan {
 
 function strikeKey(name: string, uidValidity: string, uid: number): string {
   return JSON.stringify([name, uidValidity, uid]);
-}
-
-function madeAnew(name: string): MailError {
-  return new MailError("not-found", `the folder ${name} was made anew while it was read`, {
-    scope: "folder",
-    remedy: "retry",
-  });
 }
 
 /** The wait ends on abort; what was waited for goes on by itself. */
