@@ -57,7 +57,7 @@ it("names every word of a disposition, a finding, a loss and an error", async ()
   };
   const all = [
     ...DISPOSITIONS,
-    ...(await words("src/migrate/verify-result.ts", /VerifyFinding \{\s*readonly kind: ([^;]+);/)),
+    ...(await words("src/migrate/verify-result.ts", /VerifyFinding \{\s*readonly kind:\s*([^;]+);/)),
     ...(await words("src/mail/fidelity.ts", /type Loss =([^;]*;[^;]*;)/)),
     ...(await words("src/core/errors.ts", /type ErrorCode =([^;]+);/)),
   ];
