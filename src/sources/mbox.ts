@@ -105,12 +105,16 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
     const file = await fileOf(slice.folder, stop);
     const name = file.toString();
     const handle = await openFile(file, name);
-    const told = { internal: 0, dates: 0, doubtful: 0 };
+    const told: Told = { internal: 0, dates: 0, doubtful: 0, unsure: 0, skipped: 0, isHeadless: false };
     try {
       const before = await handle.stat({ bigint: true });
       const access = accessTo(handle, Number(before.size), name);
       const generation = await generationOf(access, before);
-      for await (const message of splitMbox(access, { dialect, name })) {
+      for await (const message of splitMbox(access, {
+        dialect,
+        name,
+        onDamagedStart: (damage) => Object.assign(told, damage),
+      })) {
         if (stop.aborted) return;
         if (message.mayHoldState && isInternalData(message.head)) {
           told.internal++;
@@ -119,6 +123,7 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
         const state = (message.mayHoldState ? readState : plainState)(message.head, message.from.received);
         if (state.dateFromHeader) told.dates++;
         told.doubtful += message.doubtful;
+        if (message.unsure) told.unsure++;
         const head = raw ? message.head : state.head;
         const entry: Entry = {
           origin: { folder: path, generation, id: String(message.offset) },
@@ -142,16 +147,33 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
     }
   }
 
-  function report(told: { internal: number; dates: number; doubtful: number }, name: string): void {
+  function report(told: Told, name: string): void {
+    if (told.isHeadless)
+      notice(`${name}: it begins without a From_ line; its first message is taken from its first header field on`);
+    if (told.skipped > 0) notice(`${name}: its first ${told.skipped} octets belong to no message and are not read`);
     if (told.internal > 0)
       notice(`${name}: ${told.internal} message(s) with a mail program's internal data, no mail, are passed over`);
     if (told.dates > 0)
       notice(`${name}: ${told.dates} message(s) have no date in the From_ line; Received or Date was taken`);
+    if (told.unsure > 0)
+      notice(
+        `${name}: ${told.unsure} message(s) begin at a line that may be text (no blank line before it, or no header behind it); ?dialect=blank leaves such lines where they stand`,
+      );
     if (told.doubtful > 0)
       notice(
-        `${name}: ${told.doubtful} line(s) look like the beginning of a message but have no blank line before them; they were left in the message they stand in`,
+        `${name}: ${told.doubtful} line(s) look like the beginning of a message and were left in the message they stand in; ?dialect=every parts there`,
       );
   }
+}
+
+/** What is said of a file when it was read to its end. */
+interface Told {
+  internal: number;
+  dates: number;
+  doubtful: number;
+  unsure: number;
+  skipped: number;
+  isHeadless: boolean;
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Uint8Array> {
@@ -240,7 +262,7 @@ async function mustBeMbox(file: string, shown: string): Promise<void> {
   const handle = await openFile(Buffer.from(file), shown);
   try {
     const { size } = await handle.stat();
-    if (!(await looksLikeMbox(accessTo(handle, size, shown))))
+    if (!(await looksLikeMbox(accessTo(handle, size, shown), Number.POSITIVE_INFINITY)))
       throw configError(notMbox(shown), "Give the mbox file itself, or the folder it is in.");
   } finally {
     await handle.close();

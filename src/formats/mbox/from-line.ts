@@ -2,6 +2,7 @@
 
 import { dateOf, parseZone } from "../../mail/headers.ts";
 import type { Received } from "../../mail/model.ts";
+import { inDay, looseDate } from "./loose-date.ts";
 
 /** Octets of a line that are looked at; a longer one is not a From_ line (a sender has at most 320, RFC 5321 4.5.3.1). */
 export const FROM_LINE_LIMIT = 1000;
@@ -16,8 +17,11 @@ export interface FromLine {
   readonly received?: Received;
 }
 
-/** `separator`: it parts two messages. `if-header`: it does when the next line is a header field. `no`: a line like any other. */
-export type Verdict = "separator" | "if-header" | "no";
+/**
+ * `separator`: it parts two messages. `if-header`: it does when the next line is a header field. `if-mail`: a form that prose may
+ * have too, or a date of an unusual make: it does when header fields of mail stand behind it. `no`: a line like any other.
+ */
+export type Verdict = "separator" | "if-header" | "if-mail" | "no";
 
 const WEEKDAY = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)";
 const MONTH = "(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)";
@@ -40,12 +44,19 @@ const PLAIN =
 /** Octets of the date in such a line: "Thu Jan  4 12:00:00 2024". */
 const PLAIN_DATE = 24;
 const SPACE = 32;
+const TAB = 9;
+const COLON = 58;
 const ZERO = 48;
 const MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec";
 /** One word, or a quoted local part: what stands before the date when the line was written by a mail program. */
 const SENDER = /^(?:"(?:[^"\\]|\\.)*"\S*|\S*)$/;
 /** Lines without a date that programs do write: Thunderbird ("From ", "From -"), Takeout ("From 123@xxx"), Eudora. */
 const DATELESS = /^(?:-?|\d{1,25}@xxx|\?\?\?@\?\?\?)$/;
+/**
+ * A sender alone: one word (an address, MAILER-DAEMON, an X.400 name), an address with its display name, or one whose at sign a list
+ * archive took away.
+ */
+const SENDER_ALONE = /^(?:\S{1,320}|[^<>]{0,200}<[^<>\s]{1,320}>|\S{1,64} at \S{1,255})$/;
 /** `git format-patch` gives every message this instant (Mon Sep 17 00:00:00 2001), whenever it was made. */
 const GIT_CONSTANT = 1_000_684_800;
 /** Dates of the first day of 1970 stand for "unknown". */
@@ -54,24 +65,50 @@ const FIRST_DAY = 86_400;
 /** Judges one line, given without its line end. */
 export function judgeFromLine(line: string): { verdict: Verdict; from: FromLine } {
   const none = { verdict: "no", from: { sender: "" } } as const;
-  if (!line.startsWith("From ") || line.length > FROM_LINE_LIMIT) return none;
+  if (line.length > FROM_LINE_LIMIT) return none;
+  // Some writers left the space away with everything behind it.
+  if (line === "From") return { verdict: "if-mail", from: { sender: "" } };
+  if (!line.startsWith("From ")) return none;
   const text = line.slice(5).trim();
   if (PLAIN.test(text)) return { verdict: "separator", from: plainFrom(text) };
   const unix = ASCTIME.exec(text);
   const mail = unix === null ? MAIL_DATE.exec(text) : null;
   const match = unix ?? mail;
-  if (match === null) {
-    return DATELESS.test(text) ? { verdict: "if-header", from: { sender: text === "-" ? "" : text } } : none;
-  }
+  if (match === null)
+    return DATELESS.test(text) ? { verdict: "if-header", from: fromOf(text, undefined) } : unusual(text);
   const sender = text.slice(0, match.index).trim();
   const received = unix === null ? mailDate(match) : asctime(match);
   const verdict = SENDER.test(sender) ? "separator" : "if-header";
-  return { verdict, from: { sender: sender === "-" ? "" : sender, ...(received === undefined ? {} : { received }) } };
+  return { verdict, from: fromOf(sender, received) };
 }
 
-/** True when a line (its first octets are enough) begins like a header field, or like the `>From ` that old gateways put first. */
-export function looksLikeField(line: string): boolean {
-  return /^(?:[\x21-\x39\x3b-\x7e]{1,200}[ \t]*:|>From )/.test(line);
+function unusual(text: string): { verdict: Verdict; from: FromLine } {
+  const dated = looseDate(text);
+  if (dated !== undefined) {
+    const { sender, received } = dated;
+    const says = received !== undefined && saysSomething(received.epochSeconds);
+    return { verdict: "if-mail", from: fromOf(sender, says ? received : undefined) };
+  }
+  if (!SENDER_ALONE.test(text)) return { verdict: "no", from: { sender: "" } };
+  return { verdict: "if-mail", from: { sender: text } };
+}
+
+function fromOf(sender: string, received: Received | undefined): FromLine {
+  return { sender: sender === "-" ? "" : sender, ...(received === undefined ? {} : { received }) };
+}
+
+/** True when the line at `at` begins like a header field, or like the `>From ` that old gateways put first. */
+export function looksLikeField(view: Buffer, at: number): boolean {
+  const end = Math.min(view.length, at + 201);
+  let colon = at;
+  for (; colon < end; colon++) {
+    const octet = view[colon] ?? 0;
+    if (octet === COLON || octet <= SPACE || octet >= 127) break;
+  }
+  let after = colon;
+  while (view[after] === SPACE || view[after] === TAB) after++;
+  if (colon > at && view[after] === COLON) return true;
+  return view.toString("latin1", at, at + 6) === ">From ";
 }
 
 /** Every part of the date has its place. */
@@ -109,8 +146,11 @@ function mailDate(match: RegExpExecArray): Received | undefined {
 }
 
 function sensible(day: string, month: string, year: string, time: string, zone: string): Received | undefined {
-  const [name = "", summer] = zone.trim().split(/\s+/);
-  const date = dateOf({ day, month, year, time, zone: name.replace(/^(?:GMT|UTC)(?=[+-])/i, "") });
+  const words = zone.trim().split(/\s+/);
+  const clock = inDay(time, words[0]);
+  if (clock !== time) words.shift();
+  const [name = "", summer] = words;
+  const date = dateOf({ day, month, year, time: clock, zone: name.replace(/^(?:GMT|UTC)(?=[+-])/i, "") });
   if (date === undefined || !saysSomething(date.epochSeconds)) return undefined;
   // "MET DST": System V wrote summer time as a second word.
   const hour = summer?.toUpperCase() === "DST" && parseZone(name) !== undefined ? 60 : 0;

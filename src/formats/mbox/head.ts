@@ -10,6 +10,8 @@ export interface HeadLook {
   readonly end: number;
   /** False when no field here can be one of those that formats/mbox/state.ts reads. */
   readonly mayHoldState: boolean;
+  /** The offset of the Content-Type field where it says multipart (or message); -1 when none does. */
+  readonly multipart: number;
 }
 
 /** One pass over the first octets of a message. What stands behind the header does not count. */
@@ -21,14 +23,26 @@ export function lookAtHead(octets: Buffer): HeadLook {
 /** `whole`: how many octets there are in all; a CR at the end of a shorter text may be half a line end. */
 function lookAt(text: string, whole: number): HeadLook {
   let mayHoldState = false;
+  let multipart = -1;
   let at = 0;
   do {
     const char = text.charCodeAt(at);
-    if (char === LF || (char === CR && text.charCodeAt(at + 1) === LF)) return { end: at, mayHoldState };
+    if (char === LF || (char === CR && text.charCodeAt(at + 1) === LF)) return { end: at, mayHoldState, multipart };
+    if (multipart === -1 && (char | 32) === C && isMultipart(text, at)) multipart = at;
     mayHoldState ||= mayBeState(text, at, char);
     at = text.indexOf("\n", at) + 1;
   } while (at > 0 && at < text.length);
-  return { end: -1, mayHoldState: mayHoldState || text.length < whole };
+  return { end: -1, mayHoldState: mayHoldState || text.length < whole, multipart };
+}
+
+const C = 99;
+const T = 116;
+const MULTIPART = /content-type[ \t]*:[ \t]*(?:\r?\n[ \t]+)?m/iy;
+
+function isMultipart(text: string, at: number): boolean {
+  if ((text.charCodeAt(at + 8) | 32) !== T || (text.charCodeAt(at + 11) | 32) !== 101) return false;
+  MULTIPART.lastIndex = at;
+  return MULTIPART.test(text);
 }
 
 const X_FIELDS = new Set(["st", "ke", "ui", "im", "mo", "gm"]);

@@ -5,7 +5,8 @@ import type { Dirent } from "node:fs";
 import { lstat, open, readdir } from "node:fs/promises";
 import { ioError } from "../../mail/errors.ts";
 import { type FolderPath, showPath } from "../../mail/model.ts";
-import { looksLikeMbox } from "./split.ts";
+import { looksLikeMbox, START_REACH } from "./split.ts";
+import type { RandomAccess } from "./window.ts";
 
 export interface MboxFile {
   readonly path: FolderPath;
@@ -72,7 +73,8 @@ export async function findMboxes(root: string, notice: Notice, signal: AbortSign
       else if (entry.isDirectory()) await descend(file, name, parent, depth);
       else if (!entry.isFile()) notice(`${show(file)} is ${kind(entry)} and not followed`);
       else if (INDEX.test(name)) continue;
-      else if (await isMailbox(file, name)) add([...parent, nameAt(parent, name)], file);
+      else if (await isMailbox(file, name, names.has(`${entry.name.toString("latin1")}.msf`)))
+        add([...parent, nameAt(parent, name)], file);
       else notice(`${show(file)} is not an mbox and not read`);
     }
   }
@@ -87,7 +89,7 @@ export async function findMboxes(root: string, notice: Notice, signal: AbortSign
     if (/.\.mbox$/i.test(name)) {
       const inner = Buffer.concat([directory, Buffer.from("/mbox")]);
       const status = await lstat(inner).catch(() => undefined);
-      if (status?.isFile() && (await isMailbox(inner, "mbox"))) {
+      if (status?.isFile() && (await isMailbox(inner, "mbox", true))) {
         add(own, inner);
         return;
       }
@@ -95,16 +97,16 @@ export async function findMboxes(root: string, notice: Notice, signal: AbortSign
     await walk(directory, own, depth + 1);
   }
 
-  async function isMailbox(file: Buffer, name: string): Promise<boolean> {
+  /** `isNamed`: a mail program's index beside it says that it is one, however long what spoilt its beginning. */
+  async function isMailbox(file: Buffer, name: string, isNamed: boolean): Promise<boolean> {
     try {
       const handle = await open(file, "r");
       try {
         const { size } = await handle.stat();
         if (size === 0) return !NOT_MAIL.test(name);
-        return await looksLikeMbox({
-          size,
-          read: async (target, position) => (await handle.read(target, 0, target.length, position)).bytesRead,
-        });
+        const read: RandomAccess["read"] = async (target, position) =>
+          (await handle.read(target, 0, target.length, position)).bytesRead;
+        return await looksLikeMbox({ size, read }, isNamed ? Number.POSITIVE_INFINITY : START_REACH);
       } finally {
         await handle.close();
       }

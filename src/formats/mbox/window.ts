@@ -25,6 +25,8 @@ export type Lookup<T> = Generator<Wanted, T, Buffer>;
 
 export interface Window {
   readonly size: number;
+  /** The most octets that may be asked for at once. */
+  readonly capacity: number;
   /**
    * The octets from `position` on, at least `length` of them (fewer only at the end of the file), for look-up: they are valid
    * until the next call. When the file must be read for it, it is read from `keep` on (at most `position`), unless that lies so
@@ -146,5 +148,5 @@ export function openWindow(file: RandomAccess, capacity: number): Window {
     }
   }
 
-  return { size, view, peek, run, copy };
+  return { size, capacity, view, peek, run, copy };
 }

@@ -44,7 +44,7 @@ describe("a From_ line", () => {
       expect(from.received).toEqual(iso === undefined ? undefined : { epochSeconds: epoch(iso), ...zone });
     });
 
-  test("without a date counts before a header field only, and prose never", () => {
+  test("without a date counts before header fields only, and prose never", () => {
     for (const line of [
       "From ",
       "From -",
@@ -54,7 +54,9 @@ describe("a From_ line", () => {
       "From A B Sat Jan 03 01:05:34 2015",
     ])
       expect(judgeFromLine(line).verdict).toBe("if-header");
-    for (const line of ["From Russia with love", "From a@b", "From: a@b", "from a@b Sat Jan 03 01:05:34 2015", "From"])
+    for (const line of ["From a@b", "From", "From MAILER-DAEMON", 'From "A B" <a@b>', "From a at b"])
+      expect(judgeFromLine(line).verdict).toBe("if-mail");
+    for (const line of ["From Russia with love", "From: a@b", "from a@b Sat Jan 03 01:05:34 2015", "Fromage"])
       expect(judgeFromLine(line).verdict).toBe("no");
     expect(judgeFromLine(`From ${"x".repeat(2000)} Sat Jan 03 01:05:34 2015`).verdict).toBe("no");
   });
