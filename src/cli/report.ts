@@ -66,6 +66,8 @@ const STAYED: Readonly<Record<keyof Removal["stayed"], string>> = {
   "too-new": "too new yet",
   "not-proved": "without an equal copy",
   "not-confirmed": "not confirmed by the server",
+  "not-listed": "no longer listed by the server",
+  changed: "another message has its id now; run again",
   "cut-short": "not reached",
   "folder-incomplete": "in a folder that is not complete",
   "over-limit": "more than --max-delete allows",

@@ -37,6 +37,7 @@ export class Ahead implements AsyncDisposable {
       listed: () => this.#judge?.listed(),
       unlisted: (messages) => this.#judge?.unlisted(messages),
       everything: true,
+      untilNothingNew: true,
       signal: AbortSignal.any([signal, this.#ender.signal]),
     };
     this.#readings = pulled(first(readings(source, folder, options)));

@@ -7,6 +7,7 @@ import { receivedFromHeader } from "../mail/headers.ts";
 import { keyOf } from "../mail/key.ts";
 import { type Likeness, showLikeness } from "../mail/likeness.ts";
 import type { Entry, Origin, Received, TraitChange, Traits } from "../mail/model.ts";
+import { hasServerFields, keysOf } from "../mail/server-fields.ts";
 import type { Receipt, SinkFolder } from "../sinks/sink.ts";
 import type { Candidates, Found, RivalsOf } from "./candidates.ts";
 import { isFiltered, type RunContext } from "./context.ts";
@@ -83,7 +84,7 @@ export async function copyMessage(context: RunContext, target: Target, item: Ite
   }
 
   const removed = await removedBefore(ledger, entry, body);
-  const moved = removed ?? (await ledger.adopt(entry.origin, body.key));
+  const moved = removed ?? (await adopted(context, ledger, entry, body));
   if (moved !== undefined) {
     leaveRivals(target.rivals, entry);
     return { as: "already-copied", ...(await carryTraits(context, target, moved, entry)) };
@@ -274,8 +275,22 @@ async function removedBefore(ledger: FolderLedger, entry: Entry, body: Body): Pr
   const known = ledger.find(entry.origin);
   const before = known?.state === "removed" ? await known.read() : undefined;
   if (before === undefined || before.key !== body.key || before.state !== "done") return undefined;
-  await ledger.put(before);
-  return before;
+  const now: DoneRecord = entry.size === undefined ? before : { ...before, announced: entry.size };
+  await ledger.put(now);
+  return now;
+}
+
+/** A record of these bytes under a name that is gone; also of the bytes as they were before the server wrote its notes into the header. */
+async function adopted(
+  { source }: RunContext,
+  ledger: FolderLedger,
+  { origin, size }: Entry,
+  body: Body,
+): Promise<DoneRecord | undefined> {
+  const moved = await ledger.adopt(origin, body.key, size);
+  if (moved !== undefined || source.idsMove !== true) return moved;
+  if (!ledger.mayHold(origin) || !hasServerFields(body.head)) return undefined;
+  return await ledger.adopt(origin, (await keysOf(body.open())).bare, size);
 }
 
 type Fate =

@@ -27,6 +27,10 @@ export type KeptWhy =
   | "not-proved"
   /** The server was asked, and the message is not known to be gone. */
   | "not-confirmed"
+  /** The source does not list it any more: perhaps it is gone. */
+  | "not-listed"
+  /** What its id names now is another message. */
+  | "changed"
   | "cut-short"
   /** The balance of its folder does not close. */
   | "folder-incomplete"

@@ -22,6 +22,8 @@ export interface LedgerOptions {
   onNotice?(text: string): void;
   /** Called before each write. */
   hold?: Hold;
+  /** Known.announced is wanted: four octets of memory a record. */
+  readonly keepsAnnounced?: boolean;
 }
 
 /**
@@ -77,7 +79,12 @@ function ledger(
           });
     const store = writable && file !== undefined ? file : memoryStore(file);
     try {
-      return await loadFolder(store, name, { notice, stamp, onDispose: () => open.delete(name) });
+      return await loadFolder(store, name, {
+        notice,
+        stamp,
+        onDispose: () => open.delete(name),
+        keepsAnnounced: options.keepsAnnounced === true,
+      });
     } catch (error) {
       await store.close();
       throw error;

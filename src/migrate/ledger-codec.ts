@@ -182,8 +182,14 @@ export function doneRecord(line: DoneLine): DoneRecord {
   };
 }
 
-function inVersion2({ u, a, c, n, x, b, y }: DoneLine): Partial<DoneRecord> {
-  const announced = b === undefined && u !== undefined ? n : b;
+/** Undefined where nothing was announced, or nobody knows. */
+export function announcedIn({ u, n, b }: DoneLine): number | undefined {
+  return (b === undefined && u !== undefined ? n : b) ?? undefined;
+}
+
+function inVersion2(line: DoneLine): Partial<DoneRecord> {
+  const { u, a, c, x, y } = line;
+  const announced = announcedIn(line);
   return {
     ...(u === undefined ? {} : { run: u, at: a ?? c, losses: x ?? [] }),
     ...(x === undefined ? {} : { losses: x }),

@@ -32,11 +32,13 @@ export interface Surroundings {
   /** What is written now bears it; undefined where no run began. */
   stamp(): Stamp | undefined;
   onDispose(): void;
+  /** See LedgerOptions. */
+  readonly keepsAnnounced: boolean;
 }
 
 /** Reads the journal and keeps what it says. MailError io when it cannot be read; damage is told through `notice`. */
 export async function loadFolder(store: JournalStore, name: string, around: Surroundings): Promise<FolderLedger> {
-  const state = new LedgerState();
+  const state = new LedgerState(around.keepsAnnounced);
   let bad = 0;
   for await (const lines of store.scan())
     for (const { text, offset, torn } of lines) {
@@ -146,7 +148,7 @@ class JournalFolder implements FolderLedger {
     scopes.listAll(scopes.find(source, generation, true));
   }
 
-  async adopt(origin: Origin, key: ContentKey): Promise<DoneRecord | undefined> {
+  async adopt(origin: Origin, key: ContentKey, announced?: number): Promise<DoneRecord | undefined> {
     const state = this.#state;
     const reserved: number[] = [];
     try {
@@ -158,7 +160,12 @@ class JournalFolder implements FolderLedger {
         // The index has a hash of the key: the record itself has the word.
         if (line === undefined || (line.s !== "done" && line.s !== "altered") || line.k !== key) continue;
         const days = [line.c, state.table.seen(row) ?? line.c, this.firstSeen(origin) ?? line.c];
-        const record: DoneRecord = { ...doneRecord(line), origin, firstSeen: Math.min(...days) };
+        const record: DoneRecord = {
+          ...doneRecord(line),
+          origin,
+          firstSeen: Math.min(...days),
+          ...(announced === undefined ? {} : { announced }),
+        };
         if (line.r !== undefined) state.table.claimAnyway(line.r);
         const from = { folder: line.f, generation: line.g, id: line.i };
         await this.#request(recordLine(record, this.#around.stamp(), from));
@@ -168,6 +175,24 @@ class JournalFolder implements FolderLedger {
     } finally {
       for (const row of reserved) state.giveBack(row);
     }
+  }
+
+  async displace(origin: Origin): Promise<void> {
+    const known = this.find(origin);
+    const record = await known?.read();
+    if (record === undefined || known?.state === "removed") return;
+    const base = `sha256:${record.key}`;
+    let id = base;
+    for (let nth = 2; this.#isHeld({ ...origin, id }); nth++) id = `${base}#${nth}`;
+    if (record.receipt !== undefined) this.#state.table.claimAnyway(record.receipt.ref);
+    const to = { ...origin, id };
+    await this.#request(recordLine({ ...record, origin: to }, this.#around.stamp(), origin));
+    this.#state.release(to);
+  }
+
+  #isHeld(origin: Origin): boolean {
+    const row = this.#state.find(origin);
+    return row >= 0 && this.#state.table.stateName(row) !== "none";
   }
 
   holds(receipt: Receipt): boolean {

@@ -30,6 +30,10 @@ export class KnownRow implements Known {
     return this.#ledger.hasOurMark(this.#row);
   }
 
+  get announced(): number | undefined {
+    return this.#ledger.table.announced(this.#row);
+  }
+
   async read(): Promise<DoneRecord | undefined> {
     const { table } = this.#ledger;
     if (!table.has(this.#row, BIT.record)) return undefined;

@@ -2,7 +2,15 @@
 
 import { type FolderPath, type Origin, samePath, type Traits } from "../mail/model.ts";
 import type { Head } from "./ledger.ts";
-import { type CloseLine, type DoneLine, flagBits, headsOf, type JournalLine, letterBits } from "./ledger-codec.ts";
+import {
+  announcedIn,
+  type CloseLine,
+  type DoneLine,
+  flagBits,
+  headsOf,
+  type JournalLine,
+  letterBits,
+} from "./ledger-codec.ts";
 import { hash32, hash64 } from "./ledger-hash.ts";
 import { KeyIndex } from "./ledger-keys.ts";
 import { Scopes } from "./ledger-scopes.ts";
@@ -26,6 +34,12 @@ export class LedgerState {
   highestRun = 0;
   /** The number of the run that the last line closed; undefined when the last line is no closing mark. */
   closedRun: number | undefined;
+
+  readonly #keepsAnnounced: boolean;
+
+  constructor(keepsAnnounced = false) {
+    this.#keepsAnnounced = keepsAnnounced;
+  }
 
   /** The row of an origin; -1 when nothing is known of it. */
   find(origin: Origin): number {
@@ -98,6 +112,7 @@ export class LedgerState {
     table.setTraits(row, letterBits(line.t), isPlain ? 0 : setHash(line.w ?? [], line.l ?? []));
     const seen = table.seen(row);
     table.setSeen(row, seen === undefined ? line.c : Math.min(seen, line.c));
+    if (this.#keepsAnnounced) table.setAnnounced(row, announcedIn(line));
     table.mark(row, BIT.record);
     table.mark(row, BIT.marked, line.m === 1);
     table.mark(row, BIT.taken, false);
@@ -164,6 +179,16 @@ export class LedgerState {
   relist(): void {
     for (let row = 0; row < this.table.count; row++) this.table.mark(row, BIT.listed, false);
     this.scopes.unlistAll();
+    // The index leaves out what was met.
+    this.#keys = undefined;
+    this.#dropped.clear();
+  }
+
+  /** An origin counts as not met: its record may be taken over. */
+  release(origin: Origin): void {
+    const row = this.find(origin);
+    if (row < 0) return;
+    this.table.mark(row, BIT.listed, false);
     // The index leaves out what was met.
     this.#keys = undefined;
     this.#dropped.clear();

@@ -48,6 +48,8 @@ export class LedgerTable {
   readonly #idHigh = new Column();
   readonly #scopes = new Column();
   readonly #traits = new Column();
+  /** Octets announced, plus one; 0 where they are not known, or not kept. */
+  readonly #announced = new Column();
   #count = 0;
   #size = 0;
   /** Rows that are done or altered and whose origin was not met in this run. */
@@ -106,6 +108,7 @@ export class LedgerTable {
     this.#idHigh.add(row, this.#hash.hi);
     this.#scopes.add(row, scope);
     this.#traits.add(row, 0);
+    this.#announced.add(row, 0);
     this.#origins.add(row);
     return row;
   }
@@ -155,6 +158,16 @@ export class LedgerTable {
   setTraits(row: number, flags: number, traits: number): void {
     this.#set(row, BITS, (this.#get(row, BITS) & ~(31 << 3)) | (flags << 3));
     this.#traits.set(row, traits);
+  }
+
+  announced(row: number): number | undefined {
+    const value = this.#announced.get(row);
+    return value === 0 ? undefined : value - 1;
+  }
+
+  /** What does not fit (4 GB and more) is not known. */
+  setAnnounced(row: number, octets: number | undefined): void {
+    this.#announced.set(row, octets === undefined || octets >= 0xffff_ffff ? 0 : octets + 1);
   }
 
   offset(row: number): number {

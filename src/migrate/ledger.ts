@@ -56,6 +56,8 @@ export interface Known {
   sameTraits(traits: Traits): boolean;
   /** Whether a run has marked it as \Deleted, or was about to, and its owner had not: the mark says nothing of what is wanted. */
   readonly hasOurMark: boolean;
+  /** Octets announced when it was copied; undefined where nobody knows, or the ledger does not keep them in memory. */
+  readonly announced: number | undefined;
   /** The done record behind it, also when the origin was removed since; undefined for a failed one. */
   read(): Promise<DoneRecord | undefined>;
 }
@@ -104,9 +106,14 @@ export interface FolderLedger extends AsyncDisposable {
   /**
    * Takes over a done record with this key whose own origin is no longer listed: it has another generation of the same folder
    * (UIDVALIDITY changed, an mbox grew), or `listedAll` was said and `find` did not meet it (UIDLs changed). Each at most once.
-   * The record returned is written again under the new origin, durably.
+   * The record returned is written again under the new origin, durably, with what that was `announced` with.
    */
-  adopt(origin: Origin, key: ContentKey): Promise<DoneRecord | undefined>;
+  adopt(origin: Origin, key: ContentKey, announced?: number): Promise<DoneRecord | undefined>;
+  /**
+   * The id of this origin does not name the message any more that its record is about: the record goes to a name made of its content key,
+   * durably, and may be adopted. Before the first `adopt` of a pass.
+   */
+  displace(origin: Origin): Promise<void>;
   /**
    * False when nothing is known of an origin, and no record is there that it could take over: then looking closer is in vain, as
    * it is for every message of a first run.

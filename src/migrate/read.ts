@@ -61,7 +61,8 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
   tally.isCut = false;
   state.later = new IdSet();
 
-  const want = (entry: Entry): boolean | Promise<boolean> => {
+  const { idsMove = false } = context.source;
+  const want = (entry: Entry, doubtful = false): boolean | Promise<boolean> => {
     state.listed++;
     state.generation = entry.origin.generation;
     const known = ledger.find(entry.origin);
@@ -76,6 +77,7 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
       return false;
     }
     if (known !== undefined && known.state !== "failed" && known.state !== "removed") {
+      if (idsMove && (doubtful || isOther(known, entry))) return anew(entry);
       state.selected?.add(entry.origin.id);
       const stale = !known.sameTraits(entry.traits);
       if (stale && context.options.flags === false) state.behind = true;
@@ -86,6 +88,13 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
     if (known?.state === "failed") state.retried.add(entry.origin.id);
     tally.unresolved++;
     joinRivals(target.rivals, entry);
+    return true;
+  };
+  /** Its bytes say whether it is what was copied, or another message under the same id. */
+  const anew = async (entry: Entry): Promise<boolean> => {
+    await ledger.displace(entry.origin);
+    current.changed = true;
+    tally.unresolved++;
     return true;
   };
   const settled = (entry: Entry, outcome: Settled): boolean | Promise<boolean> => {
@@ -118,7 +127,15 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
 
   const all =
     ahead?.read({ want, listed, unlisted }) ??
-    readings(context.source, state.job.folder, { want, listed, unlisted, everything, signal });
+    readings(context.source, state.job.folder, {
+      want,
+      listed,
+      unlisted,
+      differs: (entry) => isOther(ledger.find(entry.origin), entry),
+      everything,
+      untilNothingNew: true,
+      signal,
+    });
   await receiveAll(current, state, all);
   tally.isCut = signal.aborted && !isListed;
 }
@@ -160,6 +177,12 @@ async function receiveAll(current: Pass, state: JobState, all: Readings): Promis
     fail(current, error);
   }
   sendOff(current);
+}
+
+/** What is recorded under its id was announced with another size. */
+function isOther(known: Known | undefined, { size }: Entry): boolean {
+  const announced = known?.announced;
+  return announced !== undefined && size !== undefined && announced !== size;
 }
 
 /**

@@ -3,6 +3,7 @@
 import { mapOrdered } from "../core/pool.ts";
 import { MailError } from "../mail/errors.ts";
 import type { Origin } from "../mail/model.ts";
+import type { Removable, Removal } from "../mail/removal.ts";
 import type { SinkFolder } from "../sinks/sink.ts";
 import type { RunContext } from "./context.ts";
 import { isProved } from "./copy.ts";
@@ -79,6 +80,10 @@ async function* selected({ state, ledger }: Work): AsyncGenerator<DoneRecord> {
   }
 }
 
+function announcedOf({ announced }: DoneRecord): Pick<Removable, "announced"> {
+  return announced === undefined ? {} : { announced };
+}
+
 /** Without an age to wait for the clock is not asked: it may have stepped back since the copy was made. */
 function isDue({ options }: RunContext, { firstSeen }: DoneRecord): boolean {
   const { olderThanSeconds } = options.remove ?? {};
@@ -109,16 +114,18 @@ async function removeFolder(context: RunContext, work: Work): Promise<void> {
   const deleting = source.remove.bind(source);
   let asked = 0;
   let gone = 0;
+  /** What the source shows no more, or has something else in place of. */
+  let other = 0;
   let cut = false;
   /** Those that were said to stay. */
   const said = new IdSet();
 
-  const stays = async ({ origin }: DoneRecord, why: KeptWhy): Promise<undefined> => {
+  const stays = async ({ origin }: Pick<DoneRecord, "origin">, why: KeptWhy): Promise<undefined> => {
     if (said.has(origin.id)) return;
     said.add(origin.id);
     await keep(context, state, origin, why);
   };
-  const prove = async (record: DoneRecord): Promise<Origin | undefined> => {
+  const prove = async (record: DoneRecord): Promise<Removable | undefined> => {
     const due = isDue(context, record);
     // What stays for its age is proved all the same, once: its copy is known to be good before its time comes.
     if (!due && record.proved) return await stays(record, "too-new");
@@ -127,9 +134,9 @@ async function removeFolder(context: RunContext, work: Work): Promise<void> {
     // Durable before the source marks it as \Deleted: killed in between, the next run must not take that mark for its owner's.
     if (due ? record.marked !== true : !record.proved)
       await ledger.put({ ...record, proved: true, ...(due ? { marked: true } : {}) });
-    return due ? record.origin : await stays(record, "too-new");
+    return due ? { ...record.origin, ...announcedOf(record) } : await stays(record, "too-new");
   };
-  async function* proved(): AsyncGenerator<Origin> {
+  async function* proved(): AsyncGenerator<Removable> {
     for await (const origin of mapOrdered(selected(work), PROOFS_IN_FLIGHT, prove)) {
       if (origin === undefined) continue;
       if (context.soft.aborted) return;
@@ -138,13 +145,27 @@ async function removeFolder(context: RunContext, work: Work): Promise<void> {
     }
   }
 
+  const removal: Removal = {
+    recorded: async (origin) => await ledger.find(origin)?.read(),
+    async changed(origin) {
+      other++;
+      await stays({ origin }, "changed");
+      await ledger.displace(origin);
+    },
+    async absent(origin) {
+      other++;
+      await stays({ origin }, "not-listed");
+    },
+  };
+
   // Looking for copies goes on from where it was: what was read back here says nothing of any other.
   const wasClean = ledger.clean;
   const position = ledger.sinkPosition;
   const remove = async (): Promise<void> => {
     asked = 0;
     gone = 0;
-    for await (const origin of deleting(proved(), hard, context.hold)) {
+    other = 0;
+    for await (const origin of deleting(proved(), hard, context.hold, removal)) {
       gone++;
       context.tally.removed++;
       state.tally.removed++;
@@ -170,8 +191,9 @@ async function removeFolder(context: RunContext, work: Work): Promise<void> {
       state,
       `${unproved} messages stay at the source: their copy could not be read back as it was sent`,
     );
-  if (context.soft.aborted || (!cut && asked === gone)) return;
-  if (!cut) await notice(context, state, `the server did not confirm that ${asked - gone} messages are gone`);
+  const open = asked - gone - other;
+  if (context.soft.aborted || (!cut && open <= 0)) return;
+  if (!cut) await notice(context, state, `the server did not confirm that ${open} messages are gone`);
   for await (const record of selected(work))
     if (isDue(context, record) && !said.has(record.origin.id))
       await keep(context, state, record.origin, cut ? "cut-short" : "not-confirmed");
@@ -179,7 +201,8 @@ async function removeFolder(context: RunContext, work: Work): Promise<void> {
 
 async function keep(context: RunContext, state: JobState, origin: Origin, why: KeptWhy): Promise<void> {
   state.tally.stayed[why] = (state.tally.stayed[why] ?? 0) + 1;
-  if (why !== "too-new") context.tally.kept++;
+  // What is not shown any more cannot stay either.
+  if (why !== "too-new" && why !== "not-listed") context.tally.kept++;
   await context.events.emit({ type: "message-kept", origin, why });
 }
 

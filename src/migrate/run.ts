@@ -113,6 +113,7 @@ async function carry(
     const pair = { source: source.identity, sink: sink.identity };
     const ledgerDirectory = join(home, "ledger", hash(source.identity));
     const isFinished = sink.sealed !== undefined;
+    const keepsAnnounced = source.idsMove === true;
     // Neither writes anything.
     const isDry = options.dryRun === true || isFinished;
     if (!isDry) await ensureDirectory(home);
@@ -131,8 +132,8 @@ async function carry(
     const hold = lock?.hold ?? UNGUARDED;
     sink.guard?.(hold);
     await using ledger = isDry
-      ? memoryLedger(isFinished ? undefined : { directory: ledgerDirectory, pair })
-      : await openLedger(ledgerDirectory, pair, { hold });
+      ? memoryLedger(isFinished ? undefined : { directory: ledgerDirectory, pair }, { keepsAnnounced })
+      : await openLedger(ledgerDirectory, pair, { hold, keepsAnnounced });
     const begin = (): Promise<RunLines> => logRun(ledger, options, tally);
     await using log = isDry
       ? undefined

@@ -2,25 +2,30 @@
 
 import type { Hold } from "../core/lock.ts";
 import { HEADER_LIMIT } from "../mail/body.ts";
-import { MailError } from "../mail/errors.ts";
+import { MailError, suspecting } from "../mail/errors.ts";
 import { NO_FIDELITY } from "../mail/fidelity.ts";
 import { messageIdOf } from "../mail/headers.ts";
-import { KeyHasher, keyOf } from "../mail/key.ts";
-import { type Entry, type Folder, NO_TRAITS, type Origin, samePath } from "../mail/model.ts";
+import type { Entry, Folder, Origin } from "../mail/model.ts";
+import type { Removable, Removal } from "../mail/removal.ts";
+import { given } from "../protocol/pop3/giving.ts";
 import type { Timing } from "../protocol/pop3/limits.ts";
 import { IdTable, Listing } from "../protocol/pop3/listing.ts";
 import { Lessons } from "../protocol/pop3/login.ts";
-import type { Retrieved } from "../protocol/pop3/retrieve.ts";
+import {
+  believed,
+  type Deadly,
+  entryIn,
+  INBOX,
+  identify,
+  isWeak,
+  type Named,
+  origin,
+  unchanged,
+} from "../protocol/pop3/names.ts";
+import { Asked, deleteAsked } from "../protocol/pop3/removal.ts";
 import { openPop3Session, type Pop3Session } from "../protocol/pop3/session.ts";
 import { type ServerOptions, serverIdentity } from "../protocol/server.ts";
 import type { Incoming, ReadOptions, Slice, Source } from "./source.ts";
-
-const INBOX = ["INBOX"] as const;
-/** POP3 has no UIDVALIDITY: UIDLs are to be unique for ever (RFC 1939 7). */
-const GENERATION = "maildrop";
-/** Ids of our own making. A UIDL that looks like one is not believed: its message gets a content key. */
-const BY_CONTENT = "sha256:";
-const UNREADABLE = "unreadable:";
 
 /**
  * Logs in at once, and uses that session for the first look or read. Fails with MailError auth, locked (another session holds
@@ -31,6 +36,8 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
   const lessons = new Lessons();
   let kept: Pop3Session | undefined = await openPop3Session(server, signal, timing, lessons);
   const tellsHeads = kept.heads !== undefined;
+  const delaysLogins = Number(kept.capabilities.arguments("LOGIN-DELAY")[0] ?? 0) > 0;
+  const place = `${server.host}:${server.port}`;
   const busy = new Set<Pop3Session>();
 
   /**
@@ -70,44 +77,112 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
     busy.delete(session);
   }
 
+  const deadly: Deadly = new Map();
+  /** Ids that were wanted by readings that came to no end. */
+  const begun = new IdTable();
+  /** A later session showed what an earlier one had not, once what that had shown was fetched. */
+  let showsParts = false;
+
   async function* read(_slice: Slice, options: ReadOptions): AsyncGenerator<Incoming> {
-    const { want, signal: until } = options;
+    const { want, alone = false, signal: until } = options;
     if (until.aborted) return;
     let session: Pop3Session | undefined;
+    let listing = new Listing();
+    let drop: Named | undefined;
     // A message that was handed out is read to its end, also after an abort.
     let inHand = false;
     const onAbort = () => {
       if (!inHand) session?.close();
     };
+    const offered = new IdTable();
     until.addEventListener("abort", onAbort);
     try {
       const started = await start(until, (each) => each.list());
       session = started.session;
-      const listing = started.seen;
-      const drop = await identify(session, listing);
-      const entryOf = (number: number): Entry => entryIn(listing, drop, number);
-      for (const number of listing.numbers()) {
-        const wanted = want(entryOf(number));
-        if (typeof wanted === "boolean" ? wanted : await wanted) listing.choose(number);
-        if (until.aborted) return;
+      listing = started.seen;
+      for (;;) {
+        drop = undefined;
+        drop = await identify(session, listing, deadly);
+        const [named, shown] = [drop, listing];
+        const entryOf = (number: number): Entry => entryIn(listing, named, number);
+        // Where one of those that count has moved, all may have.
+        const haveMoved = hasMoved(listing, (number) => options.differs?.(entryOf(number)) === true);
+        let isAllNew = true;
+        for (const number of listing.numbers()) {
+          const entry = entryOf(number);
+          const { id } = entry.origin;
+          if (offered.size > 0 && offered.find(id) !== 0) continue;
+          const wanted = want(entry, haveMoved && isWeak(id, number));
+          if (typeof wanted === "boolean" ? wanted : await wanted) listing.choose(number);
+          else isAllNew &&= begun.size > 0 && begun.find(id) !== 0;
+          if (until.aborted) return;
+        }
+        if (offered.size === 0) options.listed?.();
+        let count = 0;
+        for await (const message of given(session, { listing, place, alone })) {
+          inHand = true;
+          const entry = entryOf(message.number);
+          yield { entry, ...unchanged(message, entry.origin.id) };
+          inHand = false;
+          if (message.refused === undefined) count++;
+          if (until.aborted) return;
+        }
+        // Nothing was marked: QUIT only frees the maildrop for the next session.
+        await session[Symbol.asyncDispose]();
+        end(session);
+        session = undefined;
+        if (options.untilNothingNew !== true || count === 0 || !(isAllNew || showsParts) || delaysLogins) return;
+        const next = await another(until, (id) => shown.holds(id) || offered.find(id) !== 0);
+        if (next === undefined) return;
+        showsParts = true;
+        for (const number of listing.numbers()) offered.add(named.id(number));
+        ({ session, seen: listing } = next);
       }
-      options.listed?.();
-      for await (const message of session.retrieve(listing.chosen(), (number) => listing.size(number))) {
-        const entry = entryOf(message.number);
-        inHand = true;
-        yield { entry, ...unchanged(message, entry.origin.id) };
-        inHand = false;
-        if (until.aborted) return;
-      }
-      // Nothing was marked: QUIT only frees the maildrop for the next session.
-      await session[Symbol.asyncDispose]();
     } catch (error) {
       if (until.aborted) return;
-      throw error;
+      throw withSuspects(error, session, drop);
     } finally {
       until.removeEventListener("abort", onAbort);
-      if (session !== undefined) end(session);
+      if (session !== undefined) {
+        if (drop !== undefined) for (const number of listing.chosen()) begun.add(drop.id(number));
+        end(session);
+      }
     }
+  }
+
+  /**
+   * Another look at a maildrop of which all was fetched: some servers show a part at a time, and the next one when that was fetched.
+   * Undefined where it shows nothing new, or does not let us in so soon: what was shown has come.
+   */
+  async function another(
+    until: AbortSignal,
+    isKnown: (id: string) => boolean,
+  ): Promise<{ session: Pop3Session; seen: Listing } | undefined> {
+    try {
+      const next = await start(until, (each) => each.list());
+      for (const number of next.seen.numbers()) {
+        const id = believed(next.seen, number);
+        // Without names all would have to be fetched to know.
+        if (id === undefined) break;
+        if (!isKnown(id)) return next;
+      }
+      // For whoever deletes.
+      busy.delete(next.session);
+      kept = next.session;
+      return undefined;
+    } catch (error) {
+      if (until.aborted || error instanceof MailError) return undefined;
+      throw error;
+    }
+  }
+
+  /** What was asked for when a connection ended may be why it did. */
+  function withSuspects(error: unknown, session: Pop3Session | undefined, drop: Named | undefined): unknown {
+    if (!(error instanceof MailError) || session === undefined || drop === undefined) return error;
+    const { remedy, scope, suspects } = error.details;
+    if (remedy === "give-up" || scope === "message" || suspects !== undefined) return error;
+    const underWay = session.underWay.map((number) => origin(drop.id(number)));
+    return underWay.length === 0 ? error : suspecting(error, underWay);
   }
 
   async function* heads(
@@ -119,7 +194,7 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
     const onAbort = () => session.close();
     until.addEventListener("abort", onAbort);
     try {
-      const drop = await identify(session, listing);
+      const drop = await identify(session, listing, deadly);
       if (session.heads === undefined) throw new Error("this session offers no TOP, and the first one did");
       for await (const { number, content } of session.heads(listing.numbers())) {
         const messageId = await messageIdIn(content);
@@ -137,37 +212,21 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
   }
 
   async function* remove(
-    origins: AsyncIterable<Origin>,
+    origins: AsyncIterable<Removable>,
     until: AbortSignal,
     hold: Hold = () => undefined,
+    removal?: Removal,
   ): AsyncGenerator<Origin> {
-    // All of them first: the session that deletes shall be short, and its list is looked up while it is fresh.
-    const asked = new IdTable();
-    let byContent = false;
-    for await (const { folder, generation, id } of origins) {
-      if (generation !== GENERATION || !samePath(folder, INBOX) || /[^\x00-\xff]/.test(id)) continue;
-      asked.add(id);
-      byContent ||= isOurs(id);
-    }
+    // All of them first: the session that deletes shall be short.
+    const asked = new Asked();
+    for await (const one of origins) asked.add(one);
     if (asked.size === 0) return;
-    await kept?.[Symbol.asyncDispose]();
-    kept = undefined;
     const { session, seen: listing } = await start(until, (each) => each.list());
     try {
       const gone = await closedOnAbort(session, until, async () => {
         // Without content keys in question nothing need be read again.
-        const drop = byContent ? await identify(session, listing) : undefined;
-        const idOf = (number: number) => drop?.id(number) ?? believed(listing, number);
-        for (const number of listing.numbers()) {
-          const id = idOf(number);
-          if (id !== undefined && !id.startsWith(UNREADABLE) && asked.find(id) !== 0) listing.choose(number);
-        }
-        const marked = new Listing();
-        for await (const number of session.delete(listing.chosen())) marked.addId(number, idOf(number));
-        // Until here nothing is gone (RFC 1939 6).
-        hold(true);
-        await session.quit();
-        return marked;
+        const drop = asked.byContent ? await identify(session, listing, deadly) : undefined;
+        return await deleteAsked(session, listing, drop, asked, hold, removal);
       });
       for (const number of gone.numbers()) {
         const id = gone.uniqueId(number);
@@ -183,6 +242,7 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
     identity: serverIdentity("pop3", server),
     limits: { sessions: 1 },
     tells: NO_FIDELITY,
+    idsMove: true,
     async *folders(until) {
       const { session, seen: maildrop } = await start(until, (each) => each.stat());
       busy.delete(session);
@@ -203,46 +263,12 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
   } satisfies Source;
 }
 
-/** What each message of one session is called. */
-interface Named {
-  id(number: number): string;
-}
-
-/**
- * A message without a UIDL, or with one that another has too, is called by its content, and has to be read for that; two of
- * the same content are told apart by their order. Its bytes are not kept: those that are wanted are read again, so that every
- * id is known before the first body, and no number of such messages needs room on the disk.
- */
-async function identify(session: Pop3Session, listing: Listing): Promise<Named> {
-  const ours = new Listing();
-  const keys = new IdTable();
-  const twins: number[] = [];
-  function* nameless(): Generator<number> {
-    for (const number of listing.numbers()) if (believed(listing, number) === undefined) yield number;
+function hasMoved(listing: Listing, differs: (number: number) => boolean): boolean {
+  for (const number of listing.numbers()) {
+    const id = believed(listing, number);
+    if (id !== undefined && isWeak(id, number) && differs(number)) return true;
   }
-  for await (const { number, content } of session.retrieve(nameless(), (each) => listing.size(each))) {
-    ours.addId(number, await contentId(number, content));
-  }
-  return { id: (number) => ours.uniqueId(number) ?? believed(listing, number) ?? `${UNREADABLE}${number}` };
-
-  async function contentId(number: number, content: AsyncIterable<Uint8Array>): Promise<string> {
-    try {
-      const { key } = await keyOf(content);
-      const index = keys.add(key);
-      const nth = (twins[index] ?? 0) + 1;
-      twins[index] = nth;
-      return nth === 1 ? `${BY_CONTENT}${key}` : `${BY_CONTENT}${key}#${nth}`;
-    } catch (error) {
-      // It is offered all the same, and fails when it is read.
-      if (error instanceof MailError && error.details.scope === "message") return `${UNREADABLE}${number}`;
-      throw error;
-    }
-  }
-}
-
-function entryIn(listing: Listing, drop: Named, number: number): Entry {
-  const size = listing.size(number);
-  return { origin: origin(drop.id(number)), traits: NO_TRAITS, ...(size === undefined ? {} : { size }) };
+  return false;
 }
 
 /** Undefined also where the server refuses the header. */
@@ -258,39 +284,6 @@ async function messageIdIn(content: AsyncIterable<Uint8Array>): Promise<string |
     return undefined;
   }
   return messageIdOf(head);
-}
-
-/** The message's UIDL, where it names this message and no other. */
-function believed(listing: Listing, number: number): string | undefined {
-  const id = listing.uniqueId(number);
-  return id === undefined || isOurs(id) ? undefined : id;
-}
-
-function isOurs(id: string): boolean {
-  return id.startsWith(BY_CONTENT) || id.startsWith(UNREADABLE);
-}
-
-function origin(id: string): Origin {
-  return { folder: INBOX, generation: GENERATION, id };
-}
-
-/** A message called by its content must have that content when it is read for good. */
-function unchanged({ content, bytes }: Retrieved, id: string): Pick<Incoming, "content" | "bytes"> {
-  if (id.startsWith(BY_CONTENT)) return { content: checked(content, id) };
-  return bytes === undefined ? { content } : { content, bytes };
-}
-
-async function* checked(content: AsyncIterable<Uint8Array>, id: string): AsyncGenerator<Uint8Array> {
-  const hasher = new KeyHasher();
-  for await (const chunk of content) {
-    hasher.update(chunk);
-    yield chunk;
-  }
-  if (id.startsWith(hasher.digest().key, BY_CONTENT.length)) return;
-  throw new MailError("protocol", "the server gave other bytes when this message was read again", {
-    scope: "message",
-    remedy: "retry",
-  });
 }
 
 /** Runs a piece of a session's work; an abort cuts its connection. Before anything may have happened, the reason is thrown. */

@@ -3,6 +3,7 @@
 import type { Hold } from "../core/lock.ts";
 import type { Fidelity } from "../mail/fidelity.ts";
 import type { Entry, Folder, Origin } from "../mail/model.ts";
+import type { Removable, Removal } from "../mail/removal.ts";
 
 /** Mail that one session reads in order: POP3 has one slice, an mbox one, IMAP may cut a large folder by UID. */
 export interface Slice {
@@ -22,8 +23,16 @@ export interface Incoming {
 }
 
 export interface ReadOptions {
-  /** Asked exactly once for every entry of the slice, before its body is transferred (but see Origin). */
-  want(entry: Entry): boolean | Promise<boolean>;
+  /**
+   * Asked exactly once for every entry of the slice, before its body is transferred (but see Origin). `doubtful`: the id may have come to
+   * name another message than the one that it named in an earlier run.
+   */
+  want(entry: Entry, doubtful?: boolean): boolean | Promise<boolean>;
+  /**
+   * Whether the id is known, and named a message of another size when that was copied. Asked before the first `want`, by a store whose
+   * ids may move.
+   */
+  differs?(entry: Entry): boolean;
   /** Called once, between the last `want` and the first body; never called by a store that meets its entries as it reads. */
   listed?(): void;
   /** Called with the number of messages that the store counts in the slice and does not list, in whatever way it is asked. */
@@ -33,6 +42,11 @@ export interface ReadOptions {
    * can transfer them may then do both at once, and ask `want` as it hands on what came.
    */
   readonly everything?: boolean;
+  /**
+   * A store that may show a part of its messages at a time is listed again, once what it showed has come, until it shows nothing new.
+   * What comes then is offered after `listed`.
+   */
+  readonly untilNothingNew?: boolean;
   /**
    * Each message that is wanted may be one that ends the connection: asked for one by one, the next when the one before was taken, and
    * with a shorter wait for a server that says nothing.
@@ -49,6 +63,8 @@ export interface Source extends AsyncDisposable {
   readonly limits: { readonly sessions: number };
   /** The traits that this store can tell at all (POP3: none). Without them nothing can be missed when two ends are compared. */
   readonly tells: Fidelity;
+  /** An id may come to name another message (UIDLs of servers that count): what is known of a message beside its id is compared. */
+  readonly idsMove?: boolean;
   /**
    * A reading takes a while to begin, and costs next to nothing when it is broken off before `want` has answered: it may be begun
    * before it is known whether it can go on.
@@ -71,7 +87,12 @@ export interface Source extends AsyncDisposable {
    * when the store cannot delete single messages safely (no UIDPLUS).
    * `hold` is called before each step that deletes: what it throws ends the removal before that step.
    */
-  remove?(origins: AsyncIterable<Origin>, signal: AbortSignal, hold?: Hold): AsyncIterable<Origin>;
+  remove?(
+    origins: AsyncIterable<Removable>,
+    signal: AbortSignal,
+    hold?: Hold,
+    removal?: Removal,
+  ): AsyncIterable<Origin>;
   /** Every message with its Message-ID, where the store gives them without bodies. Throws what `read` throws. */
   identify?(
     folder: Folder,

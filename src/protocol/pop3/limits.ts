@@ -17,6 +17,8 @@ export const COMMAND_LIMIT = 255;
 export const CONNECT_TIMEOUT_MS = 30_000;
 /** Silence while we wait for an answer. A server may read a large message from slow storage before its first octet. */
 export const INACTIVITY_TIMEOUT_MS = 120_000;
+/** The same for a message that ended a connection before, and is asked for alone. */
+export const SUSPECT_TIMEOUT_MS = 30_000;
 /** A goodbye that matters to nobody (nothing was marked deleted) is not waited for longer. */
 export const GOODBYE_TIMEOUT_MS = 5_000;
 

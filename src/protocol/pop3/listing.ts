@@ -162,12 +162,21 @@ export class Listing {
     return index === NONE || index === DISPUTED || this.#holders[index] !== 1 ? undefined : this.#ids.get(index);
   }
 
+  /** Whether a message is called so. */
+  holds(id: string): boolean {
+    return this.#ids.find(id) !== NONE;
+  }
+
   choose(number: number): void {
     this.#flags[number] = LISTED | CHOSEN;
   }
 
   unchoose(number: number): void {
     this.#flags[number] = LISTED;
+  }
+
+  isChosen(number: number): boolean {
+    return this.#flags[number] === (LISTED | CHOSEN);
   }
 
   /** Every number listed, in order. */

@@ -15,19 +15,28 @@ export interface Retrieved {
   readonly content: AsyncIterable<Uint8Array>;
   /** The same content, when it was small and came to its end: then nothing is left to fail. */
   readonly bytes?: Uint8Array;
+  /** What `content` fails with, where the server answered -ERR. */
+  readonly refused?: MailError;
 }
 
-/** See Pop3Session.retrieve and heads. `command`: what asks for a message, or for a part of it. */
+/** What was asked for and is not answered yet, the one that is being answered first. */
+export interface Asked {
+  readonly number: number;
+  readonly octets: number;
+}
+
+/** See Pop3Session.retrieve and heads. `asked` is kept up to date. `command`: what asks for a message, or for a part of it. */
 export async function* retrieve(
   wire: Wire,
   pipelining: boolean,
   numbers: Iterable<number>,
   size: (number: number) => number | undefined,
+  asked: Asked[] = [],
   command = (number: number): string => `RETR ${number}`,
 ): AsyncGenerator<Retrieved> {
   const ahead = pipelining ? PIPELINE_COMMANDS : 1;
   const iterator = numbers[Symbol.iterator]();
-  const asked: { number: number; octets: number }[] = [];
+  asked.length = 0;
   let octets = 0;
   let next = iterator.next();
   let whole = false;
@@ -49,7 +58,13 @@ export async function* retrieve(
       if (current === undefined) break;
       const answer = new Answer(wire, command(current.number));
       const bytes = current.octets <= WHOLE_OCTETS ? await answer.whole(WHOLE_OCTETS) : undefined;
-      yield { number: current.number, content: answer.content(), ...(bytes === undefined ? {} : { bytes }) };
+      const refused = bytes === undefined ? await answer.refusal() : undefined;
+      yield {
+        number: current.number,
+        content: answer.content(),
+        ...(bytes === undefined ? {} : { bytes }),
+        ...(refused === undefined ? {} : { refused }),
+      };
       await answer.skip();
       asked.shift();
       octets -= current.octets;
@@ -93,6 +108,11 @@ class Answer {
     const bytes = this.#held.length === 1 && only !== undefined ? only : Buffer.concat(this.#held);
     this.#held = [bytes];
     return bytes;
+  }
+
+  async refusal(): Promise<MailError | undefined> {
+    await this.#begin();
+    return this.#refused;
   }
 
   async *content(): AsyncGenerator<Uint8Array> {

@@ -10,6 +10,7 @@ import {
   HEAD_OCTETS,
   LISTING_LINE_LIMIT,
   PIPELINE_COMMANDS,
+  SUSPECT_TIMEOUT_MS,
   type Timing,
 } from "./limits.ts";
 import { lines } from "./lines.ts";
@@ -17,7 +18,7 @@ import { list, type Maildrop, stat } from "./list.ts";
 import type { Listing } from "./listing.ts";
 import { type Credentials, Lessons, login } from "./login.ts";
 import { type Capabilities, capabilities, replyError } from "./replies.ts";
-import { type Retrieved, retrieve } from "./retrieve.ts";
+import { type Asked, type Retrieved, retrieve } from "./retrieve.ts";
 import type { Wire } from "./wire.ts";
 
 export type { Maildrop } from "./list.ts";
@@ -33,8 +34,15 @@ export interface Pop3Session extends AsyncDisposable {
   /**
    * RETR, in this order, several under way where the server can (RFC 2449 6.6). A message is read before the next is pulled, or
    * is skipped; a small one is whole before it is given out. Left before its end, the session is closed, for the answers to come cannot be called back.
+   * `alone`: one command at a time, and less patience, for messages that may be what ends the connection.
    */
-  retrieve(numbers: Iterable<number>, size?: (number: number) => number | undefined): AsyncGenerator<Retrieved>;
+  retrieve(
+    numbers: Iterable<number>,
+    size?: (number: number) => number | undefined,
+    options?: { readonly alone?: boolean },
+  ): AsyncGenerator<Retrieved>;
+  /** Messages that the last `retrieve` asked for and has no whole answer to, the one that is being answered first. */
+  readonly underWay: readonly number[];
   /** TOP without a line of the body, the same way; only where the server offers it (RFC 1939 7). */
   heads?(numbers: Iterable<number>): AsyncGenerator<Retrieved>;
   /** DELE, only marks: nothing is gone before `quit`. Yields the numbers that the server took. */
@@ -156,6 +164,7 @@ function session(wire: Wire, able: Capabilities): Pop3Session {
   let counted: Maildrop | undefined;
   let marked = false;
   let quitting = false;
+  const asked: Asked[] = [];
 
   async function simple(command: string): Promise<string> {
     wire.send(command);
@@ -174,7 +183,15 @@ function session(wire: Wire, able: Capabilities): Pop3Session {
       return counted;
     },
     list: () => list(wire, able, counted),
-    retrieve: (numbers, size = () => undefined) => retrieve(wire, pipelining, numbers, size),
+    async *retrieve(numbers, size = () => undefined, { alone = false } = {}) {
+      const { patienceMs } = wire;
+      if (alone) wire.patienceMs = Math.min(patienceMs, SUSPECT_TIMEOUT_MS);
+      yield* retrieve(wire, pipelining && !alone, numbers, size, asked);
+      wire.patienceMs = patienceMs;
+    },
+    get underWay() {
+      return asked.map(({ number }) => number);
+    },
     ...(able.has("TOP")
       ? {
           heads: (numbers) =>
@@ -183,6 +200,7 @@ function session(wire: Wire, able: Capabilities): Pop3Session {
               pipelining,
               numbers,
               () => HEAD_OCTETS,
+              [],
               (number) => `TOP ${number} 0`,
             ),
         }
