@@ -32,5 +32,6 @@ export async function planMessages(
       for await (const incoming of context.source.read(slice, { want, unlisted, signal: context.soft }))
         await settle(context, state, ledger, incoming.entry, { as: "planned", losses: [] }, incoming.entry.size ?? 0);
     }
+    state.tally.isCut = context.soft.aborted;
   }
 }

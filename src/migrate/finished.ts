@@ -42,6 +42,7 @@ export async function compareFinished(context: RunContext, jobs: readonly Folder
     };
     for await (const slice of source.slices(state.job.folder, soft))
       for await (const _ of source.read(slice, { want, unlisted, signal: soft }));
+    state.tally.isCut = soft.aborted;
     await context.events.emit({ type: "folder-finished", folder: state.job.folder, summary: state.tally.summary() });
   }
   return { states, ledger, folder };

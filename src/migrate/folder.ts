@@ -128,6 +128,7 @@ async function skipUnchanged(context: RunContext, states: readonly JobState[], n
     const head = heads[i];
     if (head === undefined) continue;
     state.generation = head.generation;
+    state.tally.isCut = false;
     state.tally.balance["already-copied"] += head.listed;
     await events.emit({ type: "folder-unchanged", folder: state.job.folder, messages: head.listed });
   }

@@ -45,7 +45,7 @@ export interface Unnamed {
 
 export function startJob(context: RunContext, job: FolderJob): JobState {
   const tally = new FolderTally(job.folder.path, job.plan.name);
-  context.tally.folders.push(tally);
+  context.tally.begin(tally);
   return {
     job,
     tally,

@@ -58,7 +58,7 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
   state.listed = 0;
   tally.unlisted = 0;
   tally.unresolved = 0;
-  tally.isCut = false;
+  tally.isCut = true;
   state.later = new IdSet();
 
   const { idsMove = false } = context.source;

@@ -103,8 +103,10 @@ async function carry(
         ? `the target is complete already, with ${messages} messages`
         : `the target is finished, with ${messages} messages, and without ${failed} that failed; carry those to another target`;
     await events.emit({ type: "notice", text });
-    if (options.remove === undefined || options.dryRun === true)
+    if (options.remove === undefined || options.dryRun === true) {
+      tally.plan(0);
       return await end(failed === 0 ? "complete" : "partial");
+    }
   }
 
   try {
@@ -174,8 +176,7 @@ async function carry(
       await removeProved(context, results);
     if (soft.aborted) return await end("stopped");
     const balance = tally.balance();
-    const whole = tally.folders.every((folder) => folder.summary().closes);
-    return await end(whole && balance.failed === 0 && tally.kept === 0 ? "complete" : "partial");
+    return await end(tally.closes && balance.failed === 0 && tally.kept === 0 ? "complete" : "partial");
   } catch (error) {
     if (soft.aborted && isAbort(error)) return await end("stopped");
     await end("stopped", error instanceof MailError ? error : undefined);
@@ -199,7 +200,7 @@ async function seal({ sink, options, events, hard, hold }: RunContext, failed: n
 async function staysOpen(tally: RunTally, results: readonly FolderResult[], events: EventStream): Promise<boolean> {
   const { failed } = tally.balance();
   const again = results.reduce((sum, { states }) => sum + states.reduce((n, { failedAgain }) => n + failedAgain, 0), 0);
-  const closes = tally.folders.every(({ isDone }) => isDone);
+  const closes = tally.isDone;
   if (closes && failed <= again) return false;
   const why = closes ? `${failed - again} messages failed` : "not every folder came to its end";
   const next = closes ? "; what fails again is then left out of it" : "";
@@ -225,6 +226,7 @@ async function planPatiently(
     }
     const groups = await planFolders(source, sink, options, (folder, error) => refused.push({ folder, error }), soft);
     for (const { folder, error } of refused) tally.refuse(folder.path, error);
+    tally.plan(groups.reduce((sum, group) => sum + group.length, 0));
     return groups;
   };
   return await patiently("the list of folders", work, { patience: options.patience, events }, soft);
@@ -282,7 +284,7 @@ function summarise(tally: RunTally, outcome: RunSummary["outcome"], seconds: num
     outcome,
     listed,
     balance,
-    closes: listed === sumOf(balance) && folders.every(({ closes }) => closes),
+    closes: listed === sumOf(balance) && tally.closes,
     bytes: tally.bytes,
     traitsUpdated: tally.traitsUpdated,
     removed: tally.removed,

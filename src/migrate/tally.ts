@@ -24,8 +24,8 @@ export class FolderTally {
   unlisted = 0;
   /** A run before this one went over the folder: what is not listed now either, another one will hardly bring. */
   isKnown = false;
-  /** It was stopped before the source had listed everything: nobody knows what is left. */
-  isCut = false;
+  /** The source has not listed everything yet, or was stopped before it had: nobody knows what is left. */
+  isCut = true;
   error: string | undefined;
   /** Deleted at the source, and what stayed there for which reason. */
   removed = 0;
@@ -41,6 +41,10 @@ export class FolderTally {
     return this.unresolved === 0 && !this.isCut && this.error === undefined && (this.unlisted === 0 || this.isKnown);
   }
 
+  get closes(): boolean {
+    return this.isDone && this.unlisted === 0;
+  }
+
   summary(): FolderSummary {
     const settled = sumOf(this.balance);
     const { unlisted } = this;
@@ -50,7 +54,7 @@ export class FolderTally {
       name: this.name,
       listed: settled + this.unresolved,
       balance: { ...this.balance },
-      closes: this.unresolved === 0 && !this.isCut && error === undefined,
+      closes: this.closes,
       ...(unlisted === 0 ? {} : { unlisted }),
       ...(error === undefined ? {} : { error }),
     };
@@ -65,6 +69,8 @@ export function unlistedText(messages: number): string {
 /** The sums of a whole run. */
 export class RunTally {
   readonly folders: FolderTally[] = [];
+  /** Folders that were planned and not begun; before the plan nobody knows how many there are. */
+  #ahead: number | undefined;
   bytes = 0;
   traitsUpdated = 0;
   removed = 0;
@@ -78,6 +84,25 @@ export class RunTally {
       if (known === undefined) this.#losses.set(key, { loss, messages: 1 });
       else known.messages++;
     }
+  }
+
+  plan(folders: number): void {
+    this.#ahead = folders;
+  }
+
+  begin(folder: FolderTally): void {
+    this.folders.push(folder);
+    if (this.#ahead !== undefined) this.#ahead--;
+  }
+
+  /** Every folder was read, and everything in it came to its end. */
+  get closes(): boolean {
+    return this.#ahead === 0 && this.folders.every((folder) => folder.closes);
+  }
+
+  /** The same, but for what no other run is expected to bring. */
+  get isDone(): boolean {
+    return this.#ahead === 0 && this.folders.every((folder) => folder.isDone);
   }
 
   /** A folder of which nothing can be carried. */

@@ -40,10 +40,10 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
   const folders = server.connections ?? DEFAULT_FOLDERS;
   let opened = 0;
   const pool = new ConnectionPool(
-    (abort) => connectImap(server, { name: `target-${++opened}`, ...timing }, abort),
+    (abort, another) => connectImap(server, { name: `target-${++opened}`, another, ...timing }, abort),
     folders,
     // The engine decides by the same rule, before a folder is opened: it must not wait twice.
-    { first: folders },
+    { first: folders, place: `${server.host}:${server.port}` },
   );
   let tree: MailboxTree;
   /** What the inbox keeps: a round trip a folder would be minutes for thousands of them. `open` knows for sure. */

@@ -47,8 +47,9 @@ export async function openImapSource(
   const sessions = server.connections ?? DEFAULT_SESSIONS;
   let opened = 0;
   const pool = new ConnectionPool(
-    (abort) => connectImap(server, { name: `source-${++opened}`, ...timing }, abort),
+    (abort, another) => connectImap(server, { name: `source-${++opened}`, another, ...timing }, abort),
     sessions,
+    { place: `${server.host}:${server.port}` },
   );
   (await pool.lease(undefined, signal))[Symbol.dispose]();
   let naming: { prefix: string; delimiter: string | null } = { prefix: "", delimiter: "/" };

@@ -29,6 +29,8 @@ export interface Manners {
   /** What NAMESPACE says, behind its name. */
   readonly namespace?: string;
   readonly delimiter?: string | null;
+  /** Called before the greeting; gives what is to be called when the client has gone, or undefined: it was not let in. */
+  enter?(talk: Conversation): Promise<(() => void) | undefined>;
   /** How it spells the name that it was given: where it differs, both are one mailbox. */
   spelling?(name: string, account: ScriptedAccount): string;
   /** Asked before each "+": what is said in its place, where the literal is not to come. `text` ends with its announcement. */
@@ -99,6 +101,17 @@ async function* once(bytes: Buffer): AsyncGenerator<Uint8Array> {
 }
 
 async function converse(talk: Conversation, account: ScriptedAccount): Promise<void> {
+  const { enter } = account.manners;
+  const leave = enter === undefined ? (): void => undefined : await enter(talk);
+  if (leave === undefined) return;
+  try {
+    await serve(talk, account);
+  } finally {
+    leave();
+  }
+}
+
+async function serve(talk: Conversation, account: ScriptedAccount): Promise<void> {
   const { greeting, capabilities = USUAL } = account.manners;
   talk.send(greeting ?? `* OK [CAPABILITY ${capabilities.join(" ")}] hello\r\n`);
   const session: Session = { open: undefined };

@@ -1,6 +1,7 @@
 // mailferry verify <source> <target>, or <archive> by itself. Changes nothing.
 
 import { join } from "node:path";
+import { delayBefore, type Patience, pause } from "../../core/retry.ts";
 import {
   type Endpoint,
   isAccount,
@@ -14,6 +15,7 @@ import {
 import { configError, MailError } from "../../mail/errors.ts";
 import { showPath } from "../../mail/model.ts";
 import type { VerifyFinding, VerifyFolderResult, VerifySummary } from "../../migrate/verify.ts";
+import type { Source } from "../../sources/source.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { isOn, selectionOf, textOf } from "../options.ts";
 import { openReportFile, type ReportFile } from "../report-file.ts";
@@ -64,9 +66,12 @@ async function verifyPair(
   const sourceContext = await contextOf(session, "source", from, file);
   const targetContext = await contextOf(session, "target", to, file);
   await using source = await openSource(from, { ...sourceContext, toRead: true }, signal);
-  await using target = await openSource(to, { ...targetContext, toRead: true }, signal);
   // Only a server may spell a folder in its own way (its separator, its namespace); opening it as a sink changes nothing.
-  await using sink = to.kind === "imap" ? await openSink(to, { ...targetContext, job: "verify" }, signal) : undefined;
+  const sink = to.kind === "imap" ? await openSink(to, { ...targetContext, job: "verify" }, signal) : undefined;
+  // It knows the names from here on: a server may grant one connection, and that one is for reading.
+  await sink?.[Symbol.asyncDispose]();
+  const opening = (): Promise<Source> => openSource(to, { ...targetContext, toRead: true }, signal);
+  await using target = await (sink === undefined ? opening() : whenForgotten(opening, signal));
   const engine = await import("../../migrate/verify.ts");
 
   let printed = 0;
@@ -93,6 +98,21 @@ async function verifyPair(
   if (summary.equal) ui.say(verdict);
   else ui.insist(verdict);
   return interrupts.code ?? (summary.equal ? EXIT.complete : EXIT.different);
+}
+
+/** A server may count a connection for a moment after it has ended. */
+const FORGETTING: Patience = { attempts: 5, firstDelayMs: 200 };
+
+async function whenForgotten<T>(open: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await open();
+    } catch (error) {
+      const mayPass = error instanceof MailError && error.code === "connection" && error.details.remedy !== "give-up";
+      if (!mayPass || signal.aborted || attempt >= FORGETTING.attempts) throw error;
+      await pause(delayBefore(attempt, FORGETTING), FORGETTING, signal);
+    }
+  }
 }
 
 /** The table of a comparison. */

@@ -21,6 +21,8 @@ export const LOGIN_LINE_LIMIT = 64 * 1024;
 const LOGIN_RESPONSE_LIMIT = 2 * LOGIN_LINE_LIMIT;
 /** RFC 9051 7.1: whatever greets in IMAP begins with a star. */
 const STAR = 0x2a;
+/** RFC 9051 7.1.5. */
+const BYE = /(?:^|\n)\* BYE +(?:\[[^\]\r\n]*\] *)?([^\r\n]*)/i;
 
 /** Waits, for tests and slow lines. */
 export interface Timing {
@@ -33,6 +35,8 @@ export interface Timing {
 export interface ConnectOptions extends Timing {
   /** For the trace. */
   readonly name: string;
+  /** Others of this account are in: a refusal says nothing about the password, unless it says so. */
+  readonly another?: boolean;
 }
 
 /**
@@ -67,7 +71,7 @@ async function logIn(
   const secrets = spellings(place.user, pass);
   const server = withoutSecrets(place, secrets);
   // The certificate's own trouble; imapflow would report only that the connection ended.
-  const refusal: { error?: MailError } = {};
+  const refusal: Refusal = { greeted: false };
   let opening: Opening | undefined;
   let client: ImapFlow | undefined;
   let isLoaded = false;
@@ -87,6 +91,7 @@ async function logIn(
     client.on("error", () => undefined);
     sparingly(client);
     await client.connect();
+    refusal.deaf?.();
     signal.throwIfAborted();
     // It must not answer "secure" with anything else, however its options are understood.
     if (server.security !== "none" && !client.secureConnection)
@@ -98,10 +103,26 @@ async function logIn(
     signal.throwIfAborted();
     // A library that is not there is no matter of the server.
     if (opening !== undefined && !isLoaded) throw error;
-    throw refusal.error ?? loginError(server, withoutSecret(error, secrets));
+    const attempt = {
+      greeted: refusal.greeted,
+      another: options.another === true,
+      bye: scrub(refusal.bye ?? "", secrets),
+    };
+    throw refusal.error ?? loginError(server, withoutSecret(error, secrets), attempt);
   } finally {
     signal.removeEventListener("abort", onAbort);
   }
+}
+
+/** What is learnt on the way, and imapflow does not tell. */
+interface Refusal {
+  error?: MailError;
+  /** The server said something. */
+  greeted: boolean;
+  /** Its goodbye; imapflow misses one that comes together with the end of the wire. */
+  bye?: string | undefined;
+  /** Listens no more. */
+  deaf?: () => void;
 }
 
 /** The wire to the server, from the first packet on. */
@@ -115,7 +136,7 @@ interface Opening {
   ready(then: () => void): void;
 }
 
-function open(server: ServerOptions, refusal: { error?: MailError }): Opening {
+function open(server: ServerOptions, refusal: Refusal): Opening {
   // What STARTTLS or COMPRESS put between us and the socket reads from it in its own way.
   const reader = server.security !== "starttls" && server.compress !== true ? openReader(() => socket) : undefined;
   const place = { host: server.host, port: server.port, ...(reader === undefined ? {} : { onread: reader.onread }) };
@@ -227,7 +248,7 @@ function clientOptions(
   pass: string,
   { name, loginMs }: ConnectOptions,
   { socket, ready }: Opening,
-  refusal: { error?: MailError },
+  refusal: Refusal,
 ): ImapFlowOptions {
   return {
     host: server.host,
@@ -253,11 +274,16 @@ function clientOptions(
       connect: (_, onConnect) => {
         ready(() => {
           onConnect();
-          socket.once("data", (greeting: Buffer) => {
-            if (greeting[0] === STAR) return;
-            refusal.error = noImap(server, greeting);
+          const hear = (chunk: Buffer): void => {
+            const isGreeting = !refusal.greeted;
+            refusal.greeted = true;
+            refusal.bye ??= BYE.exec(chunk.toString("latin1"))?.[1];
+            if (!isGreeting || chunk[0] === STAR) return;
+            refusal.error = noImap(server, chunk);
             socket.destroy(refusal.error);
-          });
+          };
+          socket.on("data", hear);
+          refusal.deaf = () => socket.off("data", hear);
         });
         return socket;
       },
@@ -267,12 +293,7 @@ function clientOptions(
 }
 
 /** A TLS socket that says it is ready only when its certificate is the trusted one; before that nothing is sent on it. */
-function secured(
-  server: ServerOptions,
-  refusal: { error?: MailError },
-  onSecure: () => void,
-  place: object,
-): TLSSocket {
+function secured(server: ServerOptions, refusal: Refusal, onSecure: () => void, place: object): TLSSocket {
   const { servername, ...trust } = tlsOptions(server);
   const socket = connectTls(
     {

@@ -130,19 +130,6 @@ describe("connections of one account", () => {
     expect([leases.length, opened()]).toEqual([4, 2]);
   });
 
-  it("are asked for again where the wire failed: whoever wanted one is told why, and nobody waits for the others", async () => {
-    let opened = 0;
-    const idle: Partial<Connection> = { close: async () => undefined };
-    const pool = new ConnectionPool(async () => {
-      if (++opened === 2) throw new Error("reset");
-      return idle as Connection;
-    }, 4);
-    await pool.lease(undefined, signal);
-    await expect(pool.lease(undefined, signal)).rejects.toThrow("reset");
-    await pool.lease(undefined, signal);
-    expect(opened).toBe(3);
-  });
-
   it("are opened no more when the account is closed", async () => {
     const { want, pool, opened } = poolOf(4, () => 0.1);
     want(3);
