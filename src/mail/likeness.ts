@@ -64,11 +64,11 @@ export async function likenessOf(body: Body, copy: AsyncIterable<Uint8Array>): P
   );
   const { hasNul, strayCr } = body.shape;
   const how = [...header.how];
-  if (rest !== "same") how.push(rest);
+  if (rest.is !== "same") how.push(rest.is);
   if (hasNul) how.push("nul");
   if (strayCr > 0) how.push("lone-cr");
   if (how.length === 0) how.push("octets");
-  return { how: [...new Set(how)], distance: header.distance + { same: 0, footer: 3, body: 50 }[rest] };
+  return { how: [...new Set(how)], distance: header.distance + rest.distance };
 }
 
 interface Beginning {
@@ -112,11 +112,11 @@ async function* skeleton(content: AsyncIterable<Uint8Array>): AsyncGenerator<Buf
   }
 }
 
-/** "footer": theirs goes on where ours ends. */
+/** "footer": theirs goes on where ours ends; the shorter it is, the more alike they are. */
 async function compareBodies(
   ours: AsyncGenerator<Buffer>,
   theirs: AsyncGenerator<Buffer>,
-): Promise<"same" | "footer" | "body"> {
+): Promise<{ readonly is: "same" | "footer" | "body"; readonly distance: number }> {
   const next = async (from: AsyncGenerator<Buffer>): Promise<Buffer | undefined> => (await from.next()).value;
   let mine = await next(ours);
   let other = await next(theirs);
@@ -126,11 +126,12 @@ async function compareBodies(
     mine = length < mine.length ? mine.subarray(length) : await next(ours);
     other = length < other.length ? other.subarray(length) : await next(theirs);
   }
-  const result = mine !== undefined ? "body" : other !== undefined ? "footer" : "same";
+  const is = mine !== undefined ? "body" : other !== undefined ? "footer" : "same";
+  let behind = 0;
   // As above.
-  while (other !== undefined) other = await next(theirs);
+  for (; other !== undefined; other = await next(theirs)) behind += other.length;
   await ours.return(undefined);
-  return result;
+  return { is, distance: is === "same" ? 0 : is === "footer" ? 3 + behind / (behind + 1000) : 50 };
 }
 
 interface Field {

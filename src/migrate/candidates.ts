@@ -200,9 +200,9 @@ class Search {
     if (received === undefined) return;
     const id = hashOf(messageIdOf(body.head));
     const { size } = body.shape;
-    for (const row of this.#table.ofDate(received.epochSeconds)) {
-      // The listing of one that has none does not tell.
-      if (this.#table.id(row) !== (id === NO_ID ? UNKNOWN_ID : id) || this.#gone.has(row)) continue;
+    // The listing of one that has none does not tell.
+    for (const row of this.#table.ofDate(received.epochSeconds, id === NO_ID ? UNKNOWN_ID : id)) {
+      if (this.#gone.has(row)) continue;
       const other = this.#table.size(row);
       if (other < size / 2 - ROOM || other > size * 2 + ROOM) continue;
       if (!this.#ledger.holds(this.#table.receipt(row))) yield row;

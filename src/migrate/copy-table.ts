@@ -95,21 +95,25 @@ export class CopyTable {
         }
   }
 
-  /** Every row with this received date, dropped or not, in the order of the listing. */
-  *ofDate(epochSeconds: number): Generator<number> {
+  /** Every row with this received date and Message-ID, dropped or not, in the order of the listing. */
+  *ofDate(epochSeconds: number, id: number): Generator<number> {
     this.#byDate ??= Uint32Array.from({ length: this.#count }, (_, row) => row).sort(
-      (a, b) => this.#get(a, DATE) - this.#get(b, DATE) || a - b,
+      (a, b) => this.#get(a, DATE) - this.#get(b, DATE) || this.#get(a, ID) - this.#get(b, ID) || a - b,
     );
     const rows = this.#byDate;
     const wanted = epochSeconds >>> 0;
+    const isOf = (row: number): boolean => this.#get(row, DATE) === wanted && this.#get(row, ID) === id;
+    const isBefore = (row: number): boolean => {
+      const date = this.#get(row, DATE);
+      return date < wanted || (date === wanted && this.#get(row, ID) < id);
+    };
     let at = 0;
     for (let high = rows.length; at < high; ) {
       const middle = (at + high) >>> 1;
-      if (this.#get(rows[middle] ?? 0, DATE) < wanted) at = middle + 1;
+      if (isBefore(rows[middle] ?? 0)) at = middle + 1;
       else high = middle;
     }
-    for (let row = rows[at]; row !== undefined && this.#get(row, DATE) === wanted; row = rows[++at])
-      if (this.hasDate(row)) yield row;
+    for (let row = rows[at]; row !== undefined && isOf(row); row = rows[++at]) if (this.hasDate(row)) yield row;
   }
 
   /** Every row whose size is between two, from the nearest to `size` on. */
@@ -132,11 +136,6 @@ export class CopyTable {
       if (up === Number.POSITIVE_INFINITY && down === Number.POSITIVE_INFINITY) return;
       yield rows[up <= down ? above++ : below--] ?? 0;
     }
-  }
-
-  /** A hash of its Message-ID, or UNKNOWN_ID, or NO_ID. */
-  id(row: number): number {
-    return this.#get(row, ID);
   }
 
   size(row: number): number {

@@ -51,6 +51,21 @@ describe("the table of unknown copies", () => {
     expect([...table.near(100, 50, 150)]).toEqual([1, 4, 2, 3]);
   });
 
+  it("finds rows by date and Message-ID, in the order of the listing, and none without a date", () => {
+    const table = new CopyTable();
+    for (let n = 0; n < 60; n++) table.add({ ref: "r" }, 1, (n * 7) % 5, traits([], (n % 3) - 1));
+    table.add({ ref: "r" }, 1, 2, NO_TRAITS);
+    table.index();
+    for (const date of [-1, 0, 1])
+      for (const id of [0, 2, 4]) {
+        const wanted = Array.from({ length: 60 }, (_, n) => n).filter(
+          (n) => (n % 3) - 1 === date && (n * 7) % 5 === id,
+        );
+        expect([...table.ofDate(date, id)]).toEqual(wanted);
+      }
+    expect([...table.ofDate(0, 9)]).toEqual([]);
+  });
+
   it("knows a key once it was set", () => {
     const table = new CopyTable();
     table.add({ ref: "a" }, 1, 0, NO_TRAITS);

@@ -1,5 +1,6 @@
 // Servers that change what they are given: each such copy is told, and none is made a second time, whatever is lost or cut.
 
+import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RunOptions } from "../../src/migrate/run.ts";
 import { verify } from "../../src/migrate/verify.ts";
@@ -29,6 +30,8 @@ const MAIL: readonly string[] = [
   message("2", "X-Name: Gr\xfc\xdfe\r\n"),
 ];
 
+const BOTH = message("8", "X-Name: \xe4\xf6\xfc\r\n", "h\ri");
+
 function inbox(account: ScriptedAccount) {
   return account.mailboxes.get("INBOX")?.messages ?? [];
 }
@@ -40,8 +43,11 @@ function changed(how: Alteration, mail = MAIL): number {
 }
 
 async function expectOnce(account: ScriptedAccount, job: Job, how: Alteration, options: Partial<RunOptions> = {}) {
-  const { summary, failure } = await once(job, options);
+  const { summary, failure, events } = await once(job, options);
   expect(failure).toBeUndefined();
+  for (const event of events)
+    if (event.type === "message-settled" && event.as === "altered")
+      expect(existsSync(event.quarantine ?? ""), "its original is set aside").toBe(true);
   expect(summary).toMatchObject({ outcome: "complete", closes: true });
   expect(inbox(account)).toHaveLength(MAIL.length);
   return { summary, altered: changed(how) };
@@ -101,6 +107,31 @@ describe.each(Object.keys(ALTERATIONS) as Alteration[])("a server that does %s",
         await expectOnce(account, intoAccount(bench, account, MAIL), how);
       },
     );
+
+    it("one message alone: what is sure to be the server's work, or to have been sent, is found again", async () => {
+      for (const dies of [false, true]) {
+        let isDead = false;
+        await using account = await startAccount({
+          ...manners,
+          before: () => (isDead ? "NO not now" : undefined),
+          after({ text }, talk) {
+            if (!text.startsWith("APPEND") || !dies) return undefined;
+            isDead = true;
+            talk.end();
+            return "done";
+          },
+        });
+        const job = intoAccount(bench, account, [BOTH]);
+        await once(job);
+        account.manners = manners;
+        const again = dies ? job : { ...job, state: bench.place("state") };
+        const { summary } = await once(again);
+        expect(summary).toMatchObject({ outcome: "complete", closes: true });
+        // A list does that as well.
+        const isDoubted = !dies && (how === "footer" || how === "rewritten");
+        expect(inbox(account)).toHaveLength(isDoubted ? 2 : 1);
+      }
+    });
 
     it("what was stored when a run died is found by the next one", async () => {
       let appends = 0;

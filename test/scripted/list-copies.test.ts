@@ -30,8 +30,8 @@ interface Case {
 }
 
 /** From a source with these, in this order, all of one second. */
-function from(account: ScriptedAccount, texts: readonly string[], faults = {}): Case {
-  const mails = texts.map((text, n) => stored(String(n + 1), text, { received }));
+function from(account: ScriptedAccount, texts: readonly string[], faults = {}, ids = ""): Case {
+  const mails = texts.map((text, n) => stored(`${ids}${n + 1}`, text, { received }));
   const source = async () => memorySource([{ path: ["INBOX"], generation: "1", mail: mails }], faults);
   return {
     job: { ...intoAccount(bench, account), source },
@@ -80,6 +80,29 @@ describe.each(Object.entries(COPIES))("where the list's copy has %s", (_, list) 
     const { job, texts: held } = from(account, [OWN]);
     expect((await once(job)).summary?.balance).toMatchObject({ copied: 1, altered: 0 });
     expect(held()).toEqual([OWN, list].sort());
+  });
+
+  it("one of them was stored, altered, when a run died: it is that one's, whichever is read first", async () => {
+    for (const how of ["mask8", "footer"] as const)
+      for (const sent of [OWN, list]) {
+        let isDead = false;
+        await using account = await startAccount({
+          ...altering(how),
+          before: () => (isDead ? "NO not now" : undefined),
+          after({ text }, talk) {
+            isDead = text.startsWith("APPEND");
+            if (isDead) talk.end();
+            return isDead ? "done" : undefined;
+          },
+        });
+        const { job } = from(account, [sent]);
+        await once(job);
+        account.manners = altering(how);
+        const { job: both, texts: held } = from(account, [sent === OWN ? list : OWN, sent], {}, "second");
+        expect((await once({ ...both, state: job.state })).summary?.balance).toMatchObject({ failed: 0 });
+        const alter = (text: string): string => ALTERATIONS[how](Buffer.from(text, "latin1")).toString("latin1");
+        expect(held()).toEqual([alter(OWN), alter(list)].sort());
+      }
   });
 
   it("the same where a wire was cut over another message", async () => {
