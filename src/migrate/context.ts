@@ -12,6 +12,7 @@ import type { Ledger } from "./ledger.ts";
 import type { FolderJob, FolderMap } from "./plan.ts";
 import type { Quarantine } from "./quarantine.ts";
 import type { Room } from "./room.ts";
+import type { Course } from "./suspects.ts";
 import type { RunTally } from "./tally.ts";
 
 /** How many messages one run may delete: a number, or a share of the messages that the source listed in it. */
@@ -61,6 +62,7 @@ export interface RunContext {
   readonly quarantine: Quarantine;
   readonly room: Room;
   readonly alterations: Alterations;
+  readonly course: Course;
   /** Whether it pays to read a source folder before its target is open. */
   readonly ahead: { pays: boolean };
   /** Where large bodies are staged. */

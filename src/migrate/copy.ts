@@ -1,7 +1,7 @@
 // One message: from its staged bytes to exactly one disposition.
 
 import type { Body } from "../mail/body.ts";
-import { MailError } from "../mail/errors.ts";
+import { MailError, suspecting } from "../mail/errors.ts";
 import { difference, type Fidelity, type Loss, narrow } from "../mail/fidelity.ts";
 import { receivedFromHeader } from "../mail/headers.ts";
 import { keyOf } from "../mail/key.ts";
@@ -15,6 +15,7 @@ import type { Disposition } from "./events.ts";
 import type { Later } from "./later.ts";
 import type { DoneRecord, FolderLedger, Known } from "./ledger.ts";
 import type { Rivals } from "./rivals.ts";
+import type { Suspects } from "./suspects.ts";
 
 /** One target folder during one pass. */
 export interface Target {
@@ -32,6 +33,9 @@ export interface Target {
   readonly wasBrokenOff: boolean;
   /** Whether a record that was forgotten said that its copy was altered. */
   wasAltered(origin: Origin): boolean;
+  readonly suspects: Suspects;
+  /** One message at a time is let go, each of them a suspect. */
+  alone: boolean;
 }
 
 /** It waits to be looked for, where the source tells what may be compared. */
@@ -97,7 +101,7 @@ export async function copyMessage(context: RunContext, target: Target, item: Ite
   // Where records may be taken over, those who do so need no copy of the target.
   const mayAdopt = ledger.mayHold(entry.origin);
   const rivals: RivalsOf = (epochSeconds) => (mayAdopt ? 0 : (target.rivals?.count(size, epochSeconds) ?? 0));
-  const look = (): Promise<Found | undefined> => candidates.find(body, kept, hard, rivals);
+  const look = (): Promise<Found | undefined> => candidates.find(body, kept, hard, rivals).catch(blame(entry.origin));
   // From here on it is looked for itself.
   if (isFirst) leaveRivals(target.rivals, entry);
   for (let found = await look(); found; found = await look()) {
@@ -114,9 +118,12 @@ export async function copyMessage(context: RunContext, target: Target, item: Ite
       `the message has ${body.shape.size} octets; the target takes ${folder.fidelity.maxBytes} at the most`,
       { scope: "message", remedy: "give-up", outcome: "none" },
     );
+  // It was looked for once more, as the target may have stored it before it hung up.
+  const verdict = target.suspects.verdict(entry.origin);
+  if (verdict !== undefined) throw verdict;
   await target.begin();
   context.hold();
-  const stored = await folder.append({ entry, traits: kept, body }, hard);
+  const stored = await folder.append({ entry, traits: kept, body, alone: target.alone }, hard);
   const allLosses = stored.losses === undefined ? losses : [...losses, ...stored.losses];
   let { altered: note, alteration } = stored;
   let proved = false;
@@ -291,6 +298,13 @@ async function adopted(
   if (moved !== undefined || source.idsMove !== true) return moved;
   if (!ledger.mayHold(origin) || !hasServerFields(body.head)) return undefined;
   return await ledger.adopt(origin, (await keysOf(body.open())).bare, size);
+}
+
+/** Reading what may be its copy can be what ends the connection, too. */
+function blame(origin: Origin): (error: unknown) => never {
+  return (error) => {
+    throw error instanceof MailError && error.details.outcome === "unknown" ? suspecting(error, [origin]) : error;
+  };
 }
 
 type Fate =

@@ -11,8 +11,14 @@ import { type JobState, settle, startJob } from "./job.ts";
 import type { FolderLedger, Known } from "./ledger.ts";
 import { pass } from "./pass.ts";
 import type { FolderJob } from "./plan.ts";
+import { Suspects } from "./suspects.ts";
 
 export interface FolderResult {
+  /**
+   * It was given up with all patience, and nothing else got through meanwhile: it may be the account. What is left to do once that is
+   * known not to be so.
+   */
+  readonly undecided?: { readonly error: MailError; readonly giveUp: () => Promise<void> };
   readonly states: readonly JobState[];
   /** For deleting at the source alone. Both absent when no pass was needed, or none could begin. */
   readonly ledger: FolderLedger | undefined;
@@ -29,25 +35,44 @@ export async function runFolder(context: RunContext, jobs: readonly FolderJob[])
     return { states, ledger: undefined, folder: undefined };
   }
   const ledger = await context.ledger.folder(name);
+  const { course } = context;
   const patience = options.patience ?? DEFAULT_PATIENCE;
+  let life = 0;
+  const suspects = new Suspects(context.course);
   let folder: SinkFolder | undefined;
   let settledBefore = -1;
+  const end = async (): Promise<void> => {
+    for (const state of states) await finished(context, state);
+    // Nobody asks it again: with thousands of folders its tables, and its open file, would be most of what a run holds.
+    if (options.remove === undefined) await ledger[Symbol.asyncDispose]();
+  };
   for (let number = 1, vain = 0; !soft.aborted; number++) {
     try {
-      folder = await pass(context, states, ledger, number);
+      folder = await pass(context, states, ledger, suspects, number);
+      course.folders++;
+      course.isDoubtful = false;
       break;
     } catch (error) {
       if (soft.aborted && (isAbort(error) || error instanceof MailError)) break;
       if (!(error instanceof MailError)) throw error;
-      const settled = states.reduce((sum, { tally }) => sum + tally.summary().listed - tally.unresolved, 0);
+      const done = states.reduce((sum, { tally }) => sum + tally.summary().listed - tally.unresolved, 0);
+      const settled = done + suspects.condemned;
       vain = settled > settledBefore ? 1 : vain + 1;
+      if (vain === 1) life = course.life;
       settledBefore = settled;
       const { scope, remedy, waitMs, outcome } = error.details;
-      if (remedy === "give-up" || vain >= patience.attempts) {
-        if (scope === "account") throw error;
-        for (const state of states) await giveUp(context, state, ledger, error);
+      if (remedy === "give-up" || vain >= (course.isDoubtful ? 1 : patience.attempts)) {
+        // Who says what ails the account, or for how long it is to be left alone, is believed at once.
+        if (scope === "account" && (remedy === "give-up" || waitMs !== undefined)) throw error;
+        const giveUpAll = async (): Promise<void> => {
+          for (const state of states) await giveUp(context, state, ledger, error);
+        };
+        if (scope !== "folder" && course.life <= life)
+          return { states, ledger, folder: undefined, undecided: { error, giveUp: () => giveUpAll().then(end) } };
+        await giveUpAll();
         break;
       }
+      suspects.isLastTry = vain + 1 >= patience.attempts;
       const delayMs = Math.max(
         waitMs ?? 0,
         outcome === "unknown" ? delayToSettle(vain, patience) : delayBefore(vain, patience),
@@ -56,11 +81,8 @@ export async function runFolder(context: RunContext, jobs: readonly FolderJob[])
       await pause(delayMs, patience, soft);
     }
   }
-  for (const state of states) await finished(context, state);
-  if (options.remove !== undefined) return { states, ledger, folder };
-  // Nobody asks it again: with thousands of folders its tables, and its open file, would be most of what a run holds.
-  await ledger[Symbol.asyncDispose]();
-  return { states, ledger: undefined, folder: undefined };
+  await end();
+  return options.remove === undefined ? { states, ledger: undefined, folder: undefined } : { states, ledger, folder };
 }
 
 /**
@@ -85,7 +107,9 @@ async function giveUp(context: RunContext, state: JobState, ledger: FolderLedger
     if (isHere && !isLeft) state.selected?.add(entry.origin.id);
     isBehind ||= isHere && !isLeft && context.options.flags !== false && !known.sameTraits(entry.traits);
     const outcome: Settled = { as: isLeft ? "filtered" : isHere ? "already-copied" : "failed", losses: [] };
-    if (isNew) await ledger.put({ state: "failed", origin: entry.origin, code: error.code });
+    // Not that the message is the reason, which would be asked for by itself next time.
+    const code = error.code === "connection" ? "protocol" : error.code;
+    if (isNew) await ledger.put({ state: "failed", origin: entry.origin, code });
     const wait = settle(context, state, ledger, entry, outcome, 0, outcome.as === "failed" ? error : undefined);
     await wait;
     return false;

@@ -22,7 +22,6 @@ export interface JobState {
   /** A change of traits was not carried over: next time the folder must be listed, whatever its state says. */
   behind: boolean;
   announced: boolean;
-  readonly tries: Map<string, number>;
   /** Ids that failed in an earlier run and are tried again. */
   readonly retried: Set<string>;
   /** How many of them failed once more. */
@@ -54,7 +53,6 @@ export function startJob(context: RunContext, job: FolderJob): JobState {
     listed: 0,
     behind: false,
     announced: false,
-    tries: new Map(),
     retried: new Set(),
     failedAgain: 0,
     unnamed: new Map(),

@@ -1,5 +1,6 @@
 // What the ledger answers about one origin.
 
+import type { ErrorCode } from "../mail/errors.ts";
 import type { Traits } from "../mail/model.ts";
 import type { DoneRecord, Known, LedgerRecord } from "./ledger.ts";
 import { decode, doneRecord } from "./ledger-codec.ts";
@@ -32,6 +33,13 @@ export class KnownRow implements Known {
 
   get announced(): number | undefined {
     return this.#ledger.table.announced(this.#row);
+  }
+
+  async failure(): Promise<ErrorCode | undefined> {
+    const { table } = this.#ledger;
+    if (this.state !== "failed") return undefined;
+    const line = decode(await this.#store.lineAt(table.offset(this.#row)));
+    return line?.s === "failed" && line.i === this.#id ? (line.e as ErrorCode) : undefined;
   }
 
   async read(): Promise<DoneRecord | undefined> {

@@ -60,6 +60,8 @@ export interface Known {
   readonly announced: number | undefined;
   /** The done record behind it, also when the origin was removed since; undefined for a failed one. */
   read(): Promise<DoneRecord | undefined>;
+  /** Why it failed, where it is a failed one. */
+  failure(): Promise<ErrorCode | undefined>;
 }
 
 /** Where one source folder stood when a run over it last ended with nothing left open. */

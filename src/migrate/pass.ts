@@ -6,6 +6,7 @@ import { MailError } from "../mail/errors.ts";
 import { samePath } from "../mail/model.ts";
 import type { SinkFolder } from "../sinks/sink.ts";
 import { Ahead } from "./ahead.ts";
+import { tryAlone } from "./alone.ts";
 import { type Candidates, gatherCandidates, NO_CANDIDATES } from "./candidates.ts";
 import { filtersMessages, type RunContext } from "./context.ts";
 import { planMessages } from "./dry-run.ts";
@@ -14,6 +15,7 @@ import { Later } from "./later.ts";
 import type { FolderLedger, Head } from "./ledger.ts";
 import { type Pass, readFolder, readLater } from "./read.ts";
 import { Rivals } from "./rivals.ts";
+import type { Suspects } from "./suspects.ts";
 import { nameAll, strayed } from "./unnamed.ts";
 
 /**
@@ -24,6 +26,7 @@ export async function pass(
   context: RunContext,
   states: readonly JobState[],
   ledger: FolderLedger,
+  suspects: Suspects,
   number: number,
 ): Promise<SinkFolder | undefined> {
   const { options } = context;
@@ -81,8 +84,11 @@ export async function pass(
     return seen;
   };
   let begun: Promise<void> | undefined;
+  suspects.beginPass();
+  const before = { source: suspects.through("source"), target: suspects.through("target") };
   const current: Pass = {
     context,
+    states,
     target: {
       folder,
       ledger,
@@ -98,6 +104,8 @@ export async function pass(
       later: certainlyEmpty ? undefined : new Later(context.alterations),
       wasBrokenOff: ledger.brokenOffAt !== undefined,
       wasAltered: (origin) => altered.size > 0 && altered.has(JSON.stringify(origin)),
+      suspects,
+      alone: false,
     },
     reader,
     signal,
@@ -106,6 +114,8 @@ export async function pass(
     error: undefined,
     doubtful: false,
     again: undefined,
+    vain: { source: 0, target: 0 },
+    fresh: { source: true, target: true },
     changed: fresh,
     uncertain: false,
     everything: knowsNothing(),
@@ -118,6 +128,10 @@ export async function pass(
     if (current.error !== undefined || context.soft.aborted) break;
   }
   await Promise.all(current.tasks);
+  if (current.error === undefined && !context.soft.aborted && suspects.apart > 0) {
+    for (const side of ["source", "target"] as const) current.fresh[side] = suspects.through(side) === before[side];
+    await tryAlone(current);
+  }
   if (current.error === undefined && !context.soft.aborted) await readLater(current, states);
   if (current.error !== undefined) throw current.doubtful ? asDoubtful(current.error) : current.error;
   if (context.hard.aborted) return folder;
@@ -125,7 +139,7 @@ export async function pass(
     const strays = await name(await gatherCandidates(folder, ledger, since, context.hard));
     if (!context.soft.aborted && strays > 0) throw strayed(strays, folder);
   }
-  if (current.again !== undefined) throw current.again;
+  if (current.again !== undefined) throw current.doubtful ? asDoubtful(current.again) : current.again;
   const lost = states.reduce((sum, { tally }) => sum + tally.unresolved, 0);
   if (lost > 0 && !context.soft.aborted)
     throw new MailError("protocol", `${lost} messages of ${folder.name} were listed but never delivered`, {

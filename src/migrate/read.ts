@@ -1,26 +1,26 @@
 // The reading side of a pass: what a source folder lists is judged, and what is wanted staged and let go its way.
 
 import { type Body, MEMORY_LIMIT, stage, stageBytes } from "../mail/body.ts";
-import { isAbort, MailError } from "../mail/errors.ts";
+import { MailError } from "../mail/errors.ts";
 import type { Entry } from "../mail/model.ts";
 import type { Incoming } from "../sources/source.ts";
 import { type Ahead, type Readings, readings } from "./ahead.ts";
 import { isFiltered, type RunContext } from "./context.ts";
 import { type Item, joinRivals, LATER, type Settled, type Target, updateKnown } from "./copy.ts";
 import { copyTogether } from "./copy-batch.ts";
+import { fail, resolve, setAside } from "./failures.ts";
 import { IdSet } from "./id-set.ts";
 import { type JobState, settle } from "./job.ts";
 import type { Known } from "./ledger.ts";
+import type { Side } from "./suspects.ts";
 
-/** Tries of one message whose failure may pass (a server's UNAVAILABLE). */
-const MESSAGE_TRIES = 3;
-const FOR_GOOD = Number.POSITIVE_INFINITY;
 /** What a message in flight costs beside its bytes. */
 const MESSAGE_OVERHEAD = 4096;
 
 /** Everything that one pass over a target folder holds on to. */
 export interface Pass {
   readonly context: RunContext;
+  readonly states: readonly JobState[];
   readonly target: Target;
   /** Aborted when reading further makes no sense. */
   readonly reader: AbortController;
@@ -33,6 +33,10 @@ export interface Pass {
   doubtful: boolean;
   /** A message-scoped failure that another pass may mend. */
   again: MailError | undefined;
+  /** Messages struck one after the other. */
+  readonly vain: Record<Side, number>;
+  /** Nothing came over the connection that is used now. */
+  readonly fresh: Record<Side, boolean>;
   changed: boolean;
   /** A message failed for good that may have been stored all the same. */
   uncertain: boolean;
@@ -71,8 +75,9 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
       target.later?.leave(entry.traits.received);
       return settled(entry, { as: "filtered", losses: [] });
     }
+    const { suspects } = target;
     // What failed for good in this run is left to the next one.
-    if (state.tries.get(entry.origin.id) === FOR_GOOD) {
+    if (!suspects.isEmpty && suspects.isFailed(entry.origin)) {
       target.later?.leave(entry.traits.received);
       return false;
     }
@@ -85,8 +90,21 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
         ? update(known, entry)
         : settled(entry, { as: "already-copied", losses: [] });
     }
-    if (known?.state === "failed") state.retried.add(entry.origin.id);
     tally.unresolved++;
+    if (known?.state === "failed") {
+      state.retried.add(entry.origin.id);
+      return again(known, entry);
+    }
+    if (!suspects.isEmpty && suspects.isApart(entry.origin)) return false;
+    joinRivals(target.rivals, entry);
+    return true;
+  };
+  /** What ended the connection in an earlier run is left for last. */
+  const again = async (known: Known, entry: Entry): Promise<boolean> => {
+    const { suspects } = target;
+    if (suspects.isEmpty || suspects.strikesOf(entry.origin) === 0)
+      if ((await known.failure()) === "connection") suspects.remember(entry.origin);
+    if (suspects.isApart(entry.origin)) return false;
     joinRivals(target.rivals, entry);
     return true;
   };
@@ -174,6 +192,7 @@ async function receiveAll(current: Pass, state: JobState, all: Readings): Promis
         if (wait !== undefined) await wait;
       }
   } catch (error) {
+    if (error instanceof MailError) current.target.suspects.noted(error, "source");
     fail(current, error);
   }
   sendOff(current);
@@ -189,7 +208,7 @@ function isOther(known: Known | undefined, { size }: Entry): boolean {
  * Stages one message and lets it go its way; the next is pulled as soon as the bounds have room. Undefined where nothing has to
  * be waited for.
  */
-function receive(current: Pass, state: JobState, incoming: Incoming): Promise<void> | undefined {
+export function receive(current: Pass, state: JobState, incoming: Incoming): Promise<void> | undefined {
   const { context } = current;
   const { entry, bytes } = incoming;
   const held = Math.min(bytes?.length ?? entry.size ?? MEMORY_LIMIT, MEMORY_LIMIT);
@@ -244,6 +263,7 @@ async function receiveStream(
 
 /** From here on the next message is read while this one is written. */
 function letGo(current: Pass, state: JobState, entry: Entry, body: Body, release: () => void): void {
+  got(current, "source", entry);
   const sent = state.strayed.size > 0 && state.strayed.has(entry.origin.id);
   const doubtful = state.doubtful.size > 0 && state.doubtful.has(entry.origin.id);
   current.waiting.push({ state, entry, body, release, sent, doubtful });
@@ -251,8 +271,14 @@ function letGo(current: Pass, state: JobState, entry: Entry, body: Body, release
   else if (current.waiting.length === 1) setImmediate(sendOff, current);
 }
 
+function got(current: Pass, side: Side, { origin }: Entry): void {
+  current.target.suspects.got(side, origin);
+  current.vain[side] = 0;
+  current.fresh[side] = false;
+}
+
 /** Lets go what waits for company. */
-function sendOff(current: Pass): void {
+export function sendOff(current: Pass): void {
   const { context, target, waiting } = current;
   if (waiting.length === 0) return;
   current.waiting = [];
@@ -280,6 +306,9 @@ function sendOff(current: Pass): void {
 function arrived(current: Pass, { state, entry, body }: Staged, outcome: Settled): Promise<void> | undefined {
   const { context, target } = current;
   if (outcome.as === "copied") context.room.taken();
+  // One that was found may be one that was sent when the connection ended: it got through.
+  if (outcome.as === "copied" || outcome.as === "altered" || outcome.as === "adopted") got(current, "target", entry);
+  else target.suspects.clear(entry.origin);
   if (outcome.as !== "filtered" && outcome.as !== "altered") state.selected?.add(entry.origin.id);
   if (outcome.as !== "already-copied") current.changed = true;
   if (outcome.behind === true) state.behind = true;
@@ -302,62 +331,6 @@ function arrived(current: Pass, { state, entry, body }: Staged, outcome: Settled
     await released;
     await end();
   }
-}
-
-/** What becomes of a message that failed: vanished, tried again in another pass, or set aside for good. */
-async function setAside(
-  current: Pass,
-  state: JobState,
-  entry: Entry,
-  body: Body | undefined,
-  error: unknown,
-): Promise<void> {
-  const { context, target } = current;
-  if (error instanceof MailError && error.details.outcome === "unknown") state.doubtful.add(entry.origin.id);
-  if (!(error instanceof MailError) || error.details.scope !== "message") {
-    fail(current, error);
-    return;
-  }
-  // Without bytes, it is the source's own word that it is gone.
-  if (error.code === "not-found" && body === undefined) {
-    resolve(state);
-    await settle(context, state, target.ledger, entry, { as: "vanished", losses: [] }, 0);
-    return;
-  }
-  if (error.code === "quota") {
-    resolve(state);
-    await settle(context, state, target.ledger, entry, { as: "failed", losses: [] }, 0, error);
-    const full = context.room.refused(error);
-    if (full !== undefined) fail(current, full);
-    return;
-  }
-  const mayBeThere = error.details.outcome === "unknown";
-  const tries = (state.tries.get(entry.origin.id) ?? 0) + 1;
-  state.tries.set(entry.origin.id, tries);
-  if (error.details.remedy !== "give-up" && tries < MESSAGE_TRIES) {
-    current.again ??= error;
-    return;
-  }
-  state.tries.set(entry.origin.id, FOR_GOOD);
-  target.later?.leave(entry.traits.received);
-  if (mayBeThere) current.uncertain = true;
-  const quarantine = await context.quarantine.setAside(entry.origin, body, error.message);
-  current.changed = true;
-  await target.ledger.put({ state: "failed", origin: entry.origin, code: error.code });
-  resolve(state);
-  await settle(context, state, target.ledger, entry, { as: "failed", losses: [], quarantine }, 0, error);
-}
-
-export function resolve(state: JobState): void {
-  state.tally.unresolved--;
-}
-
-/** The first failure ends the pass; what is in flight still comes to its end. */
-function fail(current: Pass, error: unknown): void {
-  if (isAbort(error) && current.signal.aborted) return;
-  if (error instanceof MailError && error.details.outcome === "unknown") current.doubtful = true;
-  current.error ??= error;
-  current.reader.abort();
 }
 
 function spawn(current: Pass, release: () => void, work: () => Promise<void>): void {

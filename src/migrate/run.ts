@@ -25,7 +25,9 @@ import { quarantineIn } from "./quarantine.ts";
 import { removeProved } from "./remove.ts";
 import { Room } from "./room.ts";
 import { logRun, type RunLines } from "./run-log.ts";
+import { Course } from "./suspects.ts";
 import { RunTally, sumOf } from "./tally.ts";
+import { Verdicts } from "./verdicts.ts";
 
 export type { RunOptions } from "./context.ts";
 
@@ -151,6 +153,7 @@ async function carry(
       quarantine: quarantineIn(join(home, "quarantine")),
       room: new Room(),
       alterations: new Alterations(),
+      course: new Course(),
       ahead: { pays: source.readsAhead === true },
       staging: join(home, "staging"),
       bytes: new Budget(BYTES_IN_FLIGHT),
@@ -232,7 +235,10 @@ async function planPatiently(
   return await patiently("the list of folders", work, { patience: options.patience, events }, soft);
 }
 
-/** Each group of folders with one target in a lane; the first error that concerns the whole account stops all lanes. */
+/**
+ * Each group of folders with one target in a lane; what concerns the whole account stops all lanes: the first error that says so, or
+ * two folders given up one after the other, with nothing that got through between.
+ */
 async function runLanes(
   context: RunContext,
   groups: readonly (readonly FolderJob[])[],
@@ -256,6 +262,7 @@ async function runLanes(
   // In the order of the folders, whichever lane is done first.
   const results = new Array<FolderResult | undefined>(groups.length);
   let failure: unknown;
+  const verdicts = new Verdicts(context.course);
   // The largest first: begun last, it would go on alone when all others are done.
   const size = (group: readonly FolderJob[]): number =>
     group.reduce((sum, { folder: { messages = 0 } }) => sum + messages, 0);
@@ -264,7 +271,9 @@ async function runLanes(
     void lanes.add(async () => {
       if (lane.soft.aborted) return;
       try {
-        results[at] = await work(lane, group);
+        const result = await work(lane, group);
+        results[at] = result;
+        verdicts.add(result);
       } catch (error) {
         failure ??= error;
         broken.abort();
@@ -273,6 +282,7 @@ async function runLanes(
   width.ask();
   await lanes.onIdle();
   if (failure !== undefined) throw failure;
+  await verdicts.end(context.soft);
   return results.filter((result) => result !== undefined);
 }
 

@@ -1,7 +1,7 @@
 // IMAP as a source: folders with their state, a listing and then the bodies of what is wanted, removal by UID EXPUNGE.
 
 import type { Hold } from "../core/lock.ts";
-import { MailError } from "../mail/errors.ts";
+import { MailError, suspecting } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
 import { isPlausible } from "../mail/headers.ts";
 import type { Entry, Folder, Origin, Traits } from "../mail/model.ts";
@@ -93,7 +93,7 @@ export async function openImapSource(
 
   async function* read(
     slice: Slice,
-    { want, listed, unlisted, everything = false, signal: abort }: ReadOptions,
+    { want, listed, unlisted, everything = false, alone = false, signal: abort }: ReadOptions,
   ): AsyncGenerator<Incoming> {
     const { folder } = slice;
     if (!folder.selectable || abort.aborted) return;
@@ -102,11 +102,16 @@ export async function openImapSource(
       const traits = traitsOf(row);
       return row?.size === undefined ? { origin, traits } : { origin, traits, size: row.size };
     };
+    const suspects: Origin[] = [];
     const reading: Reading = {
       want: (row, uidValidity) => want(entryOf(row.uid, uidValidity, row)),
       listed: () => listed?.(),
       unlisted: (messages) => unlisted?.(messages),
       everything,
+      alone,
+      broken(uids, generation) {
+        for (const uid of uids) suspects.push({ folder: folder.path, generation, id: String(uid) });
+      },
       signal: abort,
     };
     try {
@@ -121,7 +126,8 @@ export async function openImapSource(
         }
     } catch (error) {
       // On abort it ends quietly.
-      if (!abort.aborted) throw error;
+      if (abort.aborted) return;
+      throw error instanceof MailError && suspects.length > 0 ? suspecting(error, suspects) : error;
     }
   }
 

@@ -1,7 +1,7 @@
 // APPENDs into one folder, pipelined, small messages in groups: each message gets its own fate, and is looked at afterwards.
 
 import type { Hold } from "../../core/lock.ts";
-import { MailError } from "../../mail/errors.ts";
+import { MailError, suspecting } from "../../mail/errors.ts";
 import type { Loss } from "../../mail/fidelity.ts";
 import { receivedFromHeader } from "../../mail/headers.ts";
 import { wireSize } from "../../mail/key.ts";
@@ -9,8 +9,8 @@ import type { Message } from "../../mail/message.ts";
 import type { Received } from "../../mail/model.ts";
 import { checkCopy, flagLoss, isAsSent } from "./append-check.ts";
 import { appendCommand, appendedUids, isMissing, type Outgoing } from "./append-command.ts";
-import type { Connection } from "./connection.ts";
-import { accountRefusal, messageRefusal } from "./errors.ts";
+import { type Connection, SUSPECT_STALL_MS } from "./connection.ts";
+import { accountRefusal, isPassing, messageRefusal, outrightRefusal } from "./errors.ts";
 import type { FetchRow } from "./fetch.ts";
 import { GROUP_BYTES, Grouping } from "./grouping.ts";
 import { madeAnew, NewUids, type Sent } from "./new-uids.ts";
@@ -24,6 +24,9 @@ const WINDOW_BYTES = 8 * 1024 * 1024;
 const LEAST_WEIGHT = 4 * 1024;
 /** Groups on their way that were sent though more might have come for them; what comes then makes larger ones. */
 const SMALL_GROUPS = 3;
+
+/** Refusals in a row, of which each says that it passes, until nothing more of that group is sent. */
+const PUT_OFF_IN_A_ROW = 10;
 
 /** What became of one append; `uid` is absent where the server does not say (no UIDPLUS), or took it back. */
 export interface Appended {
@@ -44,6 +47,13 @@ interface Waiting extends Outgoing {
   readonly signal: AbortSignal;
   readonly resolve: (appended: Appended) => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** What became of one that was sent by itself. */
+interface Alone {
+  /** Taken, with all its flags. */
+  readonly asItWas: boolean;
+  readonly error?: unknown;
 }
 
 interface Group {
@@ -208,8 +218,13 @@ export class Appender {
     const bytes = items.reduce((sum, { size }) => sum + size, 0);
     const sent = this.#looks.begin(connection, items.length, bytes);
     let given: Given | undefined;
+    let wasOldest = false;
+    const lost = (oldest: boolean): void => {
+      wasOldest = oldest;
+    };
+    const stallMs = items[0]?.message.alone === true ? SUSPECT_STALL_MS : undefined;
     try {
-      const answered = connection.run(appendCommand(this.#name, items));
+      const answered = connection.run(appendCommand(this.#name, items), { lost, stallMs });
       this.#looks.follow();
       const answer = await answered;
       const named = appendedUids(answer, items.length);
@@ -217,6 +232,13 @@ export class Appender {
         throw madeAnew(this.#name);
       given = { sent, answer, uids: named?.uids };
       return given;
+    } catch (error) {
+      // Those behind it had the bad luck to be on their way.
+      if (!wasOldest || !(error instanceof MailError)) throw error;
+      throw suspecting(
+        error,
+        items.map(({ message }) => message.entry.origin),
+      );
     } finally {
       this.#looks.answered(sent, given?.answer.status === "OK", given?.uids);
     }
@@ -232,12 +254,38 @@ export class Appender {
     const { answer, sent } = given;
     this.#grouping.failed();
     if (isMissing(answer)) throw gone(this.#name, answer);
-    const account = accountRefusal(answer);
+    const account = outrightRefusal(answer);
     // Where there is no room for all there may be room for some.
     if (account !== undefined && account.code !== "quota") throw account;
     if (answer.code === "APPENDUID" || (await this.#strangers(connection, sent)) > 0) throw partlyStored(answer);
-    const asTheyWere = await Promise.all(items.map((item) => this.#alone(connection, item, undefined)));
-    if (asTheyWere.every(Boolean)) this.#grouping.inVain();
+    const isPut = accountRefusal(answer) !== undefined || isPassing(answer);
+    const fates = isPut
+      ? await this.#carefully(connection, items)
+      : await Promise.all(items.map((item) => this.#alone(connection, item, undefined)));
+    if (fates.every(({ asItWas }) => asItWas)) this.#grouping.inVain();
+  }
+
+  /**
+   * One waits for the other's answer where the server has no room, or wants to be left alone for a while: what is refused then is not
+   * followed by all the others in vain.
+   */
+  async #carefully(connection: Connection, items: readonly Waiting[]): Promise<readonly Alone[]> {
+    const fates: Alone[] = [];
+    let inARow = 0;
+    let least = Number.POSITIVE_INFINITY;
+    let last: unknown;
+    for (const item of items) {
+      if (inARow >= PUT_OFF_IN_A_ROW) item.reject(ofAccount(last));
+      else if (item.size >= least) item.reject(last);
+      else {
+        const fate = await this.#alone(connection, item, undefined);
+        fates.push(fate);
+        last = fate.error ?? last;
+        if (fate.error instanceof MailError && fate.error.code === "quota") least = item.size;
+        else inARow = fate.error === undefined ? 0 : inARow + 1;
+      }
+    }
+    return fates.length === items.length ? fates : [...fates, { asItWas: false }];
   }
 
   #strangers(connection: Connection, sent: Sent): Promise<number> {
@@ -247,10 +295,10 @@ export class Appender {
   }
 
   /**
-   * One message by itself, as it is, then with fewer flags or another date where the server refuses it so. True when it was taken
-   * as it was; a refusal is told to whoever waits for it. `given` is what it has been answered already.
+   * One message by itself, as it is, then with fewer flags or another date where the server refuses it so. A refusal is told to
+   * whoever waits for it. `given` is what it has been answered already.
    */
-  async #alone(connection: Connection, item: Waiting, given: Given | undefined): Promise<boolean> {
+  async #alone(connection: Connection, item: Waiting, given: Given | undefined): Promise<Alone> {
     try {
       let refusal: Tagged | undefined;
       let before = given;
@@ -262,7 +310,7 @@ export class Appender {
           const without = item.flags.filter((name) => !way.flags.includes(name)).map(flagLoss);
           // Another date is told by the look at the copy, here or when it gets its name.
           await this.#inspect(connection, mine, [item], without);
-          return way === item;
+          return { asItWas: way === item };
         }
         if (isMissing(answer)) throw gone(this.#name, answer);
         refusal ??= answer;
@@ -277,7 +325,7 @@ export class Appender {
       throw asOwn(messageRefusal("the server refuses the message", refusal ?? { status: "NO", text: "" }));
     } catch (error) {
       item.reject(error);
-      return false;
+      return { asItWas: false, error };
     }
   }
 
@@ -369,6 +417,12 @@ function notThere(ref: string): MailError {
     remedy: "give-up",
     outcome: "unknown",
   });
+}
+
+/** One that was not sent, since so many others were put off. */
+function ofAccount(error: unknown): unknown {
+  if (!(error instanceof MailError)) return error;
+  return new MailError(error.code, error.message, { ...error.details, scope: "account", outcome: "none" });
 }
 
 function partlyStored({ text }: Tagged): MailError {

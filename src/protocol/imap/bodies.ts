@@ -3,7 +3,7 @@
 import { MailError } from "../../mail/errors.ts";
 import { CHANNEL_BYTES, Channel, type LiteralStream } from "./channel.ts";
 import type { Connection, Listener } from "./connection.ts";
-import { accountRefusal, messageRefusal } from "./errors.ts";
+import { messageRefusal, outrightRefusal } from "./errors.ts";
 import { bodyListener, type FetchRow, fetchAll, ROW_ITEMS, tellsDate } from "./fetch.ts";
 import { UidTrail } from "./listing.ts";
 import type { Selecting } from "./mailbox.ts";
@@ -80,13 +80,13 @@ type Item = { readonly row: FetchRow } | { readonly batch: Batch; readonly answe
 
 /**
  * Yields each of `wanted` once, those that came together at once. A large content is the last of its batch, and must be read, or is
- * skipped, before the next pull. Throws MailError connection when the wire fails; `broken` is told the UID that the server was
- * sending, or was to send next, when it did. The first step sends the first commands, before anything is awaited.
+ * skipped, before the next pull. Throws MailError connection when the wire fails; `broken` is told the UIDs that the server was
+ * sending, or was to send next, when it did, the next one first. The first step sends the first commands, before anything is awaited.
  */
 export async function* fetchBodies(
   connection: Connection,
   wanted: Wanted,
-  broken: (uid: number) => void,
+  broken: (uids: readonly number[]) => void,
   sharing?: Sharing,
 ): AsyncGenerator<readonly Fetched[]> {
   const channel = new Channel<Item>(connection, sharing === undefined ? CHANNEL_BYTES : SHARED_BYTES);
@@ -128,8 +128,7 @@ export async function* fetchBodies(
       },
     );
     const lost = (oldest: boolean): void => {
-      const uid = oldest ? (streaming ?? first(batch.pending)) : undefined;
-      if (uid !== undefined) broken(uid);
+      if (oldest) broken(streaming === undefined ? [...batch.pending] : [streaming]);
     };
     connection.run(`UID FETCH ${set} (${ROW_ITEMS} BODY.PEEK[])`, { ...listener, lost }).then(
       (answer) => {
@@ -147,7 +146,7 @@ export async function* fetchBodies(
       yield* handOn(items.flatMap((item) => ("row" in item ? [item.row] : [])));
       for (const item of items) {
         if ("row" in item) continue;
-        const refusal = item.answer.status === "OK" ? undefined : accountRefusal(item.answer);
+        const refusal = item.answer.status === "OK" ? undefined : outrightRefusal(item.answer);
         if (refusal !== undefined) throw refusal;
         batches.splice(batches.indexOf(item.batch), 1);
         missing.push(...item.batch.pending);
@@ -184,7 +183,7 @@ export interface Everything {
 export async function* fetchEverything(
   connection: Connection,
   { isOpen, isRefused, counted }: Selecting,
-  broken: (uid: number) => void,
+  broken: (uids: readonly number[]) => void,
   signal?: AbortSignal,
 ): AsyncGenerator<readonly Fetched[], Everything | undefined> {
   const channel = new Channel<FetchRow>(connection, signal === undefined ? CHANNEL_BYTES : SHARED_BYTES);
@@ -228,7 +227,7 @@ export async function* fetchEverything(
       return bodies.data?.(response) === true;
     },
     lost(oldest) {
-      if (oldest && streaming !== undefined) broken(streaming);
+      if (oldest && streaming !== undefined) broken([streaming]);
     },
   };
   const answered = connection.run(`UID FETCH 1:* (${ROW_ITEMS} BODY.PEEK[])`, listener);
@@ -239,7 +238,7 @@ export async function* fetchEverything(
   try {
     for (let rows = await channel.take(); rows !== undefined; rows = await channel.take()) yield* handOn(rows);
     const answer = await answered;
-    const refusal = answer.status === "OK" ? undefined : accountRefusal(answer);
+    const refusal = answer.status === "OK" ? undefined : outrightRefusal(answer);
     if (refusal !== undefined) throw refusal;
     const isComplete = answer.status === "OK" && !wasExpunged && seen.size >= Math.max(least, counted());
     return { seen, isComplete };
@@ -256,11 +255,15 @@ export async function* fetchEverything(
 export async function* fetchOne(
   connection: Connection,
   uid: number,
-  broken: (uid: number) => void,
+  broken: (uids: readonly number[]) => void,
+  stallMs?: number,
 ): AsyncGenerator<Fetched> {
   // One after the other: Dovecot may keep back the first one's answer until the second one's body has gone out, and that
   // would wait for a reader who waits for the answer.
-  const { rows, answer: metaAnswer } = await fetchAll(connection, `UID FETCH ${uid} (${ROW_ITEMS})`);
+  const lost = (oldest: boolean): void => {
+    if (oldest) broken([uid]);
+  };
+  const { rows, answer: metaAnswer } = await fetchAll(connection, `UID FETCH ${uid} (${ROW_ITEMS})`, { lost, stallMs });
   const row = rows.find((one) => one.uid === uid && one.size !== undefined) ?? rows.find((one) => one.uid === uid);
   const channel = new Channel<FetchRow>(connection);
   // Alone on its connection: a body without a UID before it can only be this one.
@@ -273,13 +276,10 @@ export async function* fetchOne(
       return isOurs(one);
     },
   );
-  const answer = connection.run(`UID FETCH ${uid} (UID BODY.PEEK[])`, listener);
+  const answer = connection.run(`UID FETCH ${uid} (UID BODY.PEEK[])`, { ...listener, lost, stallMs });
   answer.then(
     () => channel.end(),
-    (error: unknown) => {
-      broken(uid);
-      channel.fail(error);
-    },
+    (error: unknown) => channel.fail(error),
   );
   try {
     for (let items = await channel.take(); items !== undefined; items = await channel.take())
@@ -328,11 +328,6 @@ function batchLength({ sizes }: Wanted, from: number): number {
     count++;
   }
   return count;
-}
-
-function first(set: ReadonlySet<number>): number | undefined {
-  for (const item of set) return item;
-  return undefined;
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

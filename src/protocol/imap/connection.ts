@@ -14,6 +14,8 @@ import type { CommandPart } from "./syntax.ts";
 
 /** A server that says nothing for this long while we wait for it is taken for dead (a FETCH of a huge folder may think a while). */
 export const STALL_MS = 5 * 60 * 1000;
+/** The same where what was asked for is suspected to be the reason. */
+export const SUSPECT_STALL_MS = 60 * 1000;
 /** A goodbye is a courtesy. */
 const LOGOUT_MS = 1_000;
 
@@ -52,6 +54,8 @@ export interface Listener {
   answered?(answer: Tagged): void;
   /** The connection ended without an answer; `oldest`: this is what the server was working on. */
   lost?(oldest: boolean): void;
+  /** Waited for no longer than this without a word, as long as it is the oldest. */
+  readonly stallMs?: number | undefined;
   /** A literal too large to gather begins, after `soFar`. Undefined: not for this command; if for none, it is gathered. */
   literal?(soFar: DataResponse, size: number): LiteralSink | undefined;
 }
@@ -90,6 +94,7 @@ export class Connection {
   readonly #secrets: readonly string[];
   readonly #stallMs: number;
   #stall: NodeJS.Timeout | undefined;
+  #stallsAfter = 0;
   #introduction: string | undefined;
   #holds = 0;
   /** The wire ended while it was held: what came before that is heard first. */
@@ -349,11 +354,20 @@ export class Connection {
 
   /** Something moved, or is now waited for: the stall clock starts anew. */
   #alive(): void {
-    if (this.#failure !== undefined || this.#pending.length === 0) {
+    const [oldest] = this.#pending;
+    if (this.#failure !== undefined || oldest === undefined) {
       clearTimeout(this.#stall);
       this.#stall = undefined;
-    } else if (this.#stall === undefined) this.#stall = setTimeout(() => this.#stalled(), this.#stallMs);
-    else this.#stall.refresh();
+      return;
+    }
+    const after = Math.min(oldest.listener.stallMs ?? this.#stallMs, this.#stallMs);
+    if (this.#stall !== undefined && after === this.#stallsAfter) {
+      this.#stall.refresh();
+      return;
+    }
+    clearTimeout(this.#stall);
+    this.#stallsAfter = after;
+    this.#stall = setTimeout(() => this.#stalled(), after);
   }
 
   #stalled(): void {
@@ -364,7 +378,7 @@ export class Connection {
       this.fail(
         new MailError(
           "connection",
-          `no answer from ${this.server.host} for ${Math.round(this.#stallMs / 1000)} seconds`,
+          `no answer from ${this.server.host} for ${Math.round(this.#stallsAfter / 1000)} seconds`,
           {
             scope: "account",
             remedy: "retry",

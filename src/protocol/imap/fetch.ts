@@ -133,9 +133,14 @@ export async function* fetchRows(
  * All rows of a FETCH that has few, but for those with a body. Rows are kept from nobody: other commands that are on their way
  * hear them too.
  */
-export async function fetchAll(connection: Connection, command: string): Promise<{ rows: FetchRow[]; answer: Tagged }> {
+export async function fetchAll(
+  connection: Connection,
+  command: string,
+  more: Pick<Listener, "lost" | "stallMs"> = {},
+): Promise<{ rows: FetchRow[]; answer: Tagged }> {
   const rows: FetchRow[] = [];
   const answer = await connection.run(command, {
+    ...more,
     data: (response) => {
       const row = parseRow(response);
       if (row !== undefined && row.body === undefined) rows.push(row);

@@ -4,17 +4,14 @@
 // Why a shared connection cannot come to a stand: it stands only while somebody has more waiting than he may have, and that is
 // somebody who takes messages as fast as they are written elsewhere, which never waits for this connection.
 
-import { MailError } from "../../mail/errors.ts";
 import { type Fetched, fetchBodies, fetchEverything, fetchOne, fitsAtOnce } from "./bodies.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, SUSPECT_STALL_MS } from "./connection.ts";
 import { type ListedRow, listBehind, listMessages, madeAnew, type UidTrail } from "./listing.ts";
 import { beginSelect, selectMailbox } from "./mailbox.ts";
 import type { ConnectionPool } from "./pool.ts";
 import { Seats } from "./seats.ts";
 import { GrowingUint32 } from "./uids.ts";
 
-/** A message at which the connection broke this often, without getting past it, is not asked for again in this run. */
-const STRIKES = 3;
 /** A folder that STATUS counts more in has a connection of its own from the start. */
 const SMALL_FOLDER = 500;
 
@@ -30,6 +27,10 @@ export interface Reading {
   unlisted(messages: number): void;
   /** Nothing of the folder is known yet, so that it need not be listed before it is fetched. */
   readonly everything: boolean;
+  /** One message at a time, each on its own. */
+  readonly alone: boolean;
+  /** Told what the server was sending, or was to send next, when the connection ended; the next one first. */
+  broken(uids: readonly number[], uidValidity: string): void;
   /** On abort the reading ends with the signal's reason, or a MailError connection. */
   readonly signal: AbortSignal;
 }
@@ -44,7 +45,7 @@ interface Plan {
   readonly uidValidity: string;
   readonly uids: GrowingUint32;
   readonly sizes: GrowingUint32;
-  /** To be asked for one by one, last: a message that ends the connection shall not take others with it. */
+  /** To be asked for one by one, last. */
   readonly lone: number[];
 }
 
@@ -59,8 +60,8 @@ type Left = Plan | Rest | "everything";
 export class FolderReader {
   readonly #pool: ConnectionPool;
   readonly #seats: Seats;
-  /** By folder name, UIDVALIDITY and UID: how often the connection broke there. */
-  readonly #strikes = new Map<string, number>();
+  /** Folders that were read when a shared connection ended: the one that is the reason takes no other with it again. */
+  readonly #apart = new Set<string>();
 
   constructor(pool: ConnectionPool) {
     this.#pool = pool;
@@ -77,10 +78,16 @@ export class FolderReader {
     { messages, range = "1:*" }: { readonly messages: number | undefined; readonly range: string | undefined },
     reading: Reading,
   ): AsyncGenerator<Read> {
-    const isWhole = messages !== undefined && range === "1:*";
+    const isWhole = messages !== undefined && range === "1:*" && !reading.alone;
     const isEager = isWhole && messages <= EAGER_FOLDER && reading.everything;
-    const isSmall = isWhole && messages <= SMALL_FOLDER;
-    const left = isSmall ? yield* this.#together(name, reading) : isEager ? "unasked" : "everything";
+    const isSmall = isWhole && messages <= SMALL_FOLDER && !this.#apart.has(name);
+    let left: Left | "nothing" | "unasked" = isEager ? "unasked" : "everything";
+    try {
+      if (isSmall) left = yield* this.#together(name, reading);
+    } catch (error) {
+      if (!reading.signal.aborted) this.#apart.add(name);
+      throw error;
+    }
     if (left !== "nothing" && !reading.signal.aborted) yield* this.#alone(name, range, reading, left);
   }
 
@@ -97,7 +104,7 @@ export class FolderReader {
     const { signal } = reading;
     const opening = beginSelect(connection, name, true);
     let uidValidity = "";
-    const broken = (uid: number): void => this.#broken(name, uidValidity, signal)(uid);
+    const broken = (uids: readonly number[]): void => this.#broken(uidValidity, reading)(uids);
     const bodies = fetchEverything(connection, opening, broken, shared ? signal : undefined);
     try {
       const both = Promise.allSettled([opening.selected, bodies.next()]);
@@ -141,7 +148,7 @@ export class FolderReader {
     if (opened.status === "rejected" || rows.value === undefined) return "everything";
     const { uidValidity } = opened.value;
     const plan = newPlan(uidValidity);
-    for (const row of rows.value) await this.#judge(name, plan, row, reading);
+    for (const row of rows.value) await this.#judge(plan, row, reading);
     reading.listed();
     const wanted = { uids: plan.uids.view(), sizes: plan.sizes.view() };
     if (wanted.uids.length > 0) {
@@ -150,7 +157,7 @@ export class FolderReader {
       const isStillOpen = connection.upcoming === name;
       const again = isStillOpen ? opening : beginSelect(connection, name, true);
       const sharing = { isOpen: again.isOpen, lone: (uid: number) => lone.push(uid), signal };
-      const bodies = fetchBodies(connection, wanted, this.#broken(name, uidValidity, signal), sharing);
+      const bodies = fetchBodies(connection, wanted, this.#broken(uidValidity, reading), sharing);
       try {
         // The first step sends the commands: nothing may come between them and the one before.
         const first = bodies.next();
@@ -183,25 +190,16 @@ export class FolderReader {
       const plan = isPlanned ? left : await this.#list(connection, name, range, reading, seen);
       const { uidValidity } = isPlanned ? await selectMailbox(connection, name, true) : plan;
       if (plan.uidValidity !== uidValidity) throw madeAnew(name);
-      const broken = this.#broken(name, uidValidity, signal);
+      const broken = this.#broken(uidValidity, reading);
       const wanted = { uids: plan.uids.view(), sizes: plan.sizes.view() };
       for await (const fetched of fetchBodies(connection, wanted, broken)) {
         yield { uidValidity, fetched };
         if (signal.aborted) return;
       }
       for (const uid of plan.lone) {
-        const struck = strikeKey(name, uidValidity, uid);
-        if ((this.#strikes.get(struck) ?? 0) >= STRIKES) {
-          const error = new MailError("malformed", `the connection ends whenever message ${uid} is asked for`, {
-            scope: "message",
-            remedy: "give-up",
-          });
-          yield { uidValidity, fetched: [{ uid, row: undefined, error }] };
-        } else
-          for await (const fetched of fetchOne(connection, uid, broken)) {
-            yield { uidValidity, fetched: [fetched] };
-            this.#strikes.delete(struck);
-          }
+        const stallMs = reading.alone ? SUSPECT_STALL_MS : undefined;
+        for await (const fetched of fetchOne(connection, uid, broken, stallMs))
+          yield { uidValidity, fetched: [fetched] };
         if (signal.aborted) return;
       }
     } finally {
@@ -223,7 +221,7 @@ export class FolderReader {
     for (; step.done !== true; step = await listing.next())
       for (const row of step.value) {
         if (rest?.seen.has(row.uid) === true) continue;
-        const wait = this.#judge(name, plan, row, reading);
+        const wait = this.#judge(plan, row, reading);
         if (wait !== undefined) await wait;
       }
     if (step.value > 0) reading.unlisted(step.value);
@@ -231,11 +229,11 @@ export class FolderReader {
     return plan;
   }
 
-  #judge(name: string, plan: Plan, row: ListedRow, { want }: Reading): Promise<void> | undefined {
+  #judge(plan: Plan, row: ListedRow, { want, alone }: Reading): Promise<void> | undefined {
     const answer = want(row, plan.uidValidity);
     const take = (isWanted: boolean): void => {
       if (!isWanted) return;
-      if (this.#strikes.size > 0 && this.#strikes.has(strikeKey(name, plan.uidValidity, row.uid))) {
+      if (alone) {
         plan.lone.push(row.uid);
         return;
       }
@@ -247,20 +245,15 @@ export class FolderReader {
     return undefined;
   }
 
-  #broken(name: string, uidValidity: string, signal: AbortSignal): (uid: number) => void {
-    return (uid) => {
-      const struck = strikeKey(name, uidValidity, uid);
-      if (!signal.aborted) this.#strikes.set(struck, (this.#strikes.get(struck) ?? 0) + 1);
+  #broken(uidValidity: string, { broken, signal }: Reading): (uids: readonly number[]) => void {
+    return (uids) => {
+      if (!signal.aborted) broken(uids, uidValidity);
     };
   }
 }
 
 function newPlan(uidValidity: string): Plan {
   return { uidValidity, uids: new GrowingUint32(), sizes: new GrowingUint32(), lone: [] };
-}
-
-function strikeKey(name: string, uidValidity: string, uid: number): string {
-  return JSON.stringify([name, uidValidity, uid]);
 }
 
 /** The wait ends on abort; what was waited for goes on by itself. */

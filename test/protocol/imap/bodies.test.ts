@@ -34,7 +34,7 @@ async function collect(
   const got = new Map<number, string>();
   const broken: number[] = [];
   const wanted = { uids: Uint32Array.from(uids), sizes: Uint32Array.from(uids.map(() => 3)) };
-  for await (const fetched of singly(fetchBodies(connection, wanted, (uid) => broken.push(uid)))) {
+  for await (const fetched of singly(fetchBodies(connection, wanted, (uids) => broken.push(...uids)))) {
     expect(got.has(fetched.uid)).toBe(false);
     if ("error" in fetched) got.set(fetched.uid, `${fetched.error.code} ${fetched.error.details.scope}`);
     else {
@@ -156,7 +156,7 @@ it("a connection that ends inside a large body is a connection error, and says a
   const broken: number[] = [];
   const read = async (): Promise<void> => {
     const wanted = { uids: Uint32Array.of(1, 2, 3), sizes: Uint32Array.of(3, 3, 3) };
-    for await (const fetched of singly(fetchBodies(played.connection, wanted, (uid) => broken.push(uid))))
+    for await (const fetched of singly(fetchBodies(played.connection, wanted, (uids) => broken.push(...uids))))
       if ("content" in fetched) for await (const chunk of fetched.content) expect(chunk.length).toBeGreaterThan(0);
   };
   await expect(read()).rejects.toMatchObject({ code: "connection", details: { scope: "account", remedy: "retry" } });

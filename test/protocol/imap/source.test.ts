@@ -1,9 +1,10 @@
 // The source against servers that are poor or hostile: messages that end the connection, no UIDPLUS, no extensions at all.
 
-import { expect, it } from "vitest";
-import type { Folder, Origin } from "../../../src/mail/model.ts";
+import { describe, expect, it } from "vitest";
+import type { Entry, Folder, Origin } from "../../../src/mail/model.ts";
 import { expandSet } from "../../../src/protocol/imap/syntax.ts";
 import { openImapSource } from "../../../src/sources/imap.ts";
+import type { Source } from "../../../src/sources/source.ts";
 import { type Conversation, startScripted } from "../../kit/scripted.ts";
 import { command, options } from "./wire.ts";
 
@@ -28,7 +29,7 @@ async function plain(talk: Conversation, poison?: number): Promise<void> {
       const set = text.split(" ")[2] ?? "";
       for (const uid of expandSet(set === "1:*" ? "1:3" : set, 10) ?? []) {
         if (text.includes("BODY") && uid === poison) {
-          talk.reset();
+          talk.end();
           return;
         }
         talk.send(`* ${uid} FETCH (UID ${uid} ${META}${text.includes("BODY") ? " BODY[] abc" : ""})\r\n`);
@@ -72,32 +73,44 @@ it("without extensions all is found by LIST, LSUB and STATUS, and no state is pr
   expect(entries).toHaveLength(3);
 });
 
-it("a message that ends the connection each time is at last given up by itself; the others come", async () => {
-  await using played = await startScripted((talk) => plain(talk, 2));
-  await using source = await openImapSource(options(played.port), signal);
+describe("a message that ends the connection each time", () => {
   const folder: Folder = { path: ["INBOX"], name: "INBOX", selectable: true };
-  const ends = new Map<string, string>();
-  let failures = 0;
-  for (let tries = 0; tries < 6 && ends.size < 3; tries++) {
+  const origin = (id: string): Origin => ({ folder: ["INBOX"], generation: "5", id });
+
+  /** One reading: what came, and what ended it. */
+  async function reading(source: Source, ids: readonly string[], alone: boolean) {
+    const came: string[] = [];
+    let failure: unknown;
     try {
-      const want = ({ origin }: { readonly origin: Origin }): boolean => !ends.has(origin.id);
-      for await (const { entry, content } of source.read({ folder }, { want, signal })) {
-        let text = "";
-        try {
-          for await (const chunk of content) text += Buffer.from(chunk).toString();
-        } catch (error) {
-          text = String(error);
-        }
-        ends.set(entry.origin.id, text);
+      const want = (entry: Entry): boolean => ids.includes(entry.origin.id);
+      for await (const { entry, content } of source.read({ folder }, { want, alone, signal })) {
+        for await (const _ of content);
+        came.push(entry.origin.id);
       }
-    } catch {
-      failures++;
+    } catch (error) {
+      failure = error;
     }
+    return { came, failure };
   }
-  expect(failures).toBe(3);
-  expect(ends.get("1")).toBe("abc");
-  expect(ends.get("3")).toBe("abc");
-  expect(ends.get("2")).toContain("the connection ends whenever message 2 is asked for");
+
+  it("is named by the error, as the first of what was asked for together", async () => {
+    await using played = await startScripted((talk) => plain(talk, 2));
+    await using source = await openImapSource(options(played.port), signal);
+    const { came, failure } = await reading(source, ["1", "2", "3"], false);
+    expect(came).toEqual(["1"]);
+    expect(failure).toMatchObject({ code: "connection", details: { suspects: [origin("2"), origin("3")] } });
+  });
+
+  it("is asked for by itself where all are suspects: those before it come, and it alone is named", async () => {
+    await using played = await startScripted((talk) => plain(talk, 2));
+    await using source = await openImapSource(options(played.port), signal);
+    const { came, failure } = await reading(source, ["1", "2", "3"], true);
+    expect(came).toEqual(["1"]);
+    expect(failure).toMatchObject({ code: "connection", details: { suspects: [origin("2")] } });
+    expect(await reading(source, ["3"], true)).toEqual({ came: ["3"], failure: undefined });
+    const asked = played.heard.filter((line) => line.includes("BODY.PEEK[]"));
+    expect(asked.map((line) => / UID FETCH (\S+)/.exec(line)?.[1])).toEqual(["1", "2", "3"]);
+  });
 });
 
 it("without UIDPLUS nothing is deleted, not even marked", async () => {

@@ -1,0 +1,374 @@
+// One message at which a server hangs up, falls silent or says "later": it alone fails, by name, and all else arrives.
+
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { EXIT, exitCodeOf, exitCodeOfRun } from "../../src/cli/exit.ts";
+import { DEFAULT_PATIENCE } from "../../src/core/retry.ts";
+import { expandSet } from "../../src/protocol/imap/syntax.ts";
+import { openImapSink } from "../../src/sinks/imap.ts";
+import { openImapSource } from "../../src/sources/imap.ts";
+import { count } from "../kit/counts.ts";
+import { type Manners, type ScriptedAccount, startAccount, USUAL } from "./imap-account.ts";
+import { type Bench, carry, impatient, intoAccount, intoMaildir, type Job, once, openBench, signal } from "./jobs.ts";
+import { ofType } from "./refusing.ts";
+
+let bench: Bench;
+beforeAll(async () => {
+  bench = await openBench();
+});
+afterAll(() => bench?.[Symbol.asyncDispose]());
+
+const { attempts } = DEFAULT_PATIENCE;
+type Talk = Parameters<NonNullable<Manners["before"]>>[1];
+type Heard = Parameters<NonNullable<Manners["before"]>>[0];
+
+/** `count` messages, of which these (from 0) hold the word. */
+const mailWith = (count: number, ...bad: readonly number[]): string[] =>
+  Array.from(
+    { length: count },
+    (_, n) =>
+      `Message-ID: <${n}@x>\r\nFrom: Ann <ann@example.org>\r\nSubject: =?utf-8?q?n=C2=BA_${n}?=\r\nDate: Mon, 1 Mar 2021 10:00:00 +0000\r\n\r\n${bad.includes(n) ? "POISON" : "good"} ${n}\r\n`,
+  );
+
+const isPoison = ({ text, literals }: Heard): boolean =>
+  text.startsWith("APPEND") && literals.some((one) => one.includes("POISON"));
+
+const HANGS_UP: readonly (readonly [string, (talk: Talk) => void])[] = [
+  ["hangs up", (talk) => talk.end()],
+  ["resets the connection", (talk) => talk.reset()],
+  [
+    "says goodbye",
+    (talk) => {
+      talk.send("* BYE Invalid character in literal\r\n");
+      talk.end();
+    },
+  ],
+  ["says nothing more", (talk) => void silent.add(talk)],
+];
+/** Those to whom nothing is answered any more. */
+const silent = new WeakSet<Talk>();
+/** As a source says it of a message, and a target. */
+const LATER = [
+  "NO UID FETCH Server error - Please try again later",
+  "NO [UNAVAILABLE] not now",
+  "NO [INUSE] somebody has it",
+  "NO [LIMIT] too much",
+  "NO [SERVERBUG] oops",
+  "NO Too many requests",
+];
+
+/** What was waited for in all, if it was waited for. */
+const sum = (waits: readonly number[]): number => waits.reduce((all, ms) => all + ms, 0);
+
+function setAside({ state }: Job): string[] {
+  const names = existsSync(state) ? readdirSync(state, { recursive: true, encoding: "utf8" }) : [];
+  return names.filter((name) => name.endsWith(".eml")).map((name) => join(state, name));
+}
+
+const stalling = (account: ScriptedAccount, job: Job): Job => ({
+  ...job,
+  sink: () => openImapSink(account.server(), signal, { stallMs: 400 }),
+});
+
+describe.each(HANGS_UP)("a target that %s at one message", (_, hangUp) => {
+  it.each([
+    ["in groups", USUAL],
+    ["one by one", ["IMAP4rev1", "UIDPLUS"]],
+  ])("keeps nothing else from coming (%s)", async (_way, capabilities) => {
+    count("scripted cases");
+    await using account = await startAccount({ capabilities });
+    let sent = 0;
+    const poisonous: Manners = {
+      capabilities,
+      before(heard, talk) {
+        if (silent.has(talk)) return "done";
+        if (!isPoison(heard)) return undefined;
+        sent++;
+        hangUp(talk);
+        return "done";
+      },
+    };
+    account.manners = poisonous;
+    const job = stalling(account, intoAccount(bench, account, mailWith(30, 4)));
+    const { patience, waits } = impatient(attempts);
+    const { summary, failure, events } = await once(job, { patience });
+    expect(failure).toBeUndefined();
+    expect(summary).toMatchObject({ outcome: "partial", closes: true, balance: { failed: 1 } });
+    expect(exitCodeOfRun(summary ?? expect.fail())).toBe(EXIT.partial);
+    expect((await account.keys()).get("INBOX")).toHaveLength(29);
+    // In a group, alone, and alone again; and a look at the end.
+    expect(sent).toBeLessThanOrEqual(5);
+    expect(sum(waits)).toBeLessThan(20_000);
+    const [failed] = ofType(events, "message-settled").filter(({ as }) => as === "failed");
+    expect(failed).toMatchObject({ error: { code: "connection" }, quarantine: expect.stringMatching(/\.eml$/) });
+    expect(failed?.error?.message).toContain("whenever this message is sent");
+    expect(setAside(job)).toHaveLength(1);
+
+    // The next run finds out by one try more.
+    sent = 0;
+    const second = await once(job, { patience });
+    expect(second.summary).toMatchObject({ outcome: "partial", balance: { failed: 1, "already-copied": 29 } });
+    expect(sent).toBe(1);
+
+    account.manners = { capabilities };
+    await carry(job);
+    expect(setAside(job)).toEqual([]);
+  });
+});
+
+describe("a source that hangs up at one message", () => {
+  /** After the rows before it, or as soon as it is asked for together with others. */
+  const MANNERS: readonly (readonly [string, (account: ScriptedAccount) => Manners])[] = [
+    [
+      "when it has sent those before it",
+      () => {
+        let isCut = false;
+        return {
+          rows(rows, text) {
+            const at = text.includes("BODY.PEEK[]") ? rows.findIndex((row) => row.includes("POISON")) : -1;
+            isCut = at >= 0;
+            return isCut ? rows.slice(0, at) : rows;
+          },
+          after(_, talk) {
+            if (!isCut) return undefined;
+            isCut = false;
+            talk.end();
+            return "done";
+          },
+        };
+      },
+    ],
+    [
+      "and loses those before it",
+      () => {
+        let isCut = false;
+        return {
+          rows(rows, text) {
+            isCut = text.includes("BODY.PEEK[]") && rows.some((row) => row.includes("POISON"));
+            return isCut ? [] : rows;
+          },
+          after(_, talk) {
+            if (!isCut) return undefined;
+            isCut = false;
+            talk.reset();
+            return "done";
+          },
+        };
+      },
+    ],
+  ];
+
+  it.each(MANNERS)("%s: keeps nothing else from coming", async (_, manners) => {
+    count("scripted cases");
+    await using account = await startAccount();
+    for (const text of mailWith(400, 200)) account.add("INBOX", text);
+    for (const text of mailWith(3)) account.add("Other", text);
+    account.manners = manners(account);
+    const job = intoMaildir(bench, account);
+    const { patience, waits } = impatient(attempts);
+    const { summary, failure, events } = await once(job, { patience });
+    expect(failure).toBeUndefined();
+    expect(summary).toMatchObject({ outcome: "partial", closes: true, balance: { copied: 402, failed: 1 } });
+    expect(sum(waits)).toBeLessThan(30_000);
+    const [failed] = ofType(events, "message-settled").filter(({ as }) => as === "failed");
+    expect(failed).toMatchObject({ entry: { origin: { id: "201" } }, error: { code: "connection" } });
+    expect(failed?.error?.message).toContain("whenever this message is asked for");
+    // Those that were asked for with it are asked for by themselves, and nobody else is.
+    const alone = account.heard.filter((line) => / UID FETCH \d+ \(UID BODY/.test(line)).length;
+    expect(alone).toBeLessThanOrEqual(260);
+
+    const second = await once(job, { patience });
+    expect(second.summary).toMatchObject({ balance: { failed: 1, "already-copied": 402 } });
+    account.manners = {};
+    await carry(job);
+  });
+
+  it("falls silent: each of the three tries costs a stall, and no more", async () => {
+    count("scripted cases");
+    await using account = await startAccount();
+    for (const text of mailWith(20, 7)) account.add("INBOX", text);
+    let silences = 0;
+    account.manners = {
+      before({ text }, talk) {
+        if (silent.has(talk)) return "done";
+        const set = /^UID FETCH (\S+) .*BODY\.PEEK\[\]/.exec(text)?.[1];
+        if (set === undefined || (set !== "1:*" && expandSet(set, 100)?.includes(8) !== true)) return undefined;
+        silences++;
+        silent.add(talk);
+        return "done";
+      },
+    };
+    const source = () => openImapSource(account.server(), signal, { stallMs: 300 });
+    const job = { ...intoMaildir(bench, source), wanted: () => account.keys() };
+    const { summary } = await once(job, impatient(attempts));
+    expect(summary).toMatchObject({ outcome: "partial", balance: { copied: 19, failed: 1 } });
+    expect(silences).toBeLessThanOrEqual(6);
+  });
+});
+
+describe.each(LATER)("one message that is answered %s", (words) => {
+  it("by a target fails alone, after three tries", async () => {
+    count("scripted cases");
+    await using account = await startAccount();
+    let refused = 0;
+    account.manners = {
+      before: (heard) => {
+        if (!isPoison(heard)) return undefined;
+        if (heard.literals.length === 1) refused++;
+        return words;
+      },
+    };
+    const job = intoAccount(bench, account, mailWith(40, 4));
+    const { patience, waits } = impatient(attempts);
+    const { summary, failure } = await once(job, { patience });
+    expect(failure).toBeUndefined();
+    expect(summary).toMatchObject({ outcome: "partial", closes: true, balance: { copied: 39, failed: 1 } });
+    expect(refused).toBe(3);
+    expect(sum(waits)).toBeLessThan(20_000);
+    account.manners = {};
+    await carry(job);
+  });
+
+  it("by a source fails alone, after three tries", async () => {
+    count("scripted cases");
+    await using account = await startAccount();
+    for (const text of mailWith(10, 4)) account.add("INBOX", text);
+    for (const text of mailWith(3)) account.add("Other", text);
+    let isCut = false;
+    account.manners = {
+      rows(rows, text) {
+        const at = text.includes("BODY.PEEK[]") ? rows.findIndex((row) => row.includes("POISON")) : -1;
+        isCut = at >= 0;
+        return isCut ? rows.slice(0, at) : rows;
+      },
+      after() {
+        if (!isCut) return undefined;
+        isCut = false;
+        return words;
+      },
+    };
+    const job = intoMaildir(bench, account);
+    const { patience, waits } = impatient(attempts);
+    const { summary, failure } = await once(job, { patience });
+    expect(failure).toBeUndefined();
+    expect(summary).toMatchObject({ outcome: "partial", closes: true, balance: { copied: 12, failed: 1 } });
+    expect(sum(waits)).toBeLessThan(20_000);
+    account.manners = {};
+    await carry(job);
+  });
+
+  it("and so is every other: the account is waited for, and nothing is set aside", async () => {
+    count("scripted cases");
+    await using account = await startAccount();
+    let refused = 0;
+    account.manners = {
+      before({ text, literals }) {
+        if (!text.startsWith("APPEND") || literals.length === 0) return undefined;
+        refused++;
+        return words;
+      },
+    };
+    const job = intoAccount(bench, account, mailWith(100));
+    const { patience, waits } = impatient(attempts);
+    const { failure, events } = await once(job, { patience });
+    expect(exitCodeOf(failure)).toBe(EXIT.temporary);
+    expect(waits).toHaveLength(attempts - 1);
+    expect(ofType(events, "message-settled")).toEqual([]);
+    expect(setAside(job)).toEqual([]);
+    // A group, ten of it, and what was on its way.
+    expect(refused).toBeLessThan(attempts * 40);
+    account.manners = {};
+    await carry(job);
+  });
+});
+
+it("a copy that is stored at the last try, by a target that hangs up then too, is found and not sent again", async () => {
+  count("scripted cases");
+  await using account = await startAccount({ capabilities: ["IMAP4rev1", "UIDPLUS"] });
+  let sent = 0;
+  account.manners = {
+    capabilities: ["IMAP4rev1", "UIDPLUS"],
+    before(heard, talk) {
+      if (!isPoison(heard)) return undefined;
+      if (++sent === 3) account.add("INBOX", heard.literals.at(-1)?.toString("latin1") ?? "");
+      talk.end();
+      return "done";
+    },
+  };
+  const job = intoAccount(bench, account, mailWith(12, 4));
+  const { summary } = await once(job, impatient(attempts));
+  expect(sent).toBe(3);
+  expect(summary).toMatchObject({ outcome: "complete", balance: { failed: 0 } });
+  await carry(job);
+});
+
+it("several of them in several folders, over one connection: all else arrives", async () => {
+  count("scripted cases");
+  await using from = await startAccount();
+  await using to = await startAccount();
+  for (let folder = 0; folder < 6; folder++)
+    for (const text of mailWith(15, ...(folder < 3 ? [2, 3, 14] : []))) from.add(`F${folder}`, text);
+  const before: Manners["before"] = (heard, talk) => {
+    if (!isPoison(heard)) return undefined;
+    talk.end();
+    return "done";
+  };
+  to.manners = { before };
+  const held = await from.keys();
+  const job: Job = {
+    ...intoAccount(bench, to),
+    source: () => openImapSource(from.server(), signal),
+    wanted: async () => held,
+  };
+  const { patience } = impatient(attempts);
+  const { summary, failure } = await once(job, { patience });
+  expect(failure).toBeUndefined();
+  expect(summary).toMatchObject({ outcome: "partial", closes: true, balance: { failed: 9 } });
+  expect([...(await to.keys()).values()].flat()).toHaveLength(6 * 15 - 9);
+  to.manners = {};
+  await carry(job);
+});
+
+it("a folder that cannot be opened stops no other one", async () => {
+  count("scripted cases");
+  await using account = await startAccount();
+  for (const name of ["A", "INBOX", "Z"]) for (const text of mailWith(name === "A" ? 9 : 3)) account.add(name, text);
+  account.manners = {
+    before({ text }, talk) {
+      if (!/^EXAMINE "?A"?$/.test(text)) return undefined;
+      talk.end();
+      return "done";
+    },
+  };
+  const job = intoMaildir(bench, account);
+  const { patience } = impatient(attempts);
+  const { summary, failure } = await once(job, { patience });
+  expect(failure).toBeUndefined();
+  expect(summary).toMatchObject({ outcome: "partial", closes: false, balance: { copied: 6 } });
+  expect(summary?.folders.find(({ folder }) => folder[0] === "A")?.error).toContain("failed");
+  account.manners = {};
+  await carry(job);
+});
+
+it("an account in which no folder can be opened is given up after one more of them", async () => {
+  count("scripted cases");
+  await using account = await startAccount();
+  for (let n = 0; n < 8; n++) account.add(`F${n}`, mailWith(1)[0] ?? "");
+  let tried = 0;
+  account.manners = {
+    before({ text }, talk) {
+      if (!text.startsWith("EXAMINE")) return undefined;
+      tried++;
+      talk.end();
+      return "done";
+    },
+  };
+  const job = intoMaildir(bench, account);
+  const source = async () => ({ ...(await openImapSource(account.server(), signal)), limits: { sessions: 1 } });
+  const { patience, waits } = impatient(attempts);
+  const { failure } = await once({ ...job, source }, { patience });
+  expect(exitCodeOf(failure)).toBe(EXIT.temporary);
+  expect(waits).toHaveLength(attempts - 1);
+  expect(tried).toBeLessThanOrEqual(2 * attempts + 2);
+});
