@@ -334,16 +334,22 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   if (bytes.length > 0) yield bytes;
 }
 
-/** The octets of one message. Throws MailError of scope message: not-found when it is gone. Many may be asked for at once. */
+/**
+ * The octets of one message. Throws MailError of scope message: not-found when it is gone. Many may be asked for at once, and one
+ * of them more than once.
+ */
 export async function* fetchContent(connection: Connection, uid: number): AsyncGenerator<Uint8Array> {
   const channel = new Channel<FetchRow>(connection);
+  // A server may send the rows of several commands before it answers the first: a second one is another command's.
+  let isThere = false;
   // Servers that name the UID only behind a large body work through their commands in order, so it is the oldest one's.
   const listener = bodyListener(
     connection,
-    (row) => (row.uid === undefined || row.uid === uid ? "yes" : "no"),
+    (row) => (!isThere && (row.uid === undefined || row.uid === uid) ? "yes" : "no"),
     (row, weight) => {
-      const isOurs = row.uid === uid || (row.uid === undefined && !Buffer.isBuffer(row.body));
+      const isOurs = !isThere && (row.uid === uid || (row.uid === undefined && !Buffer.isBuffer(row.body)));
       if (isOurs) channel.push(row, weight);
+      isThere ||= isOurs;
       return isOurs;
     },
   );
