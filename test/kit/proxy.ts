@@ -12,6 +12,8 @@ export interface ProxyOptions {
   readonly chunkBytes?: number;
   /** Ends a connection when so many octets of it passed in one direction. Those octets still arrive. */
   readonly cut?: Cut;
+  /** Is given all that passes, with the number of its connection, from 0. */
+  readonly seen?: (direction: Direction, chunk: Buffer, connection: number) => void;
 }
 
 /**
@@ -28,6 +30,8 @@ export interface Cut {
   readonly how?: HowCut;
   /** How many connections meet this fault; later ones go through. Default: every one. */
   readonly connections?: number;
+  /** So many go through before them. Default: none. */
+  readonly after?: number;
 }
 
 export interface FaultProxy extends AsyncDisposable {
@@ -56,6 +60,7 @@ export async function startProxy(targetPort: number, initial: ProxyOptions = {})
   let options = initial;
   let accepted = 0;
   let cutsLeft = initial.cut?.connections ?? Number.POSITIVE_INFINITY;
+  let unharmed = initial.cut?.after ?? 0;
   let refusing = false;
   const bytes = { up: 0, down: 0 };
   const stalled = { up: false, down: false };
@@ -67,9 +72,10 @@ export async function startProxy(targetPort: number, initial: ProxyOptions = {})
       client.resetAndDestroy();
       return;
     }
-    accepted++;
+    const connection = accepted++;
     const upstream = connect({ host: "127.0.0.1", port: targetPort, allowHalfOpen: true });
-    const cut = options.cut !== undefined && cutsLeft-- > 0 ? options.cut : undefined;
+    const isMeant = options.cut !== undefined && unharmed-- <= 0 && cutsLeft-- > 0;
+    const cut = isMeant ? options.cut : undefined;
     const end = (how: "reset" | "end"): void => {
       for (const socket of [client, upstream]) {
         if (how === "reset") socket.resetAndDestroy();
@@ -86,8 +92,9 @@ export async function startProxy(targetPort: number, initial: ProxyOptions = {})
         ...settings,
         allowance,
         stalled: () => stalled[direction],
-        passed: (octets) => {
-          bytes[direction] += octets;
+        passed: (chunk) => {
+          bytes[direction] += chunk.length;
+          options.seen?.(direction, chunk, connection);
         },
         beyond: how === "garbage" ? "noise" : how === "swallow" || how === "half-open" ? "lost" : "held",
         spent: () => {
@@ -126,6 +133,7 @@ export async function startProxy(targetPort: number, initial: ProxyOptions = {})
     configure(next) {
       options = next;
       cutsLeft = next.cut?.connections ?? Number.POSITIVE_INFINITY;
+      unharmed = next.cut?.after ?? 0;
     },
     stall(direction) {
       for (const each of direction === undefined ? (["up", "down"] as const) : [direction]) stalled[each] = true;
@@ -153,7 +161,7 @@ interface LineOptions {
   /** What becomes of the octets beyond the allowance. */
   readonly beyond: "held" | "lost" | "noise";
   stalled(): boolean;
-  passed(octets: number): void;
+  passed(chunk: Buffer): void;
   spent(): void;
 }
 
@@ -192,7 +200,7 @@ function pipeLine(from: Socket, to: Socket, options: LineOptions): Line {
       else queue[0] = { due: next.due, chunk: next.chunk.subarray(chunk.length) };
       held -= chunk.length;
       if (isBeyond && options.beyond === "lost") continue;
-      options.passed(chunk.length);
+      options.passed(chunk);
       blocked = !to.write(isBeyond ? chunk.map((octet) => octet ^ NOISE) : chunk);
       if (isBeyond) continue;
       left -= chunk.length;

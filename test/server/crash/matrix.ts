@@ -8,9 +8,10 @@ import { expect, it } from "vitest";
 import { count } from "../../kit/counts.ts";
 import { type Death, type Ended, start, startHere } from "../../kit/crash.ts";
 import { deathsAtEdges, drawDeaths, everyDeath, shuffled } from "../../kit/deaths.ts";
+import { masked } from "../../kit/other-servers.ts";
 import { randomFrom } from "../../kit/random.ts";
 import { FIRST_SEED, SOAK_SECONDS } from "../../kit/seeds.ts";
-import { nameOf, type Scene, scene, type Way } from "./scenes.ts";
+import { EIGHT_BIT, nameOf, type Scene, scene as sceneOf, type Way } from "./scenes.ts";
 import { expectComplete, type StageOptions, useStage } from "./stage.ts";
 
 /** A machine that is slow, or busy with other things, shall not fail for it. */
@@ -32,6 +33,8 @@ interface Options {
 export function crashMatrix(matrix: readonly Options[], options: StageOptions = {}): void {
   const stage = useStage(options);
   const { commandOf } = stage;
+  const scene = (place: Parameters<typeof sceneOf>[0], way: Way): Promise<Scene> =>
+    options.masks === true ? sceneOf(place, way, EIGHT_BIT, masked) : sceneOf(place, way);
 
   async function stepsOf(way: Way): Promise<readonly string[]> {
     const play = await scene(stage.place(), way);

@@ -71,6 +71,12 @@ const seedOf = ({ n, ...seed }: Sample): Seed => ({
 
 const FEW: readonly Seed[] = SAMPLES.map(seedOf);
 
+/** The same, and some of it with octets above 127 in the header. */
+export const EIGHT_BIT: readonly Seed[] = FEW.map((seed, i) => {
+  const text = Buffer.from(seed.bytes).toString("latin1");
+  return i === 4 ? seed : { ...seed, bytes: Buffer.from(text.replace("message", "Gr\xfc\xdfe"), "latin1") };
+});
+
 /** More than one run carries before it hears that it shall stop: every tenth message has a twin. */
 export function muchMail(messages: number): readonly Seed[] {
   const folders = [["INBOX"], ["Work", "2024"], ["Work"], ["Lists"]];
@@ -180,7 +186,12 @@ function endsOn({ dovecot, root }: Place, mail: readonly Seed[]) {
 }
 
 /** Both ends, made anew. */
-export async function scene(place: Place, { command, from, to }: Way, mail = FEW): Promise<Scene> {
+export async function scene(
+  place: Place,
+  { command, from, to }: Way,
+  mail = FEW,
+  alter: (bytes: Uint8Array) => Uint8Array = (bytes) => bytes,
+): Promise<Scene> {
   const { sources, targets, fresh } = endsOn(place, mail);
   const source = await sources[from]();
   const target = await targets[to]();
@@ -189,7 +200,7 @@ export async function scene(place: Place, { command, from, to }: Way, mail = FEW
   const [verb = "", ...options] = command.split(" ");
   return {
     args: [verb, source.url, target.url, ...options, "--state", fresh("state")],
-    wanted: dated(content, mail),
+    wanted: dated(content, mail, alter),
     held: () => target.read().catch(nothing),
     keeps: isEmptied ? new Map() : content,
     left: source.read,
@@ -198,11 +209,15 @@ export async function scene(place: Place, { command, from, to }: Way, mail = FEW
 }
 
 /** A maildrop tells the dates only together with the bytes. */
-function dated(content: Content, mail: readonly Seed[]): Content {
-  const dates = new Map<string, number | undefined>();
-  for (const { bytes, received } of mail) dates.set(keyOfBytes(bytes).key, received?.epochSeconds);
+function dated(content: Content, mail: readonly Seed[], alter: (bytes: Uint8Array) => Uint8Array): Content {
+  const known = new Map<string, { key: string; received: number | undefined }>();
+  for (const { bytes, received } of mail)
+    known.set(keyOfBytes(bytes).key, { key: keyOfBytes(alter(bytes)).key, received: received?.epochSeconds });
   const filled = [...content].map(([path, held]) => {
-    const whole = held.map((message) => ({ ...message, received: message.received ?? dates.get(message.key) }));
+    const whole = held.map((message) => {
+      const { key = message.key, received } = known.get(message.key) ?? {};
+      return { ...message, key, received: message.received ?? received };
+    });
     return [path, inOrder(whole)] as const;
   });
   return new Map(filled);

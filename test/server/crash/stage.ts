@@ -8,7 +8,7 @@ import { builtMain } from "../../kit/build.ts";
 import { countCompared } from "../../kit/counts.ts";
 import type { Command } from "../../kit/crash.ts";
 import { type Dovecot, type DovecotOptions, startDovecot } from "../../kit/dovecot.ts";
-import { withoutUidplus } from "../../kit/without-uidplus.ts";
+import { masking, withoutUidplus } from "../../kit/other-servers.ts";
 import type { Content, Scene } from "./scenes.ts";
 
 export interface Stage {
@@ -20,16 +20,19 @@ export interface Stage {
 export interface StageOptions extends DovecotOptions {
   /** Whether accounts that are reached by `imap` tell the UIDs of what was appended. Default true. */
   readonly uidplus?: boolean;
+  /** Whether what is appended by `imap` has an X for each octet above 127 in its header. */
+  readonly masks?: boolean;
 }
 
 /** Made before the tests of the file, and taken down after them. */
-export function useStage({ uidplus = true, ...options }: StageOptions = {}): Stage {
+export function useStage({ uidplus = true, masks = false, ...options }: StageOptions = {}): Stage {
   let made: { dovecot: Dovecot; root: string; main: string } | undefined;
   beforeAll(async () => {
     const root = await mkdtemp(join(tmpdir(), "mailferry-stage-"));
     const main = await builtMain();
     const dovecot = await startDovecot({ ...options, users: [] });
-    made = { root, main, dovecot: uidplus ? dovecot : await withoutUidplus(dovecot) };
+    const named = uidplus ? dovecot : await withoutUidplus(dovecot);
+    made = { root, main, dovecot: masks ? await masking(named) : named };
   });
   afterAll(async () => {
     await made?.dovecot.stop();

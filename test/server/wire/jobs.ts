@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { EXIT, type ExitCode, exitCodeOf } from "../../../src/cli/exit.ts";
 import { MailError } from "../../../src/mail/errors.ts";
+import { keyOfBytes } from "../../../src/mail/key.ts";
 import type { RunOptions } from "../../../src/migrate/context.ts";
 import type { RunSummary } from "../../../src/migrate/events.ts";
 import { run } from "../../../src/migrate/run.ts";
@@ -22,8 +23,8 @@ import { contentOf, type Held, inOrder } from "../../kit/content.ts";
 import { countCompared } from "../../kit/counts.ts";
 import { type Dovecot, type DovecotOptions, startDovecot } from "../../kit/dovecot.ts";
 import { connectImap, type Held as HeldInAccount, type Seed } from "../../kit/imap-client.ts";
+import { masked, masking, withoutUidplus } from "../../kit/other-servers.ts";
 import { seedMaildir } from "../../kit/seed-maildir.ts";
-import { withoutUidplus } from "../../kit/without-uidplus.ts";
 
 const { signal } = new AbortController();
 /** A server that works for many lanes at once commits late. */
@@ -42,6 +43,15 @@ export function* smallMail(): Generator<Seed> {
   yield { folder: ["INBOX"], bytes: text(1), flags: ["seen"], received: received(1) };
   yield { folder: ["INBOX"], bytes: text(1), flags: ["flagged"], received: received(3) };
   yield { folder: ["A", "B"], bytes: text(3), flags: ["answered"], received: received(4) };
+}
+
+/** The same; of most messages the header has octets above 127. */
+function* eightBitMail(): Generator<Seed> {
+  for (const seed of smallMail()) {
+    const text = Buffer.from(seed.bytes).toString("latin1");
+    const isPlain = text.includes("<2@x>");
+    yield isPlain ? seed : { ...seed, bytes: Buffer.from(`Subject: Gr\xfc\xdfe\r\n${text}`, "latin1") };
+  }
 }
 
 export type Content = ReadonlyMap<string, readonly Held[]>;
@@ -99,23 +109,27 @@ export interface YardOptions extends DovecotOptions {
   readonly mail?: () => Iterable<Seed>;
   /** Default true. */
   readonly uidplus?: boolean;
+  /** Half of the mail has octets above 127 in its header, and what is appended by IMAP gets an X for each of them. */
+  readonly masks?: boolean;
 }
 
 export type JobName = "readImap" | "listImap" | "moveImap" | "readPop" | "drainPop" | "writeImap" | "bothImap";
 
 /** A Dovecot, a source account of each kind, and the jobs between them and the disk. */
 export async function openYard(options: YardOptions = {}): Promise<Yard> {
-  const { security = "none", stallMs, mail = smallMail, uidplus = true, ...more } = options;
+  const { security = "none", stallMs, masks = false, uidplus = true, ...more } = options;
+  const { mail = masks ? eightBitMail : smallMail, ...given } = more;
   // In memory where that is possible: thousands of jobs sync their files, and the disk is not what is tested.
   const root = await mkdtemp(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "mailferry-wire-"));
   const started = await startDovecot({
     fsync: false,
     users: [],
-    ...more,
+    ...given,
     // A process a session would be half of the time; they all run as one user.
-    extraConfig: `service imap {\n  service_count = 500\n}\nservice pop3 {\n  service_count = 500\n}\n${more.extraConfig ?? ""}`,
+    extraConfig: `service imap {\n  service_count = 500\n}\nservice pop3 {\n  service_count = 500\n}\n${given.extraConfig ?? ""}`,
   });
-  const dovecot = uidplus ? started : await withoutUidplus(started);
+  const named = uidplus ? started : await withoutUidplus(started);
+  const dovecot = masks ? await masking(named) : named;
   let count = 0;
   const account = async (filled: "all" | "inbox" | "empty"): Promise<string> => {
     // All of one length: places are counted over conversations that name them.
@@ -239,7 +253,8 @@ export async function openYard(options: YardOptions = {}): Promise<Yard> {
       if (again instanceof Error) throw again;
       expect(again).toMatchObject({ outcome: "complete", closes: true });
     }
-    const wanted = job.kind === "pop3" ? inboxOf(before) : before;
+    const all = masks ? maskedContent(before, mail()) : before;
+    const wanted = job.kind === "pop3" ? inboxOf(all) : all;
     const after = await ends.after();
     countCompared(keys(wanted), keys(after));
     // POP3 tells no traits: there the content alone can be compared.
@@ -307,6 +322,15 @@ function byPath([a]: readonly [string, unknown], [b]: readonly [string, unknown]
 
 function inboxOf(content: Content): Content {
   return new Map([...content].filter(([path]) => path === "INBOX"));
+}
+
+/** As an account has it that masks. */
+function maskedContent(content: Content, mail: Iterable<Seed>): Content {
+  const known = new Map<string, Held["key"]>(
+    [...mail].map(({ bytes }) => [keyOfBytes(bytes).key, keyOfBytes(masked(bytes)).key]),
+  );
+  const other = (held: Held): Held => ({ ...held, key: known.get(held.key) ?? held.key });
+  return new Map([...content].map(([path, all]) => [path, inOrder(all.map(other))]));
 }
 
 function keys(content: Content): string[] {

@@ -40,25 +40,28 @@ export interface Swept {
 /** In each case the target ends up with what the source holds, once; a fault behind the login ends no run. */
 export async function sweep(yard: Yard, options: Sweep): Promise<Swept> {
   const { job, direction, counted } = options;
-  const { opening, whole } = await lengths(yard, job, direction);
+  const { opening, whole, connections, answers } = await lengths(yard, job, direction);
   const random = randomFrom(SEED);
   const swept = { itself: 0, again: 0, adopted: 0 };
   const until = performance.now() + SOAK_MS / options.sweeps;
   do {
-    const rest = places(whole, options.cases, random).entries();
+    // That a server stored something and its answer was lost is not left to what is drawn.
+    const rest = [...answers, ...places(whole, options.cases, random)].entries();
     const lane = async (): Promise<void> => {
       for (const [, afterBytes] of rest) {
         const fault = options.fault(random);
         const place = `${fault.how} after ${afterBytes} of ${whole} octets ${direction}`;
+        const where = within(connections, afterBytes);
         try {
           // A handshake that is garbled looks like one with a server that speaks no TLS.
-          const isHandshake = fault.how === "garbage" && afterBytes <= opening;
+          const isLogin = where.afterBytes <= opening;
+          const isHandshake = fault.how === "garbage" && isLogin;
           const exits = isHandshake ? [EXIT.temporary, EXIT.usage] : [EXIT.temporary];
-          const { failure, first } = await carryThrough(yard, job, { direction, afterBytes, ...fault }, exits);
+          const { failure, first } = await carryThrough(yard, job, { direction, ...where, ...fault }, exits);
           if (first === undefined || first.outcome !== "complete") swept.again++;
           else swept.itself++;
           if ((first?.balance.adopted ?? 0) > 0) swept.adopted++;
-          if (afterBytes > opening && fault.connections === 1 && !yard.isImpatient)
+          if ((where.after > 0 || !isLogin) && fault.connections === 1 && !yard.isImpatient)
             expect(failure, place).toBeUndefined();
         } catch (error) {
           throw new Error(`${job.name}: ${place} (MAILFERRY_SEED=${SEED})`, { cause: error });
@@ -84,24 +87,53 @@ function portOf({ security }: Yard, { kind }: Job): "imap" | "imaps" | "pop3" | 
   return security === "tls" ? `${kind}s` : kind;
 }
 
-/** The octets of one undisturbed job in this direction: up to the end of the login, and in all. */
-async function lengths(
-  yard: Yard,
-  job: Job,
-  direction: Direction,
-): Promise<{ readonly opening: number; readonly whole: number }> {
+interface Lengths {
+  /** Up to the end of the first login. */
+  readonly opening: number;
+  readonly whole: number;
+  /** Of each connection, in the order in which they were made. */
+  readonly connections: readonly number[];
+  /** Places within the answers to an APPEND. */
+  readonly answers: readonly number[];
+}
+
+/** The octets of one undisturbed job in this direction. */
+async function lengths(yard: Yard, job: Job, direction: Direction): Promise<Lengths> {
   const target = yard.dovecot.ports[portOf(yard, job)];
   await using login = await startProxy(target);
   await using _open = await job.open(login.port);
   const opening = login.bytes[direction];
-  await using proxy = await startProxy(target);
-  let whole = 0;
+  const passed: string[] = [];
+  const seen = (way: Direction, chunk: Buffer, connection: number): void => {
+    if (way === direction) passed[connection] = (passed[connection] ?? "") + chunk.toString("latin1");
+  };
+  await using proxy = await startProxy(target, { seen });
+  let all: readonly string[] = [];
   const mended = (): void => {
-    whole = proxy.bytes[direction];
+    all = Array.from(passed, (text = "") => text);
   };
   const { failure } = await yard.carry(job, proxy.port, { fault: () => undefined, mended });
   expect(failure).toBeUndefined();
-  return { opening, whole };
+  const found = all.join("").matchAll(/^\S+ OK (?:\[APPENDUID |Append)/gm);
+  return {
+    opening,
+    whole: all.reduce((sum, { length }) => sum + length, 0),
+    connections: all.map(({ length }) => length),
+    answers: [...found].map(({ index }) => index + "1 OK ".length),
+  };
+}
+
+/** Which connection a place of the whole conversation is in, and where there. */
+function within(
+  connections: readonly number[],
+  place: number,
+): { readonly after: number; readonly afterBytes: number } {
+  let before = 0;
+  for (const [after, length] of connections.entries()) {
+    if (place <= before + length) return { after, afterBytes: place - before };
+    before += length;
+  }
+  return { after: 0, afterBytes: place };
 }
 
 /** Every place, or one drawn from each of as many equal stretches. */
