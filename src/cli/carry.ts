@@ -189,7 +189,7 @@ async function report(
     ui.quiet &&
     summary !== undefined &&
     !isNothing &&
-    (summary.balance.failed > 0 || summary.kept > 0 || !summary.closes)
+    (summary.balance.failed > 0 || summary.kept > 0 || !summary.closes || summary.missing !== undefined)
   )
     ui.insist(
       ...troubles,

@@ -48,7 +48,9 @@ export function renderBalance(summary: RunSummary, isDry: boolean): string[] {
       ? `the source counts ${plural(unlisted, "message")} that it does not list`
       : "not every folder was read to its end";
   const verdict = closes
-    ? "The balance closes."
+    ? summary.missing === undefined
+      ? "The balance closes."
+      : `Not complete: ${summary.missing.join("; ")}.`
     : summary.outcome === "stopped"
       ? settled === listed
         ? "Stopped before its end: not every folder was read to its end."

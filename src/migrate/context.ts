@@ -4,7 +4,7 @@ import type { Hold, LockClock } from "../core/lock.ts";
 import type { Budget } from "../core/pool.ts";
 import type { Patience } from "../core/retry.ts";
 import type { Entry, Received } from "../mail/model.ts";
-import type { Sink } from "../sinks/sink.ts";
+import type { Sink, Stood } from "../sinks/sink.ts";
 import type { Source } from "../sources/source.ts";
 import type { Alterations } from "./alterations.ts";
 import type { EventStream } from "./event-stream.ts";
@@ -65,6 +65,8 @@ export interface RunContext {
   readonly course: Course;
   /** Whether it pays to read a source folder before its target is open. */
   readonly ahead: { pays: boolean };
+  /** Folders that nothing seems to have moved in, and that are looked at closely all the same: so many more. */
+  readonly closeLooks: { left: number };
   /** Where large bodies are staged. */
   readonly staging: string;
   /** Octets held in memory by messages in flight. */
@@ -98,8 +100,10 @@ export async function isGone(
   { sink, hard }: RunContext,
   { job }: { readonly job: FolderJob },
   generation: string | undefined,
+  stood: Stood | undefined,
+  closely = false,
 ): Promise<boolean> {
-  return (await sink.isGone?.(job.target, generation, hard)) === true;
+  return (await sink.isGone?.(job.target, generation, hard, stood, closely)) === true;
 }
 
 /** True when some messages of a folder may stay behind by choice: then "nothing moved" says nothing about what was copied. */

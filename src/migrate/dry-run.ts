@@ -14,7 +14,8 @@ export async function planMessages(
 ): Promise<void> {
   for (const state of states) {
     // The records of a folder that is not there any more are forgotten when it is opened.
-    const isForgotten = context.options.recheck === true || (await isGone(context, state, ledger.sinkGeneration));
+    const isForgotten =
+      context.options.recheck === true || (await isGone(context, state, ledger.sinkGeneration, ledger.stood));
     await announce(context, state);
     for await (const slice of context.source.slices(state.job.folder, context.soft)) {
       const want = async (entry: Entry): Promise<boolean> => {

@@ -67,6 +67,8 @@ export interface RunSummary {
   readonly losses: readonly { readonly loss: Loss; readonly messages: number }[];
   readonly folders: readonly FolderSummary[];
   readonly seconds: number;
+  /** Parts of the source or the target that were lost, each in words; absent where none was. Such a run is not complete. */
+  readonly missing?: readonly string[];
   /** What ended the run before its time. */
   readonly error?: MailError;
 }

@@ -19,6 +19,8 @@ export interface JobState {
   readonly selected: IdSet | undefined;
   generation: string | undefined;
   listed: number;
+  /** Its target was opened in this run. */
+  opened: boolean;
   /** A change of traits was not carried over: next time the folder must be listed, whatever its state says. */
   behind: boolean;
   announced: boolean;
@@ -51,6 +53,7 @@ export function startJob(context: RunContext, job: FolderJob): JobState {
     selected: context.options.remove === undefined ? undefined : new IdSet(),
     generation: undefined,
     listed: 0,
+    opened: false,
     behind: false,
     announced: false,
     retried: new Set(),

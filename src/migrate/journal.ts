@@ -4,8 +4,8 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Hold } from "../core/lock.ts";
 import { samePath } from "../mail/model.ts";
-import type { FolderLedger, Ledger } from "./ledger.ts";
-import { decode, type Header, headsOf, JOURNAL_VERSION, type Stamp } from "./ledger-codec.ts";
+import type { FolderLedger, Glance, Ledger } from "./ledger.ts";
+import { decode, type Header, headsOf, JOURNAL_VERSION, type Stamp, stoodOf } from "./ledger-codec.ts";
 import { lastLine, openJournalFile } from "./ledger-file.ts";
 import { loadFolder } from "./ledger-folder.ts";
 import { memoryStore } from "./ledger-memory.ts";
@@ -107,7 +107,7 @@ function ledger(
     },
     async glance(name) {
       const loaded = await open.get(name);
-      if (loaded !== undefined) return loaded.clean ? loaded : undefined;
+      if (loaded !== undefined) return loaded.clean ? glanceOf(loaded) : undefined;
       const at = place(name);
       const last = at === undefined ? undefined : await lastLine(at.path, at.header);
       const line = last === undefined ? undefined : decode(last.text);
@@ -116,6 +116,8 @@ function ledger(
       return {
         sinkGeneration: line.g,
         sinkPosition: line.p,
+        stood: stoodOf(line.q, line.c ?? 0, line.w ?? []),
+        isLatest: line.u !== undefined && line.u === (await log.lastCopying()),
         head: (source) => heads.find((entry) => samePath(entry.source, source))?.head,
       };
     },
@@ -123,6 +125,11 @@ function ledger(
       for (const folder of [...open.values()]) await (await folder)[Symbol.asyncDispose]();
     },
   };
+}
+
+function glanceOf(folder: FolderLedger): Glance {
+  const { sinkGeneration, sinkPosition, stood } = folder;
+  return { sinkGeneration, sinkPosition, stood, isLatest: false, head: (source) => folder.head(source) };
 }
 
 /** Readable for people, and another for every name on every file system. */

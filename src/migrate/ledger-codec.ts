@@ -3,6 +3,7 @@
 import type { Loss } from "../mail/fidelity.ts";
 import type { ContentKey } from "../mail/key.ts";
 import { type FolderPath, type Origin, SYSTEM_FLAGS, type SystemFlag, type Traits } from "../mail/model.ts";
+import type { Stood } from "../sinks/sink.ts";
 import type { Alteration, DoneRecord, Head, LedgerRecord } from "./ledger.ts";
 
 /** The version of this format (decision 0015). */
@@ -81,6 +82,19 @@ export interface CloseLine {
   readonly g?: string;
   readonly p?: string;
   readonly h: readonly { readonly f: FolderPath; readonly g: string; readonly n: number; readonly s?: string }[];
+  /** Where the sink folder stood, in its own words; records held; the newest copies (receipt, content key, octets, received date). */
+  readonly q?: string;
+  readonly c?: number;
+  readonly w?: readonly WitnessLine[];
+  /** The run that wrote it. */
+  readonly u?: number;
+}
+
+export interface WitnessLine {
+  readonly r: string;
+  readonly k: string;
+  readonly n: number;
+  readonly d?: number;
 }
 
 const LETTERS: Readonly<Record<SystemFlag, string>> = {
@@ -198,12 +212,19 @@ function inVersion2(line: DoneLine): Partial<DoneRecord> {
   };
 }
 
-export function closeLine(
-  run: number,
-  generation: string | undefined,
-  position: string | undefined,
-  heads: Iterable<{ readonly source: FolderPath; readonly head: Head }>,
-): CloseLine {
+/** What a closing mark says beside its number. */
+export interface Closing {
+  readonly generation: string | undefined;
+  readonly position: string | undefined;
+  readonly heads: Iterable<{ readonly source: FolderPath; readonly head: Head }>;
+  readonly stand: string | undefined;
+  readonly recorded: number;
+  readonly newest: readonly WitnessLine[];
+  readonly by: number | undefined;
+}
+
+export function closeLine(run: number, closing: Closing): CloseLine {
+  const { generation, position, heads, stand, recorded, newest, by } = closing;
   return {
     s: "close",
     n: run,
@@ -214,6 +235,27 @@ export function closeLine(
       g: head.generation,
       n: head.listed,
       ...(head.sourceState === undefined ? {} : { s: head.sourceState }),
+    })),
+    ...(stand === undefined ? {} : { q: stand }),
+    ...(newest.length === 0 ? {} : { c: recorded, w: newest.map(witnessLine) }),
+    ...(by === undefined ? {} : { u: by }),
+  };
+}
+
+function witnessLine({ r, k, n, d }: WitnessLine): WitnessLine {
+  return { r, k, n, ...(d === undefined ? {} : { d }) };
+}
+
+/** The copies that say later whether the store is still the one that was written. */
+export function stoodOf(stand: string | undefined, recorded: number, newest: readonly WitnessLine[]): Stood {
+  return {
+    ...(stand === undefined ? {} : { at: stand }),
+    recorded,
+    newest: newest.map(({ r, k, n, d }) => ({
+      receipt: { ref: r },
+      key: k as ContentKey,
+      size: n,
+      ...(d === undefined ? {} : { received: d }),
     })),
   };
 }
@@ -264,7 +306,9 @@ function isLine(line: Fields): boolean {
     case "open":
       return isWhole(line.n) && maybe(line.g, isText);
     case "close":
-      return isWhole(line.n) && maybe(line.g, isText) && maybe(line.p, isText) && isListOf(line.h, isHead);
+      return (
+        isWhole(line.n) && maybe(line.g, isText) && maybe(line.p, isText) && isListOf(line.h, isHead) && isStood(line)
+      );
     default:
       return false;
   }
@@ -305,6 +349,14 @@ function isFrom(origin: unknown): boolean {
 
 function maybe(value: unknown, isRight: (value: unknown) => boolean): boolean {
   return value === undefined || isRight(value);
+}
+
+function isStood({ q, c, w, u }: Fields): boolean {
+  return maybe(q, isText) && maybe(c, isWhole) && maybe(w, (all) => isListOf(all, isWitness)) && maybe(u, isWhole);
+}
+
+function isWitness(line: unknown): boolean {
+  return isObject(line) && isText(line.r) && isKey(line.k) && isWhole(line.n) && maybe(line.d, Number.isSafeInteger);
 }
 
 function isHead(head: unknown): boolean {

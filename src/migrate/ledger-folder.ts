@@ -4,9 +4,20 @@ import { GroupCommit } from "../core/group.ts";
 import { frame } from "../core/lines.ts";
 import type { ContentKey } from "../mail/key.ts";
 import { type FolderPath, type Origin, samePath } from "../mail/model.ts";
-import type { Receipt } from "../sinks/sink.ts";
+import type { Receipt, Stood } from "../sinks/sink.ts";
 import type { DoneRecord, FolderLedger, Head, Known, LedgerRecord } from "./ledger.ts";
-import { closeLine, decode, doneRecord, type JournalLine, recordLine, type Stamp, seenFirst } from "./ledger-codec.ts";
+import {
+  type CloseLine,
+  type Closing,
+  closeLine,
+  decode,
+  doneRecord,
+  type JournalLine,
+  recordLine,
+  type Stamp,
+  seenFirst,
+  stoodOf,
+} from "./ledger-codec.ts";
 import type { JournalStore } from "./ledger-file.ts";
 import { KnownRow } from "./ledger-known.ts";
 import { liveLines, replant } from "./ledger-live.ts";
@@ -22,6 +33,7 @@ interface CloseRequest {
   readonly close: true;
   readonly position: string | undefined;
   readonly heads: readonly { readonly source: FolderPath; readonly head: Head }[];
+  readonly stand: string | undefined;
 }
 
 type Request = JournalLine | CloseRequest | { readonly all: readonly JournalLine[] };
@@ -104,6 +116,11 @@ class JournalFolder implements FolderLedger {
 
   get sinkPosition(): string | undefined {
     return this.#position;
+  }
+
+  get stood(): Stood {
+    const { stand, table, newest } = this.#state;
+    return stoodOf(stand, table.size - table.nameless(), newest);
   }
 
   head(source: FolderPath): Head | undefined {
@@ -269,8 +286,8 @@ class JournalFolder implements FolderLedger {
     return row < 0 ? undefined : this.#state.table.seen(row);
   }
 
-  async close(position: string | undefined, heads: CloseRequest["heads"]): Promise<void> {
-    await this.#request({ close: true, position, heads });
+  async close(position: string | undefined, heads: CloseRequest["heads"], stand?: string): Promise<void> {
+    await this.#request({ close: true, position, heads, stand });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -324,14 +341,15 @@ class JournalFolder implements FolderLedger {
     }
   }
 
-  async #close({ position, heads }: CloseRequest): Promise<void> {
+  async #close({ position, heads, stand }: CloseRequest): Promise<void> {
     const state = this.#state;
     const kept = state.heads.filter(({ source }) => !heads.some((entry) => samePath(entry.source, source)));
     const all = [...kept, ...heads];
     const generation = this.#open?.generation ?? state.generation;
-    const mark = (run: number): JournalLine => closeLine(run, generation, position, all);
+    const said = { ...this.#says(), generation, position, heads: all, stand: stand ?? state.stand };
+    const mark = (run: number): CloseLine => closeLine(run, { ...said, by: this.#around.stamp()?.run });
     const run = this.#store.runs ?? state.highestRun;
-    const isSame = this.clean && JSON.stringify(mark(run)) === JSON.stringify(this.#closing());
+    const isSame = this.clean && JSON.stringify(closeLine(run, said)) === JSON.stringify(this.#closing());
     if (!isSame) {
       if (!(await this.#compacted(mark))) await this.#appendMark(mark);
       this.#generation = generation;
@@ -342,8 +360,13 @@ class JournalFolder implements FolderLedger {
 
   /** The closing mark as it stands. */
   #closing(): JournalLine {
-    const { closedRun, generation, position, heads } = this.#state;
-    return closeLine(closedRun ?? -1, generation, position, heads);
+    return closeLine(this.#state.closedRun ?? -1, this.#says());
+  }
+
+  /** What a closing mark says as things stand. */
+  #says(): Closing {
+    const { generation, position, heads, stand, newest, table } = this.#state;
+    return { generation, position, heads, stand, newest, recorded: table.size - table.nameless(), by: undefined };
   }
 
   async #appendMark(mark: (run: number) => JournalLine): Promise<void> {
@@ -395,9 +418,9 @@ class JournalFolder implements FolderLedger {
   }
 
   async #renew(runs: number): Promise<void> {
-    const { closedRun, generation, position, heads } = this.#state;
+    const { closedRun, generation } = this.#state;
     // Not clean: it is closed as it was at some time before, and then opened.
-    const close = closeLine(closedRun ?? runs, generation, position, heads);
+    const close = closeLine(closedRun ?? runs, this.#says());
     const open: JournalLine = { s: "open", n: runs + 1, ...(generation === undefined ? {} : { g: generation }) };
     const lines = closedRun === runs ? [close] : [close, open];
     const last = lines.map((line) => frame(JSON.stringify(line))).join("");

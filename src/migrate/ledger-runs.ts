@@ -12,8 +12,13 @@ import { decodeRun, type RunLine } from "./ledger-runs-codec.ts";
 /** No folder's journal has this name: theirs end in a hash. */
 export const RUNS_FILE = "runs.jsonl";
 
+/** Dispositions of a message whose copy is new to the ledger. */
+const COPIED = ["copied", "adopted", "altered"];
+
 interface Found {
   highest: number;
+  /** The last run that ended with something copied. */
+  copying: number;
   readonly names: Map<string, string>;
   /** Octets of whole lines. */
   size: number;
@@ -64,6 +69,11 @@ export class RunLog {
       await this.#writes.add({ s: "end", n: this.#number, a: now(), w: outcome, b: balance });
   }
 
+  /** The number of the last run that copied anything and came to its end; 0 where there is none. */
+  async lastCopying(): Promise<number> {
+    return (await this.#load()).copying;
+  }
+
   async nameOf(path: FolderPath): Promise<string | undefined> {
     return (await this.#load()).names.get(JSON.stringify(path));
   }
@@ -97,7 +107,7 @@ export class RunLog {
   }
 
   async #read(): Promise<Found> {
-    const found: Found = { highest: 0, names: new Map(), size: 0, damaged: false };
+    const found: Found = { highest: 0, copying: 0, names: new Map(), size: 0, damaged: false };
     await this.#withFile(false, async (store) => {
       const { bad, torn } = await eachLine(store, (line) => apply(found, line));
       // Lines without their counter are written anew, as a journal's are.
@@ -150,6 +160,7 @@ export class RunLog {
 function apply(found: Found, line: RunLine): void {
   if (line.s === "name") found.names.set(JSON.stringify(line.f), line.r);
   else found.highest = Math.max(found.highest, line.n);
+  if (line.s === "end" && COPIED.some((as) => (line.b[as] ?? 0) > 0)) found.copying = line.n;
 }
 
 /** `torn`: where the last line begins, if the file ends before it does. */

@@ -10,12 +10,15 @@ import {
   headsOf,
   type JournalLine,
   letterBits,
+  type WitnessLine,
 } from "./ledger-codec.ts";
 import { hash32, hash64 } from "./ledger-hash.ts";
 import { KeyIndex } from "./ledger-keys.ts";
 import { Scopes } from "./ledger-scopes.ts";
 import { BIT, LedgerTable, STATE } from "./ledger-table.ts";
 
+/** Copies by which a store is known again. */
+const NEWEST = 4;
 const DELETED = flagBits(new Set(["deleted"]));
 
 export class LedgerState {
@@ -28,6 +31,10 @@ export class LedgerState {
   heads: { readonly source: FolderPath; readonly head: Head }[] = [];
   generation: string | undefined;
   position: string | undefined;
+  /** Where the sink folder stood at the last close, in its own words. */
+  stand: string | undefined;
+  /** The newest copies, the newest last. */
+  newest: readonly WitnessLine[] = [];
   /** Lines of the journal, for knowing how much of it is stale. */
   lines = 0;
   /** The highest number of a run met in the journal. */
@@ -65,6 +72,7 @@ export class LedgerState {
         // What this run stored belongs to its generation; a position of another one means nothing.
         if (line.g !== undefined && line.g !== this.generation) {
           this.position = undefined;
+          this.stand = undefined;
           this.generation = line.g;
         }
         return;
@@ -107,7 +115,8 @@ export class LedgerState {
     table.setState(row, STATE[line.s]);
     table.setKey(row, line.k);
     table.setOffset(row, offset);
-    table.setReceipt(row, line.r);
+    if (table.setReceipt(row, line.r) && line.s === "done" && line.r !== undefined)
+      this.newest = [...this.newest.slice(1 - NEWEST), { ...line, r: line.r }];
     const isPlain = line.w === undefined && line.l === undefined;
     table.setTraits(row, letterBits(line.t), isPlain ? 0 : setHash(line.w ?? [], line.l ?? []));
     const seen = table.seen(row);
@@ -137,6 +146,9 @@ export class LedgerState {
     this.generation = line.g;
     this.position = line.p;
     this.heads = headsOf(line);
+    this.stand = line.q;
+    // After a compaction the lines are in another order.
+    if (line.w !== undefined) this.newest = line.w;
   }
 
   forget(): void {
@@ -145,6 +157,8 @@ export class LedgerState {
     this.heads = [];
     this.generation = undefined;
     this.position = undefined;
+    this.stand = undefined;
+    this.newest = [];
   }
 
   head(source: FolderPath): Head | undefined {

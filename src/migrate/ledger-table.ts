@@ -206,13 +206,15 @@ export class LedgerTable {
     this.#set(row, KEY_HI, hi);
   }
 
-  setReceipt(row: number, ref: string | undefined): void {
+  /** True when it had another one, or none. */
+  setReceipt(row: number, ref: string | undefined): boolean {
     if (ref === undefined) {
       this.#clearReceipt(row);
-      return;
+      return false;
     }
     const hash = hash64(ref, this.#hash);
-    if (!this.#hasReceipt(row, hash)) {
+    const isNew = !this.#hasReceipt(row, hash);
+    if (isNew) {
       this.#clearReceipt(row);
       this.#set(row, RECEIPT_LO, hash.lo);
       this.#set(row, RECEIPT_HI, hash.hi);
@@ -221,6 +223,7 @@ export class LedgerTable {
       this.#receipts?.add(row);
     }
     if (this.#claimed.delete(hash)) this.mark(row, BIT.claimed);
+    return isNew;
   }
 
   /** A claim outlives the record of it. */

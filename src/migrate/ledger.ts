@@ -4,7 +4,7 @@ import type { ErrorCode } from "../mail/errors.ts";
 import type { Loss } from "../mail/fidelity.ts";
 import type { ContentKey } from "../mail/key.ts";
 import type { FolderPath, Origin, Traits } from "../mail/model.ts";
-import type { Receipt } from "../sinks/sink.ts";
+import type { Receipt, Stood } from "../sinks/sink.ts";
 
 /** By which run a record was written, and when. The ledger itself puts it down; absent in what version 1 wrote. */
 export interface Written {
@@ -84,6 +84,8 @@ export interface FolderLedger extends AsyncDisposable {
   /** The sink folder's generation and position when it was last closed. */
   readonly sinkGeneration: string | undefined;
   readonly sinkPosition: string | undefined;
+  /** What its target is known by: see Sink.open. */
+  readonly stood: Stood;
   /** The one that `begin` named since; undefined while nobody has begun. */
   readonly begunGeneration: string | undefined;
   head(source: FolderPath): Head | undefined;
@@ -139,10 +141,14 @@ export interface FolderLedger extends AsyncDisposable {
   forget(): Promise<void>;
   /** What `firstSeen` was before `forget`, or in a record held. */
   firstSeen(origin: Origin): number | undefined;
-  /** Closes it cleanly, durably: heads, position, and a compaction when more than half of the journal is stale. */
+  /**
+   * Closes it cleanly, durably: heads, position, where the sink folder stands in its own words (absent: as at the last close), and a
+   * compaction when more than half of the journal is stale.
+   */
   close(
     position: string | undefined,
     heads: readonly { readonly source: FolderPath; readonly head: Head }[],
+    stand?: string,
   ): Promise<void>;
 }
 
@@ -150,6 +156,9 @@ export interface FolderLedger extends AsyncDisposable {
 export interface Glance {
   readonly sinkGeneration: string | undefined;
   readonly sinkPosition: string | undefined;
+  readonly stood: Stood;
+  /** It was closed by the last run that copied anything: what an account lost by going back in time is most likely here. */
+  readonly isLatest: boolean;
   head(source: FolderPath): Head | undefined;
 }
 

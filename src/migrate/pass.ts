@@ -15,6 +15,7 @@ import { Later } from "./later.ts";
 import type { FolderLedger, Head } from "./ledger.ts";
 import { type Pass, readFolder, readLater } from "./read.ts";
 import { Rivals } from "./rivals.ts";
+import { setbackOf } from "./setback.ts";
 import type { Suspects } from "./suspects.ts";
 import { nameAll, strayed } from "./unnamed.ts";
 
@@ -42,10 +43,13 @@ export async function pass(
   const knowsNothing = (): boolean => number === 1 && ledger.size === 0 && !filtersMessages(options);
   const isAhead = context.ahead.pays && knowsNothing();
   await using ahead = isAhead ? new Ahead(context.source, first.job.folder, signal) : undefined;
+  // Whichever pass is the first to see the target.
+  const isFirst = !first.opened;
+  const stood = isFirst && options.recheck !== true && ledger.size > 0 ? ledger.stood : undefined;
   let folder: SinkFolder;
   try {
     context.hold();
-    folder = await context.sink.open(first.job.target, context.hard);
+    folder = await context.sink.open(first.job.target, context.hard, stood);
   } catch (error) {
     // Where one cannot be opened others may not either, and what was begun for each would be thrown away.
     context.ahead.pays = false;
@@ -53,9 +57,13 @@ export async function pass(
   }
   // Another generation, in the middle of a run too, or one that had to be made, whatever it calls itself: what was recorded is gone.
   const recorded = ledger.begunGeneration ?? ledger.sinkGeneration;
-  const fresh =
-    (number === 1 && (options.recheck === true || (folder.created && ledger.size > 0))) ||
+  const anew =
+    (isFirst && (options.recheck === true || (folder.created && ledger.size > 0))) ||
     (recorded !== undefined && recorded !== folder.generation);
+  const why = anew || stood === undefined ? undefined : await setbackOf(folder, ledger, stood, context.hard);
+  if (why !== undefined) await tellSetback(context, first, folder, why);
+  first.opened = true;
+  const fresh = anew || why !== undefined;
   const altered = new Set<string>();
   if (fresh && ledger.size > 0)
     for await (const { state, origin } of ledger.records())
@@ -154,8 +162,18 @@ export async function pass(
   const left = await leftOver(candidates, certainlyEmpty);
   const known = left !== undefined && (left === 0 || (isWhole && ours));
   const position = known ? await folder.position(context.hard) : since;
-  await closeLedger(context, position, ledger, states, current.changed || begun !== undefined);
+  await closeLedger(context, folder, position, ledger, states, current.changed || begun !== undefined);
   return folder;
+}
+
+async function tellSetback(
+  { events }: RunContext,
+  { job }: JobState,
+  { name }: SinkFolder,
+  why: string,
+): Promise<void> {
+  const text = `${name} in the target is not as it was left (${why}): it is looked at anew, and what is missing is copied again`;
+  await events.emit({ type: "notice", text, folder: job.folder.path });
 }
 
 /** Said of what has no name, so that nothing of it could be read back. */
@@ -203,6 +221,7 @@ function listenedTo(signal: AbortSignal): AbortSignal {
  */
 async function closeLedger(
   context: RunContext,
+  folder: SinkFolder,
   position: string | undefined,
   ledger: FolderLedger,
   states: readonly JobState[],
@@ -228,5 +247,5 @@ async function closeLedger(
         heads.push({ source: job.folder.path, head });
     }
   if (!changed && heads.length === 0 && ledger.clean) return;
-  await ledger.close(position, heads);
+  await ledger.close(position, heads, folder.stand?.());
 }

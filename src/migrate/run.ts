@@ -19,6 +19,7 @@ import type { MigrationEvent, RunSummary } from "./events.ts";
 import { compareFinished } from "./finished.ts";
 import { type FolderResult, runFolder } from "./folder.ts";
 import { memoryLedger, openLedger } from "./journal.ts";
+import { looksForAll, tellMissing } from "./missing.ts";
 import { patiently } from "./patiently.ts";
 import { type FolderJob, planFolders } from "./plan.ts";
 import { quarantineIn } from "./quarantine.ts";
@@ -33,6 +34,8 @@ export type { RunOptions } from "./context.ts";
 
 /** A dry run writes nothing, and holds nothing. */
 const UNGUARDED: Hold = () => undefined;
+/** A target that went back and grew as far again shows in the folders that were written last; each look is a round trip. */
+const CLOSE_LOOKS = 3;
 /** Octets of messages in flight, over all lanes. */
 const BYTES_IN_FLIGHT = 16 << 20;
 
@@ -112,6 +115,8 @@ async function carry(
   }
 
   try {
+    tally.missing = [...(source.missing ?? []), ...(sink.missing ?? [])];
+    await tellMissing(source, sink, options, events);
     const groups = await planPatiently(source, sink, options, tally, events, soft);
     const home = sink.home ?? join(options.stateDirectory, pairName(source, sink));
     const pair = { source: source.identity, sink: sink.identity };
@@ -155,6 +160,7 @@ async function carry(
       alterations: new Alterations(),
       course: new Course(),
       ahead: { pays: source.readsAhead === true },
+      closeLooks: { left: CLOSE_LOOKS },
       staging: join(home, "staging"),
       bytes: new Budget(BYTES_IN_FLIGHT),
       writes: new Budget(sink.limits.writes),
@@ -179,7 +185,9 @@ async function carry(
       await removeProved(context, results);
     if (soft.aborted) return await end("stopped");
     const balance = tally.balance();
-    return await end(tally.closes && balance.failed === 0 && tally.kept === 0 ? "complete" : "partial");
+    const isComplete = tally.closes && balance.failed === 0 && tally.kept === 0;
+    if (isComplete && !isDry && looksForAll(source, options) && (sink.missing ?? []).length > 0) await sink.forgive?.();
+    return await end(isComplete && tally.missing.length === 0 ? "complete" : "partial");
   } catch (error) {
     if (soft.aborted && isAbort(error)) return await end("stopped");
     await end("stopped", error instanceof MailError ? error : undefined);
@@ -302,6 +310,7 @@ function summarise(tally: RunTally, outcome: RunSummary["outcome"], seconds: num
     losses: tally.losses,
     folders,
     seconds,
+    ...(tally.missing.length === 0 ? {} : { missing: tally.missing }),
     ...(error === undefined ? {} : { error }),
   };
 }

@@ -75,6 +75,8 @@ export class RunTally {
   traitsUpdated = 0;
   removed = 0;
   kept = 0;
+  /** Parts of the source or the target that were lost. */
+  missing: readonly string[] = [];
   readonly #losses = new Map<string, { loss: Loss; messages: number }>();
 
   addLosses(losses: readonly Loss[]): void {

@@ -17,11 +17,13 @@ import { makeMark } from "../protocol/imap/mark.ts";
 import { ConnectionPool, FIRST_CONNECTIONS } from "../protocol/imap/pool.ts";
 import { connectImap, type Timing } from "../protocol/imap/session.ts";
 import { SharedSession } from "../protocol/imap/shared-session.ts";
+import { readStanding, rowsOf, type Standing, showStanding, takenSince } from "../protocol/imap/standing.ts";
 import { storeChanges } from "../protocol/imap/store.ts";
 import { flagName } from "../protocol/imap/syntax.ts";
 import { loadTree, type MailboxTree } from "../protocol/imap/tree.ts";
 import { type ServerOptions, serverIdentity } from "../protocol/server.ts";
-import type { Copy, FolderPlan, Receipt, Sink, SinkFolder } from "./sink.ts";
+import { isThinned, knownCopies, setbackOf } from "./imap/standing.ts";
+import type { Copy, FolderPlan, Receipt, Setback, Sink, SinkFolder, Stood } from "./sink.ts";
 
 const DEFAULT_FOLDERS = 3;
 /** Appends in flight; the engine bounds their octets, and the appender those on the wire. */
@@ -65,7 +67,7 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
     return { name, path, fidelity: usual };
   }
 
-  async function open(folder: Folder, abort: AbortSignal): Promise<SinkFolder> {
+  async function open(folder: Folder, abort: AbortSignal, stood?: Stood): Promise<SinkFolder> {
     using lease = await pool.lease(tree.resolve(folder.path).name, abort);
     const { connection } = lease;
     return await connection.abortable(abort, async () => {
@@ -73,10 +75,13 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
       const ensuring = tree.ensure(connection, folder);
       const wanted = tree.resolve(folder.path).name;
       const planned = isPlain(wanted, folder.path) ? wanted : (await ensuring).name;
-      const [ensured, opened, asked] = await Promise.allSettled([
+      const known = knownCopies(stood);
+      const uids = known.map(({ uid }) => uid);
+      const [ensured, opened, asked, heard] = await Promise.allSettled([
         ensuring,
         selectMailbox(connection, planned, false),
         appendLimit(connection, planned),
+        rowsOf(connection, uids),
       ]);
       if (ensured.status === "rejected") throw ensured.reason;
       const { name, path, created } = ensured.value;
@@ -87,6 +92,8 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
         again || opened.status === "rejected" ? await selectMailbox(connection, name, false) : opened.value;
       if (!again && asked.status === "rejected") throw asked.reason;
       const limit = again || asked.status === "rejected" ? await appendLimit(connection, name) : asked.value;
+      if (!again && heard.status === "rejected") throw heard.reason;
+      const rows = again || heard.status === "rejected" ? await rowsOf(connection, uids) : heard.value;
       if (folder.subscribed === true && !tree.isSubscribed(name)) subscribe.add(name);
       const fidelity = fidelityOf(selected, limit);
       // A server may answer OK to CREATE where there is such a folder already, in another spelling.
@@ -95,6 +102,8 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
         { name, path, fidelity },
         selected,
         created && selected.exists === 0,
+        readStanding(stood?.at),
+        stood === undefined ? undefined : setbackOf(stood, selected, known, rows),
       );
     });
   }
@@ -124,7 +133,29 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
     limits: { writes: WRITES, folders, foldersAtFirst: FIRST_CONNECTIONS },
     describe,
     find: async ({ path }) => ({ ...tree.find(path), fidelity: usual }),
-    isGone: async ({ path }, generation) => tree.isGone(tree.resolve(path).name, generation),
+    async isGone({ path }, generation, abort, stood, closely) {
+      const { name } = tree.resolve(path);
+      if (tree.isGone(name, generation)) return true;
+      const was = readStanding(stood?.at);
+      const now = tree.statusOf(name);
+      if (stood === undefined || was === undefined || now?.uidNext === undefined || now.messages === undefined)
+        return false;
+      const counted = { uidNext: now.uidNext, exists: now.messages };
+      const isMoved = now.uidNext !== was.uidNext || now.messages !== was.exists;
+      if (!isMoved && closely !== true) return false;
+      if (now.uidNext < was.uidNext || isThinned(stood, counted)) return true;
+      using lease = await pool.lease(name, abort);
+      const { connection } = lease;
+      return await connection.abortable(abort, async () => {
+        const known = knownCopies(stood);
+        const opening = selectMailbox(connection, name, true);
+        const uids = known.map(({ uid }) => uid);
+        const [opened, rows] = await Promise.allSettled([opening, rowsOf(connection, uids)]);
+        // Whatever is the matter, opening it will tell.
+        if (opened.status === "rejected" || rows.status === "rejected") return true;
+        return setbackOf(stood, opened.value, known, rows.value) !== undefined;
+      });
+    },
     open,
     mark: (abort) =>
       makeMark(tree, async (work) => {
@@ -151,12 +182,16 @@ function sinkFolder(
   plan: FolderPlan,
   { uidValidity, uidNext, exists }: Selected,
   created: boolean,
+  was: Standing | undefined,
+  setback: Setback | undefined,
 ): SinkFolder {
   const { name } = plan;
   const session = new SharedSession(pool, name, uidValidity);
   // Where nothing can be looked at behind the appends, no folder need be open; and mailutils overwrites what is in one that is.
   const appending = namesCopies ? session : new SharedSession(pool, name, uidValidity, false);
   const appender = new Appender(name, uidValidity, appending, plan.fidelity.maxBytes, grouping, hold);
+  /** Messages that were stored through this object. */
+  let stored = 0;
   const uidOf = ({ ref }: Receipt): number => {
     const match = /^(\d+):(\d{1,10})$/.exec(ref);
     if (match?.[1] === uidValidity) return Number(match[2]);
@@ -219,6 +254,15 @@ function sinkFolder(
     ...plan,
     generation: uidValidity,
     created,
+    ...(setback === undefined ? {} : { setback }),
+    stand() {
+      const { last } = appender;
+      if (uidNext === undefined || last === undefined) return undefined;
+      const now = { uidNext: Math.max(uidNext, last + 1), exists: exists + stored };
+      // Counted, and fewer than that: from here on it is counted anew.
+      const taken = was === undefined || setback !== undefined ? 0 : takenSince(was, { uidNext, exists });
+      return showStanding({ ...now, taken });
+    },
     // RFC 9051 2.3.1.1: UIDs begin with 1, and grow with each message.
     pristine: exists === 0 && uidNext === 1,
     merges,
@@ -233,6 +277,7 @@ function sinkFolder(
     copies,
     async append(message, signal) {
       const { uid, altered, alteration, losses } = await appender.append(message, signal);
+      stored++;
       return {
         ...(uid === undefined ? {} : { receipt: { ref: `${uidValidity}:${uid}` } }),
         ...(altered === undefined ? {} : { altered }),

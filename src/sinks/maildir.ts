@@ -14,14 +14,15 @@ import { folderId, type MailFolder, makeFolder, openMailFolder, sweepTmp } from 
 import { addFolderNote, FOLDER_MAP, type FolderNote, readFolderMap } from "../formats/maildir/folder-map.ts";
 import { folderNames, needsPath } from "../formats/maildir/folder-names.ts";
 import { entriesOf, isMaildir } from "../formats/maildir/layout.ts";
-import { messageFiles } from "../formats/maildir/listing.ts";
-import { toBytes } from "../formats/maildir/paths.ts";
+import { changeTimesNow, messageFiles } from "../formats/maildir/listing.ts";
+import { parseFileName } from "../formats/maildir/names.ts";
+import { type BytePath, toBytes } from "../formats/maildir/paths.ts";
 import { type Retouch, retouching } from "../formats/maildir/retouch.ts";
 import { addSubscriptions } from "../formats/maildir/subscriptions.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
 import type { Folder } from "../mail/model.ts";
-import type { FolderPlan, Sink, SinkFolder } from "./sink.ts";
+import { type FolderPlan, MOST_GONE, type Setback, type Sink, type SinkFolder, type Stood } from "./sink.ts";
 
 /** Enough to fill a batch of fsyncs; each append in flight holds one open file. */
 const WRITES = 256;
@@ -84,7 +85,7 @@ export async function openMaildirSink(options: { readonly path: string }, signal
     await addFolderNote(map, merged);
     names.learn(merged);
   };
-  const openNow = async (folder: Folder, stop: AbortSignal): Promise<SinkFolder> => {
+  const openNow = async (folder: Folder, stop: AbortSignal, stood: Stood | undefined): Promise<SinkFolder> => {
     stop.throwIfAborted();
     begun ??= begin();
     await begun.catch((error: unknown) => {
@@ -117,7 +118,13 @@ export async function openMaildirSink(options: { readonly path: string }, signal
       if (!made.fresh) await sweepTmp(path);
       const mail = await openMailFolder(toBytes(path), toBytes(join(home, "traits", `${made.id}.jsonl`)), made.fresh);
       const created = directory === "" ? rootMade : made.created;
-      const sink = folderSink(plan, { id: made.id, created }, mail, gathered);
+      const setback = stood === undefined ? undefined : await setbackOf(toBytes(path), stood);
+      const sink = folderSink(
+        plan,
+        { id: made.id, created, ...(setback === undefined ? {} : { setback }) },
+        mail,
+        gathered,
+      );
       opened.set(directory, { sink, isMail: true });
       inodes.set(inode, directory);
       return sink;
@@ -137,12 +144,14 @@ export async function openMaildirSink(options: { readonly path: string }, signal
       const { name, path, fidelity } = await planOf(folder);
       return { name, path, fidelity };
     },
-    async isGone({ path }, generation) {
-      const id = folderId(toBytes(join(root, await names.directoryFor(path))));
-      return id === undefined || (generation !== undefined && id !== generation);
+    async isGone({ path }, generation, _, stood) {
+      const directory = toBytes(join(root, await names.directoryFor(path)));
+      const id = folderId(directory);
+      if (id === undefined || (generation !== undefined && id !== generation)) return true;
+      return stood !== undefined && (await setbackOf(directory, stood)) !== undefined;
     },
-    open(folder, stop) {
-      const mine = turn.then(() => openNow(folder, stop));
+    open(folder, stop, stood) {
+      const mine = turn.then(() => openNow(folder, stop, stood));
       turn = mine.catch(() => undefined);
       return mine;
     },
@@ -186,6 +195,20 @@ function inodeOf(path: string): string {
   return `${dev}:${ino}`;
 }
 
+/** File names are given once, and each move of a file shows: where nothing moved there is nothing to look at. */
+async function setbackOf(directory: BytePath, { at, newest, recorded }: Stood): Promise<Setback | undefined> {
+  const last = newest.at(-1)?.receipt.ref;
+  if (last === undefined || at === changeTimesNow(directory)) return undefined;
+  let isThere = false;
+  let files = 0;
+  for await (const file of messageFiles(directory)) {
+    files++;
+    isThere ||= file.startsWith(last, 4) && parseFileName(file.slice(4)).base === last;
+  }
+  if (!isThere) return { why: "its newest copy is not there any more" };
+  return files < (1 - MOST_GONE) * recorded ? { thinned: true } : undefined;
+}
+
 function unselectable(plan: FolderPlan): SinkFolder {
   const refuse = (): MailError =>
     new MailError("not-found", `${plan.name} holds folders, no messages`, { scope: "folder", remedy: "give-up" });
@@ -207,7 +230,7 @@ function unselectable(plan: FolderPlan): SinkFolder {
 
 function folderSink(
   { name, path, fidelity }: FolderPlan,
-  { id, created }: { readonly id: string; readonly created: boolean },
+  { id, created, setback }: { readonly id: string; readonly created: boolean; readonly setback?: Setback },
   mail: MailFolder,
   gathered: { readonly delivery: Delivery; readonly retouches: GroupCommit<Retouch, void> },
 ): SinkFolder {
@@ -219,6 +242,8 @@ function folderSink(
     fidelity,
     generation: id,
     created,
+    ...(setback === undefined ? {} : { setback }),
+    stand: () => changeTimesNow(mail.directory),
     position: async () => undefined,
     async *copies(_since, signal) {
       await mail.keywords.load();

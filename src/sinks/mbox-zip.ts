@@ -4,13 +4,14 @@ import type { FolderRecord } from "../formats/manifest.ts";
 import { type ArchiveState, openArchiveState } from "../formats/mboxzip/archive-state.ts";
 import { messageAt } from "../formats/mboxzip/content.ts";
 import { findArchive } from "../formats/mboxzip/find.ts";
+import { knownNumbers, lostNumbers, lostZip, writeNumbers } from "../formats/mboxzip/numbers.ts";
 import { type Place, parseRef } from "../formats/mboxzip/ref.ts";
 import { openSealed, type SealedArchive } from "../formats/mboxzip/sealed.ts";
 import { configError, MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
 import type { Folder, FolderPath } from "../mail/model.ts";
 import { showPath } from "../mail/model.ts";
-import type { FolderPlan, Sink, SinkFolder } from "./sink.ts";
+import type { FolderPlan, Receipt, Setback, Sink, SinkFolder, Stood } from "./sink.ts";
 
 export interface MboxZipSinkOptions {
   /** Ends in ".zip": a single file, written once. Anything else: a directory with a zip a run. */
@@ -46,15 +47,35 @@ export async function openMboxZipSink(options: MboxZipSinkOptions, signal: Abort
     path: folder.path,
     fidelity: FULL_FIDELITY,
   });
+  const numbers = found.single === undefined ? await knownNumbers(home) : { highest: 0, forgiven: [] };
+  const lost = found.single === undefined ? await lostNumbers(home, found.zips, numbers) : [];
+  const there = new Set(found.zips.map(({ number }) => number));
+  /** In a zip that is lost; the next one to be written has the highest number. */
+  const isLost = ({ ref }: Receipt): boolean => {
+    const zip = parseRef(ref)?.zip;
+    return zip !== undefined && lost.includes(zip) && !there.has(zip);
+  };
+  const setbackOf = ({ newest }: Stood): Setback | undefined => {
+    const last = newest.at(-1)?.receipt;
+    if (last !== undefined && isLost(last)) return { why: "the zip with its newest copy is missing" };
+    return lost.length === 0 ? undefined : { thinned: true };
+  };
   return {
     kind: "mboxzip",
     identity,
     limits: { writes: WRITES, folders: FOLDERS },
     home,
+    missing: lost.map((number) => lostZip(options.path, number)),
+    async forgive() {
+      const now = await knownNumbers(home);
+      await writeNumbers(home, { ...now, forgiven: [...now.forgiven, ...lost] });
+    },
+    // How much is gone is counted where it is opened.
+    isGone: async (_, __, ___, stood) => stood !== undefined && setbackOf(stood) !== undefined,
     ...(sealed === undefined ? {} : { sealed }),
     ...(found.single === undefined ? {} : { once: true }),
     describe,
-    async open(folder, signal) {
+    async open(folder, signal, stood) {
       if (sealed !== undefined) {
         finished ??= openSealed(options.path);
         return {
@@ -66,7 +87,15 @@ export async function openMboxZipSink(options: MboxZipSinkOptions, signal: Abort
       }
       const archive = await ready(signal);
       const { created } = archive.declare(folderRecord(folder));
-      return { ...(await describe(folder)), generation: id, created, ...folderOf(archive, folder.path) };
+      const setback = stood === undefined ? undefined : setbackOf(stood);
+      return {
+        ...(await describe(folder)),
+        generation: id,
+        created,
+        ...(setback === undefined ? {} : { setback }),
+        lacks: isLost,
+        ...folderOf(archive, folder.path),
+      };
     },
     async seal(signal, failed) {
       if (sealed === undefined) await (await ready(signal)).seal(signal, failed);

@@ -46,6 +46,39 @@ export interface FolderPlan {
   readonly fidelity: Fidelity;
 }
 
+/** A copy as it was recorded when it was made. */
+export interface Witness {
+  readonly receipt: Receipt;
+  readonly key: ContentKey;
+  /** Octets as its source gave them. */
+  readonly size: number;
+  /** Epoch seconds; absent where the source told none. */
+  readonly received?: number;
+}
+
+/** What the ledger keeps of a folder, to see later that its store is still the one that was written, and did not go back in time. */
+export interface Stood {
+  /** SinkFolder.stand, as it was at the last close. */
+  readonly at?: string;
+  /** Some of the newest copies, the newest last. */
+  readonly newest: readonly Witness[];
+  /** Copies that are recorded. */
+  readonly recorded: number;
+}
+
+/** What speaks against the folder's being as it was left. */
+export interface Setback {
+  /** It went back for certain: why, in words. */
+  readonly why?: string;
+  /** Under the name of these other mail seems to lie; their bytes decide. */
+  readonly strange?: readonly Witness[];
+  /** So much was taken out that it is worth counting how many of the recorded copies are left. */
+  readonly thinned?: boolean;
+}
+
+/** What share of the recorded copies may be gone before the folder does not count as the one that was left. */
+export const MOST_GONE = 0.2;
+
 export interface SinkFolder extends FolderPlan {
   /** A new one (UIDVALIDITY, a re-created folder) makes older receipts mean nothing. */
   readonly generation: string;
@@ -58,6 +91,12 @@ export interface SinkFolder extends FolderPlan {
    * does not show is none.
    */
   readonly merges?: boolean;
+  /** Present where `open` was told how it stood, and something speaks against that. */
+  readonly setback?: Setback;
+  /** Where it stands now, with what was stored through this object, for `Stood.at`; asks no server. */
+  stand?(): string | undefined;
+  /** True where this copy is known to be gone without looking. */
+  lacks?(receipt: Receipt): boolean;
   /** Where the folder ends now, for a later `copies`; undefined where the store has no order. */
   position(signal: AbortSignal): Promise<string | undefined>;
   /**
@@ -130,12 +169,23 @@ export interface Sink extends AsyncDisposable {
    */
   find?(folder: Folder, signal: AbortSignal): Promise<FolderPlan>;
   /**
-   * True when the folder is known to be there no more as it was: deleted, or (where a generation is given) made anew. For
-   * folders that are not opened, so it must cost next to nothing; where it would not, it answers false or is left out.
+   * True when the folder is known to be there no more as it was: deleted, (where a generation is given) made anew, or (where it is told
+   * how it stood) gone back. For folders that are not opened, so it must cost next to nothing; where it would not, it answers false or
+   * is left out. `closely`: a round trip may be spent on it although nothing seems to have moved.
    */
-  isGone?(folder: Folder, generation: string | undefined, signal: AbortSignal): Promise<boolean>;
-  /** Creates what is missing; harmless when called again. */
-  open(folder: Folder, signal: AbortSignal): Promise<SinkFolder>;
+  isGone?(
+    folder: Folder,
+    generation: string | undefined,
+    signal: AbortSignal,
+    stood?: Stood,
+    closely?: boolean,
+  ): Promise<boolean>;
+  /** Creates what is missing; harmless when called again. `stood`: it is compared with that, in the same round trip. */
+  open(folder: Folder, signal: AbortSignal, stood?: Stood): Promise<SinkFolder>;
+  /** Parts of the target that were lost, each in words; empty where all is there. */
+  readonly missing?: readonly string[];
+  /** From now on they are not missed: all that can be brought back was. */
+  forgive?(): Promise<void>;
   /** Only where one place can have two identities: makes a folder that no other place has. MailError of scope folder when that is refused. */
   mark?(signal: AbortSignal): Promise<Mark>;
   /** After the last append: packs the zip, subscribes, fsyncs. Removal at the source starts only after it; `reopen` works after it. `failed`: the messages that a target which is written once has to do without; it keeps the number. */

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { ARCHIVE_HOME, readArchiveId } from "../formats/archive.ts";
 import { type Catalogue, type CatalogueMessage, openCatalogue } from "../formats/mboxzip/catalogue.ts";
 import { messageAt } from "../formats/mboxzip/content.ts";
-import { isSingleFile, listZips, missingNumbers, partDirectory, type ZipFileName } from "../formats/mboxzip/layout.ts";
+import { isSingleFile, listZips, partDirectory, type ZipFileName } from "../formats/mboxzip/layout.ts";
+import { knownNumbers, lostNumbers, lostZip } from "../formats/mboxzip/numbers.ts";
 import { formatRef, placeOf, zipNumber } from "../formats/mboxzip/ref.ts";
 import {
   demandSame,
@@ -39,7 +40,7 @@ const SESSIONS = 4;
  * of another archive, or not ours. Writes nothing but temporary files outside the archive.
  */
 export async function openMboxZipSource(options: MboxZipSourceOptions, signal: AbortSignal): Promise<Source> {
-  const { id, zips } = await findZips(options);
+  const { id, zips, missing } = await findZips(options);
   const paths = new Map(zips.map(({ number, path }) => [number, path]));
   const pool = zipPool((number) => paths.get(number));
   let built: Promise<Catalogue> | undefined;
@@ -52,6 +53,7 @@ export async function openMboxZipSource(options: MboxZipSourceOptions, signal: A
     identity: `mboxzip:${id}`,
     limits: { sessions: SESSIONS },
     tells: FULL_FIDELITY,
+    missing,
     async *folders(signal) {
       for (const { record, messages, bytes } of (await catalogue()).folders()) {
         signal.throwIfAborted();
@@ -81,7 +83,10 @@ export async function openMboxZipSource(options: MboxZipSourceOptions, signal: A
   } satisfies Source;
 }
 
-async function findZips({ path, onNotice }: MboxZipSourceOptions): Promise<{ id: string; zips: ZipFileName[] }> {
+async function findZips({
+  path,
+  onNotice,
+}: MboxZipSourceOptions): Promise<{ id: string; zips: ZipFileName[]; missing: string[] }> {
   let isDirectory: boolean;
   try {
     isDirectory = (await stat(path)).isDirectory();
@@ -95,7 +100,7 @@ async function findZips({ path, onNotice }: MboxZipSourceOptions): Promise<{ id:
   if (!isDirectory) {
     await using zip = await openZip(path);
     const { header } = await manifestHead(zip);
-    return { id: header.archive, zips: [{ number: header.zip, path }] };
+    return { id: header.archive, zips: [{ number: header.zip, path }], missing: [] };
   }
   const zips = await listZips(path);
   let id = await readArchiveId(path, "mboxzip");
@@ -107,14 +112,15 @@ async function findZips({ path, onNotice }: MboxZipSourceOptions): Promise<{ id:
   }
   if (id === undefined)
     throw configError(`${path} holds no mboxzip archive`, "Give the directory with the numbered zips, or a FILE.zip.");
-  for (const number of missingNumbers(zips))
-    onNotice?.(`${path}: the zip with the number ${zipNumber(number)} is missing; what it held is not read`);
+  const home = join(path, ARCHIVE_HOME);
+  const missing = (await lostNumbers(home, zips, await knownNumbers(home))).map((number) => lostZip(path, number));
+  for (const text of missing) onNotice?.(`${text}; what it held is not read`);
   const spools = await readdir(join(path, ARCHIVE_HOME, "spool")).catch(() => []);
   if (spools.some((name) => Number(name) > (zips.at(-1)?.number ?? 0)))
     onNotice?.(
       `${path}: the last run was not finished; what it had gathered is not read until the same backup runs again`,
     );
-  return { id, zips };
+  return { id, zips, missing };
 }
 
 async function build(zips: readonly ZipFileName[], signal: AbortSignal): Promise<Catalogue> {

@@ -70,6 +70,8 @@ export interface Source extends AsyncDisposable {
    * before it is known whether it can go on.
    */
   readonly readsAhead?: boolean;
+  /** Parts of it that were lost, each in words: what they held cannot be read. Absent or empty where all is there. */
+  readonly missing?: readonly string[];
   /** Each folder once. Fails with MailError auth, connection or config. */
   folders(signal: AbortSignal): AsyncIterable<Folder>;
   slices(folder: Folder, signal: AbortSignal): AsyncIterable<Slice>;

@@ -1,6 +1,6 @@
 // What a Maildir folder holds: its file names, streamed, or gathered compactly in the order of delivery.
 
-import type { Dirent } from "node:fs";
+import { type Dirent, statSync } from "node:fs";
 import { opendir, stat } from "node:fs/promises";
 import { errno, ioError } from "../../mail/errors.ts";
 import { nameHash } from "./compact-index.ts";
@@ -60,6 +60,13 @@ export async function changeTimes(folder: BytePath): Promise<string> {
     PLACES.map((place) => stat(fsPath(`${folder}/${place}`), { bigint: true }).catch(() => undefined)),
   );
   return times.map((found) => found?.mtimeNs ?? "").join();
+}
+
+/** The same at once: over thousands of folders a turn through the thread pool for each costs more. */
+export function changeTimesNow(folder: BytePath): string {
+  return PLACES.map(
+    (place) => statSync(fsPath(`${folder}/${place}`), { bigint: true, throwIfNoEntry: false })?.mtimeNs ?? "",
+  ).join();
 }
 
 async function gather(folder: BytePath): Promise<Listing> {

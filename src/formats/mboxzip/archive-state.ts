@@ -13,6 +13,7 @@ import { type Catalogue, type CatalogueMessage, mergeFolder, openCatalogue, path
 import { type Committer, committer } from "./commit.ts";
 import { clearParts, type FoundArchive, rescueQuarantine, spoolDirectory, writerLock } from "./find.ts";
 import { listZips, zipFileName } from "./layout.ts";
+import { knownNumbers, writeNumbers } from "./numbers.ts";
 import { packSpool } from "./pack.ts";
 import { formatRef, type Place, placeOf, zipNumber } from "./ref.ts";
 import { openSpool } from "./spool.ts";
@@ -25,6 +26,8 @@ export interface ArchiveState extends AsyncDisposable {
   update(record: UpdateRecord, signal: AbortSignal): Promise<void>;
   /** Where the next message will be. */
   position(): { readonly zip: number; readonly index: number };
+  /** Its zip is not there. */
+  lacks(place: Place): boolean;
   /** The messages of one folder, of the zips from this number on, with their traits as they are now. */
   messages(
     path: FolderPath,
@@ -76,7 +79,8 @@ async function openLocked(
     throw configError(`${found.single} was finished by another run just now`, "Run the command again.");
   const files = new Map(zips.map(({ number, path }) => [number, path]));
   const last = zips.at(-1)?.number ?? 0;
-  const number = await nextNumber(home, last);
+  const numbers = found.single === undefined ? await knownNumbers(home) : { highest: 0, forgiven: [] };
+  const number = await nextNumber(home, last, numbers.highest);
   const spoolPath = spoolDirectory(home, zipNumber(number));
   const created = new Date();
   created.setMilliseconds(0);
@@ -139,6 +143,8 @@ async function openLocked(
     if (spool.lines > 0 || found.single !== undefined) {
       const part = `${spoolPath}.zip.part`;
       const lacks = found.single === undefined || failed === 0 ? {} : { failed };
+      // Before the zip has its name: whatever becomes of it, its number is not given again.
+      if (found.single === undefined) await writeNumbers(home, { ...numbers, highest: number });
       await packSpool(spool, { target, part, temporary, store, ...lacks, hold: lock.hold }, signal);
       files.set(number, target);
     }
@@ -180,6 +186,7 @@ async function openLocked(
       await commits.update(record, signal);
     },
     position: () => ({ zip: number, index: spool.messages }),
+    lacks: ({ zip }) => zip !== number && !files.has(zip),
     async *messages(path, fromZip, signal) {
       const catalogue = await listed(fromZip, signal);
       for await (const message of catalogue.messages(path)) {
@@ -222,10 +229,11 @@ async function isThere(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined)) !== undefined;
 }
 
-/** After the last zip; or the number of a spool that a dead run left, should a zip before it have been taken away since. */
-async function nextNumber(home: string, last: number): Promise<number> {
+/** After the last zip that ever was; or the number of a spool that a dead run left, and that has no zip yet. */
+async function nextNumber(home: string, last: number, highest: number): Promise<number> {
   const spools = (await spoolNames(home)).filter((name) => /^\d+$/.test(name)).map(Number);
-  return Math.max(last + 1, ...spools);
+  const left = Math.max(0, ...spools);
+  return left > last ? left : Math.max(last, highest) + 1;
 }
 
 /** Spools whose zip is finished, half-written zips, and temporary files: all of dead runs, since the lock is ours. */

@@ -64,8 +64,8 @@ const STATUS_WINDOW = 64;
 /**
  * Every mailbox, each name once, with subscription. "counts": with its state, in one round trip where the server offers
  * LIST-STATUS (RFC 5819), else by pipelined STATUS; a mailbox whose STATUS is refused is listed without it. "sizes": with its
- * octets as well, where the server tells them (RFC 8438); it may have to look at every message for them. "generation": with its
- * UIDVALIDITY where that costs no round trip.
+ * octets as well, where the server tells them (RFC 8438); it may have to look at every message for them. "generation": with
+ * UIDVALIDITY, UIDNEXT and MESSAGES where that costs no round trip.
  */
 export async function listMailboxes(
   connection: Connection,
@@ -74,7 +74,7 @@ export async function listMailboxes(
   const byName = new Map<string, Listed>();
   const statuses = new Map<string, MailboxStatus>();
   const extended = connection.has("LIST-EXTENDED");
-  const items = wanted === "generation" ? "UIDVALIDITY" : statusItems(connection, wanted === "sizes");
+  const items = wanted === "generation" ? "UIDVALIDITY UIDNEXT MESSAGES" : statusItems(connection, wanted === "sizes");
   const withStatus = extended && connection.has("LIST-STATUS");
   const returns = [
     "SUBSCRIBED",

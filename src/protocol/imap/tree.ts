@@ -10,6 +10,7 @@ import {
   isSelectable,
   type Listed,
   listMailboxes,
+  type MailboxStatus,
   mailboxCommand,
   personalNamespace,
   specialUse,
@@ -36,6 +37,8 @@ export interface MailboxTree {
   isSubscribed(name: string): boolean;
   /** As the listing told it when the tree was loaded: the folder is not there, or has another UIDVALIDITY. */
   isGone(name: string, uidValidity: string | undefined): boolean;
+  /** UIDNEXT and MESSAGES as the listing told them when the tree was loaded, where it did. */
+  statusOf(name: string): MailboxStatus | undefined;
 }
 
 const keyOf = (name: string): string => (isInbox(name) ? "INBOX" : name);
@@ -198,7 +201,14 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     return uidValidity !== undefined && now !== undefined && now !== uidValidity;
   }
 
-  return { resolve, find, ensure, isSubscribed: (name) => listed.get(keyOf(name))?.subscribed === true, isGone };
+  return {
+    resolve,
+    find,
+    ensure,
+    isSubscribed: (name) => listed.get(keyOf(name))?.subscribed === true,
+    isGone,
+    statusOf: (name) => listed.get(keyOf(name))?.status,
+  };
 }
 
 function parentsOf(name: string, { prefix, delimiter }: Naming): string[] {

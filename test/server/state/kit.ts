@@ -1,6 +1,6 @@
 // A small account that is copied to a target, and what its tests do to the state in between: files found, lines read, results compared.
 
-import { readdirSync, statSync } from "node:fs";
+import { cpSync, readdirSync, rmSync, statSync } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
@@ -61,6 +61,8 @@ export interface Scene extends Place {
   atTarget<T>(work: (client: ImapClient) => Promise<T>): Promise<T>;
   /** One a target folder. */
   journals(): string[];
+  /** Keeps the target's mail as it is now, as a snapshot does; gives what puts it back, UIDVALIDITYs and all. */
+  snapshot(): () => Promise<void>;
 }
 
 /** Starts a server for this file; gives a maker of scenes. */
@@ -127,6 +129,19 @@ export function scenes(): { scene(target: PlaceName): Promise<Scene> } {
       atSource: (work) => as(from, work),
       atTarget: (work) => as(place.user ?? expect.fail("no account"), work),
       journals: () => [state, path].flatMap(journalsBelow),
+      snapshot() {
+        const store = place.user === undefined ? path : dovecot.maildir(place.user);
+        const kept = join(directory, `snapshot${++made}`);
+        cpSync(store, kept, { recursive: true, preserveTimestamps: true });
+        // The ledger of an archive is not what goes back: it would know nothing of what was lost.
+        const home = join(path, "mailferry");
+        return async () => {
+          if (place.user === undefined) cpSync(home, join(kept, "mailferry"), { recursive: true, force: true });
+          rmSync(store, { recursive: true });
+          cpSync(kept, store, { recursive: true, preserveTimestamps: true });
+          if (place.user !== undefined) await dovecot.adopt(place.user);
+        };
+      },
     };
   };
   return { scene };

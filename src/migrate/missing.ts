@@ -1,0 +1,26 @@
+// Parts of a source or a target that were lost: who says so, and until when.
+
+import type { Sink } from "../sinks/sink.ts";
+import type { Source } from "../sources/source.ts";
+import { filtersMessages, type RunOptions } from "./context.ts";
+import type { EventStream } from "./event-stream.ts";
+
+/** Whether this run looks for everything that the source has once more: then nothing of what the target lost can be missed any longer. */
+export function looksForAll({ missing = [] }: Source, options: RunOptions): boolean {
+  const { include = [], exclude = [] } = options.select ?? {};
+  return (
+    options.recheck === true && include.length + exclude.length + missing.length === 0 && !filtersMessages(options)
+  );
+}
+
+export async function tellMissing(
+  source: Source,
+  { missing = [] }: Sink,
+  options: RunOptions,
+  events: EventStream,
+): Promise<void> {
+  if (missing.length === 0) return;
+  const again = "run it once with --recheck over all folders: what the source still has of it is then copied again";
+  const now = "what the source still has of it is copied again; when that is done, it is not missed any longer";
+  await events.emit({ type: "notice", text: `${missing.join("; ")}; ${looksForAll(source, options) ? now : again}` });
+}
