@@ -11,6 +11,7 @@ import type { EventStream } from "./event-stream.ts";
 import type { Ledger } from "./ledger.ts";
 import type { FolderJob, FolderMap } from "./plan.ts";
 import type { Quarantine } from "./quarantine.ts";
+import type { Refusals } from "./refusals.ts";
 import type { Room } from "./room.ts";
 import type { Course } from "./suspects.ts";
 import type { RunTally } from "./tally.ts";
@@ -63,6 +64,7 @@ export interface RunContext {
   readonly room: Room;
   readonly alterations: Alterations;
   readonly course: Course;
+  readonly refusals: Refusals;
   /** Whether it pays to read a source folder before its target is open. */
   readonly ahead: { pays: boolean };
   /** Folders that nothing seems to have moved in, and that are looked at closely all the same: so many more. */

@@ -63,11 +63,11 @@ export async function copyTogether(
 }
 
 /** Undefined for a message that is to go by itself. */
-function prepare({ options }: RunContext, { folder, ledger }: Target, item: Item, at: number): Ready | undefined {
+function prepare({ options, room }: RunContext, { folder, ledger }: Target, item: Item, at: number): Ready | undefined {
   const { entry, body } = item;
   const received = receivedOf(entry, body);
   if (isFiltered(entry, options, received, body.shape.size) || isTooLarge(folder, body)) return undefined;
-  if (ledger.mayHold(entry.origin)) return undefined;
+  if (ledger.mayHold(entry.origin) || room.refuses(body.shape.size) !== undefined) return undefined;
   const traits = received === undefined ? entry.traits : { ...entry.traits, received };
   const { kept, losses } = narrow(traits, folder.fidelity);
   return { item, at, losses, message: { entry, traits: kept, body } };

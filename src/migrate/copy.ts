@@ -52,6 +52,10 @@ export interface Settled {
   readonly losses: readonly Loss[];
   readonly quarantine?: string;
   readonly note?: string;
+  /** Of one that failed: what a person knows it by, as it stands in its header, decoded. */
+  readonly subject?: string;
+  readonly from?: string;
+  readonly date?: Date;
   readonly traitsUpdated?: boolean;
   /** Its traits in the target are not yet those of the source. */
   readonly behind?: boolean;
@@ -121,6 +125,8 @@ export async function copyMessage(context: RunContext, target: Target, item: Ite
   // It was looked for once more, as the target may have stored it before it hung up.
   const verdict = target.suspects.verdict(entry.origin);
   if (verdict !== undefined) throw verdict;
+  const full = context.room.refuses(body.shape.size);
+  if (full !== undefined) throw full;
   await target.begin();
   context.hold();
   const stored = await folder.append({ entry, traits: kept, body, alone: target.alone }, hard);

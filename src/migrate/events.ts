@@ -92,6 +92,10 @@ export type MigrationEvent =
       /** For a failed or altered message: where its bytes were set aside. */
       readonly quarantine?: string;
       readonly note?: string;
+      /** Of a failed message whose bytes were at hand: what a person knows it by. */
+      readonly subject?: string;
+      readonly from?: string;
+      readonly date?: Date;
     }
   /** A folder whose state has not moved since the last run: all its messages at once, without listing them. */
   | { readonly type: "folder-unchanged"; readonly folder: Folder; readonly messages: number }

@@ -3,6 +3,7 @@
 import type { Body } from "../mail/body.ts";
 import { isAbort, MailError, suspecting } from "../mail/errors.ts";
 import type { Entry } from "../mail/model.ts";
+import { preview } from "../mail/preview.ts";
 import type { Settled } from "./copy.ts";
 import { type JobState, settle } from "./job.ts";
 import type { Pass } from "./read.ts";
@@ -35,32 +36,73 @@ export async function setAside(
   if (error.code === "quota") {
     resolve(state);
     await settle(context, state, target.ledger, entry, { as: "failed", losses: [] }, 0, error);
-    const full = context.room.refused(error);
+    const full = context.room.refused(error, body?.shape.size ?? entry.size ?? 0);
     if (full !== undefined) fail(current, full);
+    return;
+  }
+  if (side === "target" && error.code === "malformed" && !state.retried.has(entry.origin.id)) {
+    await refused(current, state, entry, body, error);
     return;
   }
   if (error.details.remedy !== "give-up" && !struck(current, entry, side, "refusal", error)) return;
   await giveUpOn(current, state, entry, body, error);
 }
 
-/** It is left to the next run, which tries it again. */
-export async function giveUpOn(
+/** Refused for good, in words that may be about the account: it is settled when another one was accepted, or all were tried. */
+async function refused(
   current: Pass,
   state: JobState,
   entry: Entry,
   body: Body | undefined,
   error: MailError,
 ): Promise<void> {
+  const { quarantine, refusals } = current.context;
+  current.refused = true;
+  const { isLeft, isTooMany } = refusals.refused(error);
+  if (isTooMany) current.reader.abort();
+  if (isLeft) {
+    current.again ??= new MailError(error.code, error.message, { ...error.details, remedy: "retry" });
+    return;
+  }
+  const settle = await giveUpOn(current, state, entry, body, error, true);
+  if (settle !== undefined) refusals.hold({ settle, takeBack: () => quarantine.release(entry.origin) });
+}
+
+/** It is left to the next run, which tries it again. `isHeld`: gives what is left to do once that is certain. */
+export async function giveUpOn(
+  current: Pass,
+  state: JobState,
+  entry: Entry,
+  body: Body | undefined,
+  error: MailError,
+  isHeld = false,
+): Promise<(() => Promise<void>) | undefined> {
   const { context, target } = current;
   target.suspects.failed(entry.origin);
   target.later?.leave(entry.traits.received);
   if (error.details.outcome === "unknown") current.uncertain = true;
   const quarantine = await context.quarantine.setAside(entry.origin, body, error.message);
   current.changed = true;
-  await target.ledger.put({ state: "failed", origin: entry.origin, code: error.code });
-  resolve(state);
-  const outcome: Settled = { as: "failed", losses: [], quarantine };
-  await settle(context, state, target.ledger, entry, outcome, 0, error);
+  const known = body === undefined ? {} : await knownBy(body.head);
+  const outcome: Settled = { as: "failed", losses: [], quarantine, ...known };
+  const end = async (): Promise<void> => {
+    await target.ledger.put({ state: "failed", origin: entry.origin, code: error.code });
+    resolve(state);
+    await settle(context, state, target.ledger, entry, outcome, 0, error);
+  };
+  if (isHeld) return end;
+  await end();
+  return undefined;
+}
+
+/** By what a person knows it. */
+async function knownBy(head: Uint8Array): Promise<Pick<Settled, "subject" | "from" | "date">> {
+  const { subject, from, date } = await preview(head);
+  return {
+    ...(subject === undefined ? {} : { subject }),
+    ...(from === undefined ? {} : { from }),
+    ...(date === undefined ? {} : { date }),
+  };
 }
 
 /** A connection or a pass ended at it. */

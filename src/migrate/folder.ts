@@ -61,7 +61,8 @@ export async function runFolder(context: RunContext, jobs: readonly FolderJob[])
       if (vain === 1) life = course.life;
       settledBefore = settled;
       const { scope, remedy, waitMs, outcome } = error.details;
-      if (remedy === "give-up" || vain >= (course.isDoubtful ? 1 : patience.attempts)) {
+      const isVerdict = context.refusals.isVerdict(error);
+      if (isVerdict || remedy === "give-up" || vain >= (course.isDoubtful ? 1 : patience.attempts)) {
         // Who says what ails the account, or for how long it is to be left alone, is believed at once.
         if (scope === "account" && (remedy === "give-up" || waitMs !== undefined)) throw error;
         const giveUpAll = async (): Promise<void> => {

@@ -90,7 +90,7 @@ export function settle(
   error?: MailError,
 ): Promise<void> | undefined {
   if (!ledger.settle(entry.origin)) return undefined;
-  const { as, losses, quarantine, note } = outcome;
+  const { as, losses, quarantine, note, subject, from, date } = outcome;
   state.tally.balance[as]++;
   if (as === "failed" && state.retried.has(entry.origin.id)) state.failedAgain++;
   context.tally.addLosses(losses);
@@ -108,5 +108,8 @@ export function settle(
     ...(error === undefined ? {} : { error }),
     ...(quarantine === undefined ? {} : { quarantine }),
     ...(note === undefined ? {} : { note }),
+    ...(subject === undefined ? {} : { subject }),
+    ...(from === undefined ? {} : { from }),
+    ...(date === undefined ? {} : { date }),
   });
 }

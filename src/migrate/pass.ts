@@ -122,6 +122,7 @@ export async function pass(
     error: undefined,
     doubtful: false,
     again: undefined,
+    refused: false,
     vain: { source: 0, target: 0 },
     fresh: { source: true, target: true },
     changed: fresh,
@@ -141,7 +142,9 @@ export async function pass(
     await tryAlone(current);
   }
   if (current.error === undefined && !context.soft.aborted) await readLater(current, states);
+  const all = current.refused ? await context.refusals.atEnd() : undefined;
   if (current.error !== undefined) throw current.doubtful ? asDoubtful(current.error) : current.error;
+  if (all !== undefined) throw all;
   if (context.hard.aborted) return folder;
   if (ledger.nameless > 0 && (begun !== undefined || !trusted)) {
     const strays = await name(await gatherCandidates(folder, ledger, since, context.hard));

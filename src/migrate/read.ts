@@ -33,6 +33,8 @@ export interface Pass {
   doubtful: boolean;
   /** A message-scoped failure that another pass may mend. */
   again: MailError | undefined;
+  /** A message was refused for good. */
+  refused: boolean;
   /** Messages struck one after the other. */
   readonly vain: Record<Side, number>;
   /** Nothing came over the connection that is used now. */
@@ -305,6 +307,7 @@ export function sendOff(current: Pass): void {
 
 function arrived(current: Pass, { state, entry, body }: Staged, outcome: Settled): Promise<void> | undefined {
   const { context, target } = current;
+  const isTaken = outcome.as === "copied" || outcome.as === "altered";
   if (outcome.as === "copied") context.room.taken();
   // One that was found may be one that was sent when the connection ended: it got through.
   if (outcome.as === "copied" || outcome.as === "altered" || outcome.as === "adopted") got(current, "target", entry);
@@ -313,8 +316,9 @@ function arrived(current: Pass, { state, entry, body }: Staged, outcome: Settled
   if (outcome.as !== "already-copied") current.changed = true;
   if (outcome.behind === true) state.behind = true;
   // What was set aside of an altered one stays.
-  if (state.retried.has(entry.origin.id) && outcome.as !== "altered")
-    return afterRelease(context.quarantine.release(entry.origin));
+  const isFreed = state.retried.has(entry.origin.id) && outcome.as !== "altered";
+  const flushed = isTaken ? context.refusals.taken() : undefined;
+  if (flushed !== undefined || isFreed) return afterwards();
   return end();
 
   function end(): Promise<void> | undefined {
@@ -327,8 +331,9 @@ function arrived(current: Pass, { state, entry, body }: Staged, outcome: Settled
     resolve(state);
     return settle(context, state, target.ledger, entry, outcome, bytes);
   }
-  async function afterRelease(released: Promise<void>): Promise<void> {
-    await released;
+  async function afterwards(): Promise<void> {
+    if (isFreed) await context.quarantine.release(entry.origin);
+    await flushed;
     await end();
   }
 }

@@ -23,6 +23,7 @@ import { looksForAll, tellMissing } from "./missing.ts";
 import { patiently } from "./patiently.ts";
 import { type FolderJob, planFolders } from "./plan.ts";
 import { quarantineIn } from "./quarantine.ts";
+import { Refusals } from "./refusals.ts";
 import { removeProved } from "./remove.ts";
 import { Room } from "./room.ts";
 import { logRun, type RunLines } from "./run-log.ts";
@@ -159,6 +160,7 @@ async function carry(
       room: new Room(),
       alterations: new Alterations(),
       course: new Course(),
+      refusals: new Refusals(),
       ahead: { pays: source.readsAhead === true },
       closeLooks: { left: CLOSE_LOOKS },
       staging: join(home, "staging"),

@@ -39,7 +39,12 @@ const FOLDERS: readonly FolderPath[] = [
 it("a run whose messages fail in folders with hostile names writes into the quarantine alone, each to a place of its own", async () => {
   const stateDirectory = join(root, "one", "two", "three", "state");
   await mkdir(stateDirectory, { recursive: true });
-  const refusal = new MailError("malformed", "no such thing", { scope: "message", remedy: "give-up" });
+  // In other words each time: the same to everything would say that the target is full.
+  let refused = 0;
+  const refusal = (): MailError => {
+    const words = refused++ % 2 === 0 ? "no such thing" : "no, thank you";
+    return new MailError("malformed", words, { scope: "message", remedy: "give-up" });
+  };
   // The same ids everywhere: the folders alone tell them apart.
   const folders = FOLDERS.map((path, n) => ({
     path,
@@ -48,7 +53,7 @@ it("a run whose messages fail in folders with hostile names writes into the quar
   }));
   const going = run(
     memorySource(folders),
-    memorySink(newStore(), { append: () => refusal }),
+    memorySink(newStore(), { append: refusal }),
     { stateDirectory },
     new AbortController().signal,
   );
