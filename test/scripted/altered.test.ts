@@ -109,14 +109,17 @@ describe.each(Object.keys(ALTERATIONS) as Alteration[])("a server that does %s",
     );
 
     it("one message alone: what is sure to be the server's work, or to have been sent, is found again", async () => {
-      for (const dies of [false, true]) {
+      for (const fault of ["the state is lost", "the wire is cut", "the run dies"]) {
+        const loses = fault === "the state is lost";
         let isDead = false;
+        let isCut = false;
         await using account = await startAccount({
           ...manners,
           before: () => (isDead ? "NO not now" : undefined),
           after({ text }, talk) {
-            if (!text.startsWith("APPEND") || !dies) return undefined;
-            isDead = true;
+            if (!text.startsWith("APPEND") || loses || isCut) return undefined;
+            isCut = true;
+            isDead = fault === "the run dies";
             talk.end();
             return "done";
           },
@@ -124,12 +127,12 @@ describe.each(Object.keys(ALTERATIONS) as Alteration[])("a server that does %s",
         const job = intoAccount(bench, account, [BOTH]);
         await once(job);
         account.manners = manners;
-        const again = dies ? job : { ...job, state: bench.place("state") };
+        const again = loses ? { ...job, state: bench.place("state") } : job;
         const { summary } = await once(again);
         expect(summary).toMatchObject({ outcome: "complete", closes: true });
         // A list does that as well.
-        const isDoubted = !dies && (how === "footer" || how === "rewritten");
-        expect(inbox(account)).toHaveLength(isDoubted ? 2 : 1);
+        const isDoubted = loses && (how === "footer" || how === "rewritten");
+        expect(inbox(account), fault).toHaveLength(isDoubted ? 2 : 1);
       }
     });
 
