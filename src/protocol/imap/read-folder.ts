@@ -11,7 +11,11 @@ import { beginSelect, selectMailbox } from "./mailbox.ts";
 import type { ConnectionPool } from "./pool.ts";
 import { Seats } from "./seats.ts";
 import { GrowingUint32 } from "./uids.ts";
+import { type Asked, notWhole, Sizes } from "./whole.ts";
 
+/** Messages that are fetched to learn what a server's sizes are worth, and octets that each may have. */
+const SAMPLES = 4;
+const SAMPLE_BYTES = 64 * 1024;
 /** A folder that STATUS counts more in has a connection of its own from the start. */
 const SMALL_FOLDER = 500;
 
@@ -47,12 +51,16 @@ interface Plan {
   readonly sizes: GrowingUint32;
   /** To be asked for one by one, last. */
   readonly lone: number[];
+  /** A few that are not wanted: what their sizes are worth can be asked when those of others are doubted. */
+  readonly samples: number[];
 }
 
 /** What is left when not everything came that was asked for at once. */
 interface Rest {
   readonly uidValidity: string;
   readonly seen: UidTrail;
+  /** What came and is to be asked for again. */
+  readonly lone: readonly number[];
 }
 
 type Left = Plan | Rest | "everything";
@@ -62,6 +70,9 @@ export class FolderReader {
   readonly #seats: Seats;
   /** Folders that were read when a shared connection ended: the one that is the reason takes no other with it again. */
   readonly #apart = new Set<string>();
+  readonly #sizes = new Sizes();
+  /** Large ones that were not whole, by UIDVALIDITY and UID: asked for by themselves the next time. */
+  readonly #notWhole = new Set<string>();
 
   constructor(pool: ConnectionPool) {
     this.#pool = pool;
@@ -100,7 +111,7 @@ export class FolderReader {
     name: string,
     reading: Reading,
     shared: boolean,
-  ): AsyncGenerator<Read, Rest | "nothing" | "everything"> {
+  ): AsyncGenerator<Read, Plan | Rest | "nothing" | "everything"> {
     const { signal } = reading;
     const opening = beginSelect(connection, name, true);
     let uidValidity = "";
@@ -114,21 +125,24 @@ export class FolderReader {
       if (opened.status === "rejected") return "everything";
       uidValidity = opened.value.uidValidity;
       let step = first.value;
+      const lone: number[] = [];
       for (; step.done !== true; step = await bodies.next()) {
         const fetched: Fetched[] = [];
         for (const one of step.value) {
           const { uid } = one;
           const answer = reading.want(Object.assign(one.row ?? {}, { uid }), uidValidity);
-          if (typeof answer === "boolean" ? answer : await answer) fetched.push(one);
+          if (!(typeof answer === "boolean" ? answer : await answer)) continue;
+          const given = this.#given(uidValidity, one, lone, "with all");
+          if (given !== undefined) fetched.push(given);
         }
         if (fetched.length > 0) yield { uidValidity, fetched };
         signal.throwIfAborted();
       }
       if (step.value === undefined) return "everything";
       const { seen, isComplete } = step.value;
-      if (!isComplete) return { uidValidity, seen };
+      if (!isComplete) return { uidValidity, seen, lone };
       reading.listed();
-      return "nothing";
+      return lone.length === 0 ? "nothing" : { ...newPlan(uidValidity), lone };
     } finally {
       await bodies.return(undefined);
     }
@@ -165,7 +179,7 @@ export class FolderReader {
         const reopened = await orAbort(again.selected, signal);
         if (reopened.uidValidity !== uidValidity) throw madeAnew(name);
         for (let next = await first; next.done !== true; next = await bodies.next()) {
-          yield { uidValidity, fetched: next.value };
+          yield { uidValidity, fetched: this.#allGiven(plan, next.value, lone) };
           signal.throwIfAborted();
         }
       } finally {
@@ -174,7 +188,7 @@ export class FolderReader {
       plan.lone.unshift(...lone);
     }
     if (plan.lone.length === 0) return "nothing";
-    return { ...newPlan(uidValidity), lone: plan.lone };
+    return { ...newPlan(uidValidity), lone: plan.lone, samples: plan.samples };
   }
 
   async *#alone(name: string, range: string, reading: Reading, begun: Left | "unasked"): AsyncGenerator<Read> {
@@ -192,14 +206,16 @@ export class FolderReader {
       if (plan.uidValidity !== uidValidity) throw madeAnew(name);
       const broken = this.#broken(uidValidity, reading);
       const wanted = { uids: plan.uids.view(), sizes: plan.sizes.view() };
+      const known = isPlanned ? 0 : plan.lone.length;
       for await (const fetched of fetchBodies(connection, wanted, broken)) {
-        yield { uidValidity, fetched };
+        yield { uidValidity, fetched: this.#allGiven(plan, fetched, plan.lone) };
         if (signal.aborted) return;
       }
+      if (plan.lone.length > known) await this.#sample(connection, plan.samples);
       for (const uid of plan.lone) {
         const stallMs = reading.alone ? SUSPECT_STALL_MS : undefined;
         for await (const fetched of fetchOne(connection, uid, broken, stallMs))
-          yield { uidValidity, fetched: [fetched] };
+          yield { uidValidity, fetched: [this.#givenAgain(fetched)] };
         if (signal.aborted) return;
       }
     } finally {
@@ -216,6 +232,7 @@ export class FolderReader {
     if (opened.status === "rejected") throw opened.reason;
     if (first.status === "rejected") throw first.reason;
     const plan = newPlan(opened.value.uidValidity);
+    plan.lone.push(...(rest?.lone ?? []));
     if (rest !== undefined && rest.uidValidity !== plan.uidValidity) throw madeAnew(name);
     let step = first.value;
     for (; step.done !== true; step = await listing.next())
@@ -232,8 +249,11 @@ export class FolderReader {
   #judge(plan: Plan, row: ListedRow, { want, alone }: Reading): Promise<void> | undefined {
     const answer = want(row, plan.uidValidity);
     const take = (isWanted: boolean): void => {
-      if (!isWanted) return;
-      if (alone) {
+      if (!isWanted) {
+        if (plan.samples.length < SAMPLES && (row.size ?? 0) < SAMPLE_BYTES) plan.samples.push(row.uid);
+        return;
+      }
+      if (alone || (this.#notWhole.size > 0 && this.#notWhole.has(`${plan.uidValidity}:${row.uid}`))) {
         plan.lone.push(row.uid);
         return;
       }
@@ -245,6 +265,45 @@ export class FolderReader {
     return undefined;
   }
 
+  /** Learns what the sizes of this folder are worth. */
+  async #sample(connection: Connection, uids: readonly number[]): Promise<void> {
+    for (const uid of uids)
+      for await (const one of fetchOne(connection, uid, () => undefined))
+        if (!("error" in one) && one.bytes !== undefined) this.#sizes.doubt(one.row.size, one.bytes, "with all");
+  }
+
+  /** A message that came, unless it is doubtful whether that is all of it: then it is to be asked for again, by itself. */
+  #given(uidValidity: string, one: Fetched, lone: number[], asked: Asked): Fetched | undefined {
+    if ("error" in one) return one;
+    const { uid, row, bytes } = one;
+    if (bytes !== undefined) {
+      if (this.#sizes.doubt(row.size, bytes, asked) === undefined) return one;
+      lone.push(uid);
+      return undefined;
+    }
+    const doubtful = (): void => void this.#notWhole.add(`${uidValidity}:${uid}`);
+    return { ...one, content: this.#sizes.measured(row.size, one.content, uid, asked, doubtful) };
+  }
+
+  #allGiven({ uidValidity, samples }: Plan, all: readonly Fetched[], lone: number[]): readonly Fetched[] {
+    const asked = samples.length === 0 ? "with all" : "with some";
+    const given: Fetched[] = [];
+    for (const one of all) {
+      const whole = this.#given(uidValidity, one, lone, asked);
+      if (whole !== undefined) given.push(whole);
+    }
+    return given;
+  }
+
+  /** What came when it was asked for by itself. */
+  #givenAgain(one: Fetched): Fetched {
+    if ("error" in one) return one;
+    const { uid, row, bytes } = one;
+    if (bytes === undefined) return { ...one, content: this.#sizes.measured(row.size, one.content, uid, "again") };
+    const doubt = this.#sizes.doubt(row.size, bytes, "again");
+    return doubt === undefined ? one : { uid, row, error: notWhole(uid, doubt, true) };
+  }
+
   #broken(uidValidity: string, { broken, signal }: Reading): (uids: readonly number[]) => void {
     return (uids) => {
       if (!signal.aborted) broken(uids, uidValidity);
@@ -253,7 +312,7 @@ export class FolderReader {
 }
 
 function newPlan(uidValidity: string): Plan {
-  return { uidValidity, uids: new GrowingUint32(), sizes: new GrowingUint32(), lone: [] };
+  return { uidValidity, uids: new GrowingUint32(), sizes: new GrowingUint32(), lone: [], samples: [] };
 }
 
 /** The wait ends on abort; what was waited for goes on by itself. */
