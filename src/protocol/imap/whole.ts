@@ -99,7 +99,8 @@ export class Sizes {
     if (likeness === "certain") return STAND_IN;
     if (announced === undefined) return undefined;
     const missing = announced - length;
-    const isExplained = length > 0 && Math.abs(missing) <= lines;
+    // The last line may have no end.
+    const isExplained = length > 0 && Math.abs(missing) <= lines + 1;
     const isKnown = asked !== "with some" || this.#seen >= ENOUGH;
     if (likeness !== undefined && !isExplained && !(isKnown && this.#areWrong)) return STAND_IN;
     if (missing <= 0 || isExplained) {
