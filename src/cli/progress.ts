@@ -24,7 +24,9 @@ export async function showProgress(ui: Ui): Promise<Progress> {
     add(event) {
       bars?.add(event);
       const line = lineOf(event, ui.verbose);
-      if (line !== undefined) ui.say(line);
+      if (line === undefined) return;
+      if (event.type === "notice" && event.insist === true) ui.insist(line);
+      else ui.say(line);
     },
     [Symbol.dispose]() {
       ui.through(undefined);

@@ -69,6 +69,8 @@ export interface RunContext {
   readonly ahead: { pays: boolean };
   /** Folders that nothing seems to have moved in, and that are looked at closely all the same: so many more. */
   readonly closeLooks: { left: number };
+  /** A file that is there while one message is deleted by itself; see trial.ts. */
+  readonly trial: string;
   /** Where large bodies are staged. */
   readonly staging: string;
   /** Octets held in memory by messages in flight. */

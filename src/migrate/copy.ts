@@ -162,7 +162,9 @@ async function adopt(
   // From here on records name copies of this generation of the folder.
   await target.begin();
   // Labels are not listed with a copy, so they are only ever added.
-  const change = difference(found.traits, kept);
+  // What the source cannot tell at all it does not take away either.
+  const { tells } = context.source;
+  const change = difference(narrow(found.traits, tells).kept, narrow(kept, tells).kept);
   const fate = options.flags === false ? UNTRIED : await changeTraits(folder, found.receipt, change, hard);
   if (fate.is === "gone") return undefined;
   const behind = fate.is === "refused" && change !== undefined;

@@ -117,5 +117,11 @@ export type MigrationEvent =
       readonly delayMs: number;
       readonly error: MailError;
     }
-  | { readonly type: "notice"; readonly text: string; readonly folder?: FolderPath }
+  | {
+      readonly type: "notice";
+      readonly text: string;
+      readonly folder?: FolderPath;
+      /** Said with -q too. */
+      readonly insist?: boolean;
+    }
   | { readonly type: "run-finished"; readonly summary: RunSummary };

@@ -17,6 +17,8 @@ export interface JobState {
   readonly tally: FolderTally;
   /** The origins that this run is about, where they are to be removed afterwards. */
   readonly selected: IdSet | undefined;
+  /** Those of them whose copies this run did not make: found in the target, or recorded by an earlier run. */
+  readonly found: IdSet | undefined;
   generation: string | undefined;
   listed: number;
   /** Its target was opened in this run. */
@@ -51,6 +53,7 @@ export function startJob(context: RunContext, job: FolderJob): JobState {
     job,
     tally,
     selected: context.options.remove === undefined ? undefined : new IdSet(),
+    found: context.options.remove === undefined ? undefined : new IdSet(),
     generation: undefined,
     listed: 0,
     opened: false,
@@ -92,6 +95,7 @@ export function settle(
   if (!ledger.settle(entry.origin)) return undefined;
   const { as, losses, quarantine, note, subject, from, date } = outcome;
   state.tally.balance[as]++;
+  if (as === "adopted" || as === "already-copied") state.found?.add(entry.origin.id);
   if (as === "failed" && state.retried.has(entry.origin.id)) state.failedAgain++;
   context.tally.addLosses(losses);
   if (as === "copied" || as === "altered" || as === "planned") context.tally.bytes += bytes;

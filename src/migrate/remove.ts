@@ -13,8 +13,8 @@ import { IdSet } from "./id-set.ts";
 import type { JobState } from "./job.ts";
 import type { DoneRecord, FolderLedger } from "./ledger.ts";
 import { patiently } from "./patiently.ts";
+import { type Deletion, Places } from "./places.ts";
 import { sumOf } from "./tally.ts";
-import { demandTwoPlaces } from "./two-places.ts";
 
 /** Copies that are read back at once. */
 const PROOFS_IN_FLIGHT = 16;
@@ -34,16 +34,14 @@ export async function removeProved(context: RunContext, results: readonly Folder
     if (ledger !== undefined) for (const state of states) works.push({ state, folder, ledger });
   const whole = works.filter(({ state, folder }) => folder !== undefined && state.tally.summary().closes);
   const refusal = await refused(context, whole);
-  // Different accounts share a UIDVALIDITY by chance; one account with itself always does.
-  if (refusal === undefined && whole.some(({ state, folder }) => state.generation === folder?.generation))
-    await demandTwoPlaces(context);
+  const places = new Places(context);
   for (const work of works) {
     if (context.soft.aborted) return;
     const closes = whole.includes(work);
     const why = closes ? refusal : "folder-incomplete";
     if (!closes)
       await notice(context, work.state, "nothing is deleted at the source: the folder did not come through whole");
-    await (why === undefined ? removeFolder(context, work) : keepFolder(context, work, why));
+    await (why === undefined ? removeFolder(context, work, places) : keepFolder(context, work, why));
     await finish(context, work.state);
   }
 }
@@ -106,7 +104,7 @@ async function keepFolder(context: RunContext, work: Work, why: KeptWhy): Promis
     await keep(context, work.state, record.origin, isDue(context, record) ? why : "too-new");
 }
 
-async function removeFolder(context: RunContext, work: Work): Promise<void> {
+async function removeFolder(context: RunContext, work: Work, places: Places): Promise<void> {
   const { source, hard } = context;
   const { state, folder, ledger } = work;
   if (source.remove === undefined || folder === undefined)
@@ -119,21 +117,33 @@ async function removeFolder(context: RunContext, work: Work): Promise<void> {
   let cut = false;
   /** Those that were said to stay. */
   const said = new IdSet();
+  /** Those that were tried alone, and stay. */
+  const left = new IdSet();
 
+  const goes = async (origin: Origin): Promise<void> => {
+    context.tally.removed++;
+    state.tally.removed++;
+    await ledger.put({ state: "removed", origin });
+    await context.events.emit({ type: "message-removed", origin });
+  };
   const stays = async ({ origin }: Pick<DoneRecord, "origin">, why: KeptWhy): Promise<undefined> => {
     if (said.has(origin.id)) return;
     said.add(origin.id);
     await keep(context, state, origin, why);
   };
+  // Durable before the source marks it as \Deleted: killed in between, the next run must not take that mark for its owner's.
+  const note = async (done: DoneRecord, due: boolean): Promise<void> => {
+    if (due ? done.marked !== true : !done.proved)
+      await ledger.put({ ...done, proved: true, ...(due ? { marked: true } : {}) });
+  };
   const prove = async (record: DoneRecord): Promise<Removable | undefined> => {
+    if (left.has(record.origin.id)) return undefined;
     const due = isDue(context, record);
     // What stays for its age is proved all the same, once: its copy is known to be good before its time comes.
     if (!due && record.proved) return await stays(record, "too-new");
     const good = record.receipt !== undefined && (await isProvable(folder, record.receipt, record.key, hard));
     if (!good) return await stays(record, due ? "not-proved" : "too-new");
-    // Durable before the source marks it as \Deleted: killed in between, the next run must not take that mark for its owner's.
-    if (due ? record.marked !== true : !record.proved)
-      await ledger.put({ ...record, proved: true, ...(due ? { marked: true } : {}) });
+    await note(record, due);
     return due ? { ...record.origin, ...announcedOf(record) } : await stays(record, "too-new");
   };
   async function* proved(): AsyncGenerator<Removable> {
@@ -167,15 +177,31 @@ async function removeFolder(context: RunContext, work: Work): Promise<void> {
     other = 0;
     for await (const origin of deleting(proved(), hard, context.hold, removal)) {
       gone++;
-      context.tally.removed++;
-      state.tally.removed++;
-      await ledger.put({ state: "removed", origin });
-      await context.events.emit({ type: "message-removed", origin });
+      await goes(origin);
     }
   };
+  const deletion: Deletion = {
+    job: state.job,
+    folder,
+    async *due() {
+      for await (const record of selected(work))
+        if (isDue(context, record) && !left.has(record.origin.id)) yield record;
+    },
+    removable: (record) => ({ ...record.origin, ...announcedOf(record) }),
+    removal,
+    isFound: ({ origin }) => state.found?.has(origin.id) !== false,
+    mark: (record) => note(record, true),
+    gone: goes,
+    async stays(record, why) {
+      left.add(record.origin.id);
+      await stays(record, why);
+    },
+  };
+  let areTwo = false;
   try {
     const { patience } = context.options;
-    await patiently("deleting at the source", remove, { patience, events: context.events }, context.soft);
+    areTwo = await places.areTwo(deletion);
+    if (areTwo) await patiently("deleting at the source", remove, { patience, events: context.events }, context.soft);
   } catch (error) {
     if (!(error instanceof MailError)) throw error;
     if (error.details.remedy === "give-up" && error.details.scope === "account") throw error;
@@ -192,8 +218,14 @@ async function removeFolder(context: RunContext, work: Work): Promise<void> {
       `${unproved} messages stay at the source: their copy could not be read back as it was sent`,
     );
   const open = asked - gone - other;
-  if (context.soft.aborted || (!cut && open <= 0)) return;
-  if (!cut) await notice(context, state, `the server did not confirm that ${open} messages are gone`);
+  if (context.soft.aborted || (areTwo && !cut && open <= 0)) return;
+  if (!areTwo && !cut)
+    await notice(
+      context,
+      state,
+      "it cannot be told whether source and target are two places, as the source confirms no deletion: nothing is deleted",
+    );
+  else if (!cut) await notice(context, state, `the server did not confirm that ${open} messages are gone`);
   for await (const record of selected(work))
     if (isDue(context, record) && !said.has(record.origin.id))
       await keep(context, state, record.origin, cut ? "cut-short" : "not-confirmed");

@@ -29,6 +29,8 @@ import { Room } from "./room.ts";
 import { logRun, type RunLines } from "./run-log.ts";
 import { Course } from "./suspects.ts";
 import { RunTally, sumOf } from "./tally.ts";
+import { finishTrial } from "./trial.ts";
+import { suspectOnePlace } from "./two-places.ts";
 import { Verdicts } from "./verdicts.ts";
 
 export type { RunOptions } from "./context.ts";
@@ -163,6 +165,7 @@ async function carry(
       refusals: new Refusals(),
       ahead: { pays: source.readsAhead === true },
       closeLooks: { left: CLOSE_LOOKS },
+      trial: join(home, "trial.json"),
       staging: join(home, "staging"),
       bytes: new Budget(BYTES_IN_FLIGHT),
       writes: new Budget(sink.limits.writes),
@@ -178,9 +181,11 @@ async function carry(
       messages: folders.reduce((sum, { messages }) => sum + (messages ?? 0), 0),
       ...(isMeasured ? { bytes: folders.reduce((sum, { bytes }) => sum + (bytes ?? 0), 0) } : {}),
     });
+    if (!isDry) await finishTrial(context, groups.flat());
     const results = await runLanes(context, groups, isFinished ? compareFinished : runFolder);
     const isOpen = !isDry && !soft.aborted && sink.once === true && (await staysOpen(tally, results, events));
     const full = context.room.refusal;
+    if (options.remove === undefined && !isDry && !soft.aborted) await suspectOnePlace(context);
     if (!soft.aborted && full !== undefined) throw full;
     if (!soft.aborted && !isDry && !isOpen) await seal(context, tally.balance().failed);
     if (options.remove !== undefined && !soft.aborted && options.dryRun !== true && !isOpen)

@@ -5,12 +5,12 @@ import type { Hold } from "../core/lock.ts";
 import { MailError } from "../mail/errors.ts";
 import { type Fidelity, FULL_FIDELITY } from "../mail/fidelity.ts";
 import { messageIdOf } from "../mail/headers.ts";
-import { type Folder, type FolderPath, SYSTEM_FLAGS, type TraitChange } from "../mail/model.ts";
+import { type Folder, type FolderPath, SYSTEM_FLAGS, type TraitChange, type Traits } from "../mail/model.ts";
 import { Appender } from "../protocol/imap/append.ts";
 import { fetchContent } from "../protocol/imap/bodies.ts";
 import type { Connection, Selected } from "../protocol/imap/connection.ts";
 import { folderRefusal } from "../protocol/imap/errors.ts";
-import { fetchRows, ROW_ITEMS } from "../protocol/imap/fetch.ts";
+import { type FetchRow, fetchAll, fetchRows, ROW_ITEMS } from "../protocol/imap/fetch.ts";
 import { Grouping } from "../protocol/imap/grouping.ts";
 import { mailboxCommand, mailboxStatus, selectMailbox } from "../protocol/imap/mailbox.ts";
 import { makeMark } from "../protocol/imap/mark.ts";
@@ -163,6 +163,7 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
         const { connection } = lease;
         return await connection.abortable(abort, () => work(connection));
       }),
+    afresh: () => pool.renew(),
     seal,
     [Symbol.asyncDispose]: () => pool[Symbol.asyncDispose](),
   } satisfies Sink;
@@ -227,19 +228,15 @@ function sinkFolder(
       const rows = fetchRows(connection, command);
       let next = await rows.next();
       for (; next.done !== true; next = await rows.next())
-        for (const { uid, size, header, flags, keywords, received } of next.value) {
+        for (const row of next.value) {
+          const { uid, size, header } = row;
           // "n:*" always names the last message; rows with less in them were not asked for.
           if (uid === undefined || uid <= after || size === undefined || header === undefined) continue;
           const messageId = messageIdOf(header);
           yield {
             receipt: { ref: `${uidValidity}:${uid}` },
             size,
-            traits: {
-              flags: flags ?? new Set(),
-              keywords: keywords ?? new Set(),
-              labels: new Set(),
-              ...(received === undefined ? {} : { received }),
-            },
+            traits: traitsIn(row),
             ...(messageId === undefined ? {} : { messageId }),
           };
         }
@@ -290,10 +287,26 @@ function sinkFolder(
       using seat = await session.enter(signal);
       yield* fetchContent(seat.connection, uid);
     },
+    async traits(receipt, signal) {
+      const uid = uidOf(receipt);
+      using seat = await session.enter(signal);
+      const { rows } = await fetchAll(seat.connection, `UID FETCH ${uid} (${ROW_ITEMS})`);
+      const row = rows.find((one) => one.uid === uid);
+      return row === undefined ? undefined : traitsIn(row);
+    },
     async update(receipt, change, signal) {
       signal.throwIfAborted();
       await updates.add({ uid: uidOf(receipt), change, signal });
     },
+  };
+}
+
+function traitsIn({ flags, keywords, received }: FetchRow): Traits {
+  return {
+    flags: flags ?? new Set(),
+    keywords: keywords ?? new Set(),
+    labels: new Set(),
+    ...(received === undefined ? {} : { received }),
   };
 }
 

@@ -137,6 +137,7 @@ export async function openMaildirSink(options: { readonly path: string }, signal
     limits: { writes: WRITES, folders: FOLDERS },
     home,
     storesLf: true,
+    apart: "appended",
     guard: (given) => {
       hold = given;
     },
@@ -273,6 +274,11 @@ function folderSink(
         await begun.rest.return(undefined);
       }
     },
+    traits: ({ ref }) =>
+      mail.locator.with(ref, async (file) => {
+        const info = await mail.info(file);
+        return info === undefined ? undefined : await mail.traits(info);
+      }),
     update: (receipt, change, signal) => {
       signal.throwIfAborted();
       return gathered.retouches.add({ folder: mail, base: receipt.ref, change });

@@ -72,6 +72,7 @@ export async function openMboxZipSink(options: MboxZipSinkOptions, signal: Abort
     },
     // How much is gone is counted where it is opened.
     isGone: async (_, __, ___, stood) => stood !== undefined && setbackOf(stood) !== undefined,
+    apart: "always",
     ...(sealed === undefined ? {} : { sealed }),
     ...(found.single === undefined ? {} : { once: true }),
     describe,

@@ -114,6 +114,8 @@ export interface SinkFolder extends FolderPlan {
   appendAll?(messages: readonly Message[], signal: AbortSignal): Promise<readonly Fate<Stored>[]>;
   /** The proof: the bytes as the sink holds them. MailError not-found when they are gone. Calls may run at once. */
   reopen(receipt: Receipt, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Its traits as they are now, where they can be had by themselves; undefined when it is gone. */
+  traits?(receipt: Receipt, signal: AbortSignal): Promise<Traits | undefined>;
   /** Only where traits can change after the fact. Applies just this change. Calls may run at once, and are gathered. */
   update?(receipt: Receipt, change: TraitChange, signal: AbortSignal): Promise<void>;
 }
@@ -154,6 +156,13 @@ export interface Sink extends AsyncDisposable {
   readonly storesLate?: boolean;
   /** Messages lie in it with LF line ends, where that can be undone: their form with these is worth its memory. */
   readonly storesLf?: boolean;
+  /**
+   * What is certain of a copy. "always": no mail server keeps its mail in such a place. "appended": what this run appended is a file
+   * of its own, and not the message at the source. Else a copy may be the very message that it is to be a copy of.
+   */
+  readonly apart?: "always" | "appended";
+  /** What is read from here on is read as a client sees it that comes now: nothing that was seen before is relied on. */
+  afresh?(): Promise<void>;
   /** `seal` ends this target for good: it is called only when nothing is open that another run could still bring. */
   readonly once?: boolean;
   /**

@@ -214,6 +214,7 @@ export async function openImapSource(
     // RFC 3501 2.3.4.
     wireSize: ({ size }) => size,
     remove,
+    afresh: () => pool.renew(),
     async checkRemove(abort) {
       const name = await trashOf(abort);
       return name === undefined

@@ -22,7 +22,7 @@ import {
   origin,
   unchanged,
 } from "../protocol/pop3/names.ts";
-import { Asked, deleteAsked } from "../protocol/pop3/removal.ts";
+import { Asked, Before, deleteAsked } from "../protocol/pop3/removal.ts";
 import { openPop3Session, type Pop3Session } from "../protocol/pop3/session.ts";
 import { type ServerOptions, serverIdentity } from "../protocol/server.ts";
 import type { Incoming, ReadOptions, Slice, Source } from "./source.ts";
@@ -211,6 +211,8 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
     }
   }
 
+  /** Since one message was deleted alone. */
+  let before: Before | undefined;
   async function* remove(
     origins: AsyncIterable<Removable>,
     until: AbortSignal,
@@ -225,8 +227,13 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
     try {
       const gone = await closedOnAbort(session, until, async () => {
         // Without content keys in question nothing need be read again.
-        const drop = asked.byContent ? await identify(session, listing, deadly) : undefined;
-        return await deleteAsked(session, listing, drop, asked, hold, removal);
+        const known = before?.fits(listing) === true ? before : undefined;
+        before = undefined;
+        const drop = known ?? (asked.byContent ? await identify(session, listing, deadly) : undefined);
+        const deleted = await deleteAsked(session, listing, drop, asked, hold, removal);
+        const [only] = deleted.numbers();
+        if (asked.size === 1 && only !== undefined) before = Before.deleting(only, listing, drop);
+        return deleted;
       });
       for (const number of gone.numbers()) {
         const id = gone.uniqueId(number);

@@ -95,6 +95,8 @@ export interface Source extends AsyncDisposable {
     hold?: Hold,
     removal?: Removal,
   ): AsyncIterable<Origin>;
+  /** What is asked from here on is answered as to a client that comes now: nothing that was seen before is relied on. */
+  afresh?(): Promise<void>;
   /** Every message with its Message-ID, where the store gives them without bodies. Throws what `read` throws. */
   identify?(
     folder: Folder,

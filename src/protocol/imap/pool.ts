@@ -108,6 +108,11 @@ export class ConnectionPool implements AsyncDisposable {
     return Math.min(this.#max, this.#granted);
   }
 
+  /** Ends what is idle: whoever comes next sees what a new client sees. */
+  async renew(): Promise<void> {
+    await Promise.all(this.#idle.splice(0).map((connection) => connection.close()));
+  }
+
   /** Ends what is idle or being opened; what is lent ends when it comes back. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;

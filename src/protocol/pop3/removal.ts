@@ -46,6 +46,49 @@ export class Asked {
   }
 }
 
+/**
+ * What each message was called before one of them was deleted: where ids are places, or count twins, all behind it are called
+ * otherwise in the next session.
+ */
+export class Before implements Named {
+  readonly #ids: readonly string[];
+  readonly #sizes: readonly (number | undefined)[];
+
+  private constructor(ids: readonly string[], sizes: readonly (number | undefined)[]) {
+    this.#ids = ids;
+    this.#sizes = sizes;
+  }
+
+  /** Undefined where the ids stay what they are, or not all are known. */
+  static deleting(gone: number, listing: Listing, drop: Named | undefined): Before | undefined {
+    const ids: string[] = [];
+    const sizes: (number | undefined)[] = [];
+    let moves = false;
+    for (const number of listing.numbers()) {
+      const id = drop?.id(number) ?? believed(listing, number);
+      if (id === undefined) return undefined;
+      moves ||= isOurs(id) || isWeak(id, number);
+      if (number === gone) continue;
+      ids.push(id);
+      sizes.push(listing.size(number));
+    }
+    return moves ? new Before(ids, sizes) : undefined;
+  }
+
+  /** Whether this is the same maildrop without that one; what is new lies behind. */
+  fits(listing: Listing): boolean {
+    const numbers = [...listing.numbers()];
+    return (
+      numbers.length >= this.#ids.length && this.#sizes.every((size, at) => listing.size(numbers[at] ?? 0) === size)
+    );
+  }
+
+  /** Of those that are new none is asked for. */
+  id(number: number): string {
+    return this.#ids[number - 1] ?? "";
+  }
+}
+
 /** Marks, quits, and gives the ids of what is gone by numbers. Throws what the session throws. */
 export async function deleteAsked(
   session: Pop3Session,
@@ -56,6 +99,7 @@ export async function deleteAsked(
   removal: Removal | undefined,
 ): Promise<Listing> {
   const idOf = (number: number): string | undefined => drop?.id(number) ?? believed(listing, number);
+  const isBefore = drop instanceof Before;
   let met = 0;
   const byContent = new Set<string>();
   const doubtful: number[] = [];
@@ -63,16 +107,16 @@ export async function deleteAsked(
     const id = idOf(number);
     if (id === undefined || isUnreadable(id) || !asked.has(id)) continue;
     met++;
-    if (isOurs(id)) byContent.add(id);
+    if (isOurs(id) || isBefore) byContent.add(id);
     // Called by its content, it was read just now.
-    if (isOurs(id) || !isDoubtful(listing, number, id, asked)) listing.choose(number);
+    if (!isBefore && (isOurs(id) || !isDoubtful(listing, number, id, asked))) listing.choose(number);
     else doubtful.push(number);
   }
   if (removal !== undefined) {
-    for await (const number of same(session, listing, doubtful, removal)) listing.choose(number);
+    for await (const number of same(session, listing, doubtful, idOf, removal)) listing.choose(number);
     if (met < asked.size)
       for (const id of asked.ids())
-        if (!(isOurs(id) ? byContent.has(id) : listing.holds(id))) await removal.absent(origin(id));
+        if (!(isOurs(id) || isBefore ? byContent.has(id) : listing.holds(id))) await removal.absent(origin(id));
   } else for (const number of doubtful) listing.choose(number);
   const marked = new Listing();
   for await (const number of session.delete(listing.chosen())) marked.addId(number, idOf(number));
@@ -91,10 +135,11 @@ async function* same(
   session: Pop3Session,
   listing: Listing,
   doubtful: readonly number[],
+  idOf: (number: number) => string | undefined,
   removal: Removal,
 ): AsyncGenerator<number> {
   for await (const { number, content } of session.retrieve(doubtful, (each) => listing.size(each))) {
-    const named = origin(believed(listing, number) ?? "");
+    const named = origin(idOf(number) ?? "");
     const recorded = await removal.recorded(named);
     try {
       const { key, bare } = await keysOf(content);

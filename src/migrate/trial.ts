@@ -1,0 +1,273 @@
+// One deletion alone, and its copy read again: whether what was copied is a second message, or the very one at the source.
+
+import { createReadStream } from "node:fs";
+import { readFile, unlink } from "node:fs/promises";
+import { replaceFile } from "../core/files.ts";
+import { DEFAULT_PATIENCE, delayToSettle, pause } from "../core/retry.ts";
+import { type Body, stage } from "../mail/body.ts";
+import { configError, errno, ioError, MailError } from "../mail/errors.ts";
+import {
+  type Folder,
+  type FolderPath,
+  NO_TRAITS,
+  type Origin,
+  type Received,
+  SYSTEM_FLAGS,
+  samePath,
+  showPath,
+  type Traits,
+} from "../mail/model.ts";
+import type { Removable, Removal } from "../mail/removal.ts";
+import type { SinkFolder } from "../sinks/sink.ts";
+import type { RunContext } from "./context.ts";
+import { isProved } from "./copy.ts";
+import type { DoneRecord } from "./ledger.ts";
+import { patiently } from "./patiently.ts";
+import type { FolderJob } from "./plan.ts";
+
+/** Durable before the deletion: killed after it, the next run knows what may have to be put back. */
+interface Note {
+  readonly origin: Origin;
+  /** Of the target. */
+  readonly folder: FolderPath;
+  readonly ref: string;
+  readonly key: string;
+  /** Where the message itself was set aside. */
+  readonly path: string;
+  readonly flags: readonly string[];
+  readonly keywords: readonly string[];
+  readonly labels: readonly string[];
+  readonly received?: Received;
+}
+
+/** "kept": the store did not confirm that it is gone, and nothing is known. "other": it is
+ * no longer there, or another one is in its place, which was told. "not-proved": it has no copy that could be read. */
+export type Verdict = "apart" | "kept" | "other" | "not-proved";
+
+const WHY =
+  "deleted at the source before all others, to see whether its copy is another message; put back if it is not";
+
+/**
+ * Deletes this message alone at the source, and reads its copy again as a new client sees it; `careful`: once more after a while,
+ * as one server may be behind the other. `marked`: called before the deletion, to record it. Throws MailError config when the copy
+ * went with its original; then the message was put back.
+ */
+export async function tryOne(
+  context: RunContext,
+  job: FolderJob,
+  folder: SinkFolder,
+  record: DoneRecord,
+  {
+    removable,
+    removal,
+    careful,
+    marked,
+  }: {
+    readonly removable: Removable;
+    readonly removal: Removal;
+    readonly careful: boolean;
+    readonly marked: () => Promise<void>;
+  },
+): Promise<Verdict> {
+  const { origin, receipt, key } = record;
+  if (receipt === undefined) return "not-proved";
+  let path: string;
+  {
+    await using body = await copyOf(context, folder, receipt.ref);
+    if (body?.key !== key) return "not-proved";
+    path = await context.quarantine.setAside(origin, body, WHY);
+  }
+  // Of the copy, where it has its own: what the source tells may be less.
+  const { flags, keywords, labels, received } = (await folder.traits?.(receipt, context.hard)) ?? record.traits;
+  const note: Note = {
+    origin,
+    folder: job.target.path,
+    ref: receipt.ref,
+    key,
+    path,
+    flags: [...flags],
+    keywords: [...keywords],
+    labels: [...labels],
+    ...(received === undefined ? {} : { received }),
+  };
+  context.hold(true);
+  await replaceFile(context.trial, `${JSON.stringify(note)}\n`);
+  await marked();
+  const became = await deleteAlone(context, removable, removal);
+  if (became === "other") {
+    await forget(context, note);
+    return "other";
+  }
+  const verdict = await conclude(context, job.folder, folder, note, careful);
+  if (verdict !== "there") return "not-proved";
+  return became === "gone" ? "apart" : "kept";
+}
+
+/** What a run that was killed in the middle of it left: looked at before anything else. Throws as tryOne, where messages are to be deleted. */
+export async function finishTrial(context: RunContext, jobs: readonly FolderJob[]): Promise<void> {
+  const note = await noteIn(context.trial);
+  if (note === undefined) return;
+  const job = jobs.find(
+    ({ folder, target }) => samePath(folder.path, note.origin.folder) && samePath(target.path, note.folder),
+  );
+  // Not this time: the options leave its folder out.
+  if (job === undefined) return;
+  const folder = await context.sink.open(job.target, context.hard);
+  try {
+    await conclude(context, job.folder, folder, note, false);
+  } catch (error) {
+    if (!(error instanceof OnePlace)) throw error;
+    const ledger = await context.ledger.folder(job.plan.name);
+    await ledger.put({ state: "removed", origin: note.origin });
+    if (context.options.remove !== undefined) throw error;
+    await context.events.emit({ type: "notice", text: error.message, insist: true });
+  }
+}
+
+/** The store's own confirmation, as far as it came. */
+async function deleteAlone(
+  context: RunContext,
+  origin: Removable,
+  removal: Removal,
+): Promise<"gone" | "other" | "unknown"> {
+  const { source, hard, soft, events, options, hold } = context;
+  let became: "gone" | "other" | "unknown" = "unknown";
+  const telling: Removal = {
+    recorded: removal.recorded,
+    async changed(id) {
+      became = "other";
+      await removal.changed(id);
+    },
+    async absent(id) {
+      // Asked again after a fault, it may be gone by the first time.
+      if (!isFirst) return;
+      became = "other";
+      await removal.absent(id);
+    },
+  };
+  let isFirst = true;
+  const work = async (): Promise<void> => {
+    const alone = (async function* () {
+      yield origin;
+    })();
+    try {
+      for await (const _ of source.remove?.(alone, hard, hold, telling) ?? []) became = "gone";
+    } finally {
+      isFirst = false;
+    }
+  };
+  try {
+    await patiently("deleting one message at the source", work, { patience: options.patience, events }, soft);
+  } catch (error) {
+    // Whatever became of it: the copy tells.
+    if (!(error instanceof MailError) || error.code === "locked" || isForAll(error)) throw error;
+  }
+  return became;
+}
+
+function isForAll({ details }: MailError): boolean {
+  return details.scope === "account" && details.remedy === "give-up";
+}
+
+async function conclude(
+  context: RunContext,
+  source: Folder,
+  folder: SinkFolder,
+  note: Note,
+  careful: boolean,
+): Promise<"there" | "lost"> {
+  const { sink, hard, soft, events, options } = context;
+  const patience = options.patience ?? DEFAULT_PATIENCE;
+  const look = async (): Promise<boolean> => {
+    await sink.afresh?.();
+    return await isProved(folder, { ref: note.ref }, note.key, hard).catch((error: unknown) => {
+      if (error instanceof MailError && error.details.scope === "message") return false;
+      throw error;
+    });
+  };
+  const isThere = (): Promise<boolean> =>
+    patiently("reading one copy again", look, { patience: options.patience, events }, soft);
+  let there = await isThere();
+  if (there && careful) {
+    await pause(delayToSettle(1, patience), patience, hard);
+    there = await isThere();
+  }
+  // Deleted by somebody else, if its original is there.
+  if (!there && !(await isListed(context, source, note.origin))) {
+    await putBack(context, folder, note);
+    await forget(context, note);
+    throw new OnePlace();
+  }
+  await forget(context, note);
+  return there ? "there" : "lost";
+}
+
+class OnePlace extends MailError {
+  constructor() {
+    const said = configError(
+      "source and target are one place under two names: the copy of the one message that was deleted went with it. It was put back, and nothing else was deleted",
+      "Name another target. Copies that are their own originals are none: to have a second one, copy the mail to another place.",
+    );
+    super(said.code, said.message, said.details);
+  }
+}
+
+async function isListed({ source, hard }: RunContext, folder: Folder, { generation, id }: Origin): Promise<boolean> {
+  let isThere = false;
+  const want = ({ origin }: { readonly origin: Origin }): boolean => {
+    isThere ||= origin.id === id && origin.generation === generation;
+    return false;
+  };
+  for await (const slice of source.slices(folder, hard))
+    for await (const _ of source.read(slice, { want, signal: hard }));
+  return isThere;
+}
+
+async function copyOf(context: RunContext, folder: SinkFolder, ref: string): Promise<Body | undefined> {
+  try {
+    return await stage(folder.reopen({ ref }, context.hard), context.staging);
+  } catch (error) {
+    if (error instanceof MailError && error.details.scope === "message") return undefined;
+    throw error;
+  }
+}
+
+async function putBack(context: RunContext, folder: SinkFolder, note: Note): Promise<void> {
+  const { flags, keywords, labels, received } = note;
+  const traits: Traits = {
+    flags: new Set(SYSTEM_FLAGS.filter((flag) => flags.includes(flag))),
+    keywords: new Set(keywords),
+    labels: new Set(labels),
+    ...(received === undefined ? {} : { received }),
+  };
+  try {
+    await using body = await stage(createReadStream(note.path), context.staging);
+    if (body.key !== note.key) throw new Error(`${note.path} has other bytes`);
+    context.hold();
+    await folder.append({ entry: { origin: note.origin, traits: NO_TRAITS }, traits, body }, context.hard);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw configError(
+      `source and target are one place under two names: the copy of the one message that was deleted, of ${showPath(note.origin.folder)}, went with it, and it could not be put back (${why}). It lies in ${note.path}; nothing else was deleted`,
+      "Run the same command again without deleting: it tries once more to put it back.",
+      error,
+    );
+  }
+}
+
+async function forget(context: RunContext, { origin }: Note): Promise<void> {
+  await unlink(context.trial).catch((error: unknown) => {
+    if (errno(error) !== "ENOENT") throw ioError(`cannot remove ${context.trial}`, error);
+  });
+  await context.quarantine.release(origin);
+}
+
+async function noteIn(path: string): Promise<Note | undefined> {
+  try {
+    return JSON.parse(await readFile(path, "utf8")) as Note;
+  } catch (error) {
+    // Written as a whole or not at all.
+    if (errno(error) === "ENOENT" || error instanceof SyntaxError) return undefined;
+    throw ioError(`cannot read ${path}`, error);
+  }
+}
