@@ -1,5 +1,6 @@
 // A target that is not as it was left: what was recorded of it is believed no longer, whatever kind of target says so.
 
+import { readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -135,6 +136,18 @@ describe("a target that went back", () => {
     expect(await go({}, failing)).toMatchObject({ copied: 2, adopted: 8 });
     expect(opens).toBeGreaterThan(1);
   });
+});
+
+it("what was recorded is forgotten once in a run, however many passes that takes", async () => {
+  await go();
+  held().splice(5);
+  const cut = new MailError("connection", "cut", { scope: "folder", remedy: "retry" });
+  const source2 = memorySource(source, { breakAt: new Map([[3, cut]]) });
+  const options = { stateDirectory, recheck: true, patience: { attempts: 3, firstDelayMs: 1 } };
+  expect((await run(source2, sink(), options, signal).finished).balance).toMatchObject({ copied: 5, adopted: 5 });
+  const names = readdirSync(stateDirectory, { recursive: true, encoding: "utf8" });
+  const journal = names.find((name) => /INBOX-.*\.jsonl$/.test(name)) ?? "";
+  expect(readFileSync(join(stateDirectory, journal), "latin1").split('"s":"forget"').length - 1).toBe(1);
 });
 
 describe("a folder that did not move at its source", () => {
