@@ -95,10 +95,13 @@ function deliver(world: World, folder: MemoryFolder): void {
   const body = kind < 2 ? `twin ${kind}` : `body ${number}`;
   const header =
     kind === 5 ? "Subject: none" : `Message-ID: <${kind < 2 ? `t${kind}` : kind === 4 ? "same" : number}@x>`;
-  const subject = world.hasEightBit && number % 2 === 0 ? "\r\nSubject: Gr\xfc\xdfe" : "";
+  // Nothing but its bytes tells a copy of one from an altered copy of another that has its Message-ID and date: there both may be
+  // made anew. So only true twins share these here.
+  const own = kind < 2 ? kind : number;
+  const subject = world.hasEightBit && own % 2 === 0 ? "\r\nSubject: Gr\xfc\xdfe" : "";
   const message = mail(String(number), `${header}${subject}\r\n\r\n${body}\r\n`, {
     ...traitsOf(random),
-    received: { epochSeconds: 1000 + random.upTo(10) * 100 },
+    received: { epochSeconds: 1000 + (world.hasEightBit ? own : random.upTo(10)) * 100 },
   });
   folder.mail.push(message);
   world.ever.push(message);
