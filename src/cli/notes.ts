@@ -17,6 +17,9 @@ export interface Trouble {
   readonly reason: string;
   readonly hint?: string;
   readonly quarantine?: string;
+  readonly subject?: string;
+  readonly from?: string;
+  readonly date?: Date;
 }
 
 export interface LossLine {
@@ -93,7 +96,7 @@ export class Notes {
   }
 
   #trouble(event: Extract<MigrationEvent, { type: "message-settled" }>): void {
-    const { entry, as, bytes, error, note, quarantine } = event;
+    const { entry, as, bytes, error, note, quarantine, subject, from, date } = event;
     const named = this.#named.get(as) ?? 0;
     if (named >= NAMED_MESSAGES) return;
     this.#named.set(as, named + 1);
@@ -107,6 +110,9 @@ export class Notes {
       reason: error?.message ?? note ?? (as === "vanished" ? "listed, and then gone from the source" : as),
       ...(hint === undefined ? {} : { hint }),
       ...(quarantine === undefined ? {} : { quarantine }),
+      ...(subject === undefined ? {} : { subject }),
+      ...(from === undefined ? {} : { from }),
+      ...(date === undefined ? {} : { date }),
     });
   }
 

@@ -156,15 +156,16 @@ async function renderTrouble(trouble: Trouble): Promise<string[]> {
   const size = bytes > 0 ? ` (${showBytes(bytes)})` : "";
   const lines = [`  ${cut(showPath(folder), 60)} ${cut(id, 80)}${size}: ${cut(reason, 300)}`];
   if (hint !== undefined) lines.push(`    ${plain(hint)}`);
-  if (quarantine === undefined) return lines;
-  const { from, subject, date } = await previewFile(quarantine);
+  const isNamed = trouble.subject !== undefined || trouble.from !== undefined || trouble.date !== undefined;
+  const { from, subject, date } = isNamed || quarantine === undefined ? trouble : await previewFile(quarantine);
   const seen = [
     from === undefined ? undefined : `From: ${cut(from, 60)}`,
     subject === undefined ? undefined : `Subject: ${cut(subject, 80)}`,
     date === undefined ? undefined : `Date: ${date.toISOString().replace(/\.\d+Z$/, "Z")}`,
   ].filter((part) => part !== undefined);
   if (seen.length > 0) lines.push(`    ${seen.join(" | ")}`);
-  lines.push(`    ${quarantine.endsWith(".txt") ? "the reason is in" : "its bytes are in"} ${plain(quarantine)}`);
+  if (quarantine !== undefined)
+    lines.push(`    ${quarantine.endsWith(".txt") ? "the reason is in" : "its bytes are in"} ${plain(quarantine)}`);
   return lines;
 }
 

@@ -92,7 +92,7 @@ export type MigrationEvent =
       /** For a failed or altered message: where its bytes were set aside. */
       readonly quarantine?: string;
       readonly note?: string;
-      /** Of a failed message whose bytes were at hand: what a person knows it by. */
+      /** Of a failed message, where it could be had: what a person knows it by. */
       readonly subject?: string;
       readonly from?: string;
       readonly date?: Date;

@@ -2,7 +2,7 @@
 
 import type { Body } from "../mail/body.ts";
 import { isAbort, MailError, suspecting } from "../mail/errors.ts";
-import type { Entry } from "../mail/model.ts";
+import { type Entry, samePath } from "../mail/model.ts";
 import { preview } from "../mail/preview.ts";
 import type { Settled } from "./copy.ts";
 import { type JobState, settle } from "./job.ts";
@@ -83,20 +83,55 @@ export async function giveUpOn(
   if (error.details.outcome === "unknown") current.uncertain = true;
   const quarantine = await context.quarantine.setAside(entry.origin, body, error.message);
   current.changed = true;
-  const known = body === undefined ? {} : await knownBy(body.head);
-  const outcome: Settled = { as: "failed", losses: [], quarantine, ...known };
-  const end = async (): Promise<void> => {
+  const end = async (known: KnownBy): Promise<void> => {
+    const outcome: Settled = { as: "failed", losses: [], quarantine, ...known };
     await target.ledger.put({ state: "failed", origin: entry.origin, code: error.code });
     resolve(state);
     await settle(context, state, target.ledger, entry, outcome, 0, error);
   };
-  if (isHeld) return end;
-  await end();
+  if (body === undefined) {
+    current.nameless.push({ origin: entry.origin, end });
+    return undefined;
+  }
+  const known = await knownBy(body.head);
+  if (isHeld) return () => end(known);
+  await end(known);
   return undefined;
 }
 
+/** So many that could not be had are described in one pass. */
+const DESCRIBED = 20;
+/** Nothing depends on it. */
+const DESCRIBE_MS = 30_000;
+
+/** Settles those that failed without bytes, by what their source says of them. Nothing else is under way. */
+export async function settleNameless(current: Pass): Promise<void> {
+  const { context, nameless } = current;
+  if (nameless.length === 0) return;
+  const heads = new Map<string, Uint8Array>();
+  const all = nameless.splice(0);
+  const { source, course, hard } = context;
+  const [first] = all;
+  if (first !== undefined && course.describes && current.error === undefined)
+    try {
+      const some = all.map(({ origin }) => origin).filter(({ folder }) => samePath(folder, first.origin.folder));
+      const signal = AbortSignal.any([hard, AbortSignal.timeout(DESCRIBE_MS)]);
+      for await (const { origin, head } of source.describe?.(some.slice(0, DESCRIBED), signal) ?? [])
+        heads.set(origin.id, head);
+    } catch {
+      // Where that ends the connection, too, it is not asked again.
+      course.describes = false;
+    }
+  for (const { origin, end } of all) {
+    const head = first !== undefined && samePath(origin.folder, first.origin.folder) ? heads.get(origin.id) : undefined;
+    await end(head === undefined ? {} : await knownBy(head));
+  }
+}
+
 /** By what a person knows it. */
-async function knownBy(head: Uint8Array): Promise<Pick<Settled, "subject" | "from" | "date">> {
+export type KnownBy = Pick<Settled, "subject" | "from" | "date">;
+
+async function knownBy(head: Uint8Array): Promise<KnownBy> {
   const { subject, from, date } = await preview(head);
   return {
     ...(subject === undefined ? {} : { subject }),
@@ -149,7 +184,8 @@ export async function died(current: Pass, state: JobState, entry: Entry, side: S
 /** True when it is taken for the reason; else it is tried again in another pass. */
 function struck(current: Pass, entry: Entry, side: Side, how: How, error: MailError): boolean {
   const { suspects } = current.target;
-  const open = current.states.reduce((sum, { tally, unnamed }) => sum + tally.unresolved - unnamed.size, 0);
+  const left = current.states.reduce((sum, { tally, unnamed }) => sum + tally.unresolved - unnamed.size, 0);
+  const open = left - current.nameless.length;
   const isCertain = how === "refusal" || current.fresh[side];
   const isReason = suspects.strike(entry.origin, side, how, isCertain, open);
   if (how === "death") current.fresh[side] = true;

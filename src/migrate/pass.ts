@@ -10,6 +10,7 @@ import { tryAlone } from "./alone.ts";
 import { type Candidates, gatherCandidates, NO_CANDIDATES } from "./candidates.ts";
 import { filtersMessages, type RunContext } from "./context.ts";
 import { planMessages } from "./dry-run.ts";
+import { settleNameless } from "./failures.ts";
 import { announce, type JobState } from "./job.ts";
 import { Later } from "./later.ts";
 import type { FolderLedger, Head } from "./ledger.ts";
@@ -122,6 +123,7 @@ export async function pass(
     error: undefined,
     doubtful: false,
     again: undefined,
+    nameless: [],
     refused: false,
     vain: { source: 0, target: 0 },
     fresh: { source: true, target: true },
@@ -142,6 +144,7 @@ export async function pass(
     await tryAlone(current);
   }
   if (current.error === undefined && !context.soft.aborted) await readLater(current, states);
+  await settleNameless(current);
   const all = current.refused ? await context.refusals.atEnd() : undefined;
   if (current.error !== undefined) throw current.doubtful ? asDoubtful(current.error) : current.error;
   if (all !== undefined) throw all;

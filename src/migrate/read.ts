@@ -2,13 +2,13 @@
 
 import { type Body, MEMORY_LIMIT, stage, stageBytes } from "../mail/body.ts";
 import { MailError } from "../mail/errors.ts";
-import type { Entry } from "../mail/model.ts";
+import type { Entry, Origin } from "../mail/model.ts";
 import type { Incoming } from "../sources/source.ts";
 import { type Ahead, type Readings, readings } from "./ahead.ts";
 import { isFiltered, type RunContext } from "./context.ts";
 import { type Item, joinRivals, LATER, type Settled, type Target, updateKnown } from "./copy.ts";
 import { copyTogether } from "./copy-batch.ts";
-import { fail, resolve, setAside } from "./failures.ts";
+import { fail, type KnownBy, resolve, setAside } from "./failures.ts";
 import { IdSet } from "./id-set.ts";
 import { type JobState, settle } from "./job.ts";
 import type { Known } from "./ledger.ts";
@@ -33,6 +33,8 @@ export interface Pass {
   doubtful: boolean;
   /** A message-scoped failure that another pass may mend. */
   again: MailError | undefined;
+  /** Failed, and not settled before they were described. */
+  readonly nameless: { readonly origin: Origin; readonly end: (known: KnownBy) => Promise<void> }[];
   /** A message was refused for good. */
   refused: boolean;
   /** Messages struck one after the other. */

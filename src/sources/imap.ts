@@ -7,7 +7,7 @@ import { isPlausible } from "../mail/headers.ts";
 import type { Entry, Folder, Origin, Traits } from "../mail/model.ts";
 import { NO_TRAITS, showPath } from "../mail/model.ts";
 import type { Connection } from "../protocol/imap/connection.ts";
-import type { FetchRow } from "../protocol/imap/fetch.ts";
+import { type FetchRow, fetchRows } from "../protocol/imap/fetch.ts";
 import { identifyMessages } from "../protocol/imap/identify.ts";
 import {
   isSelectable,
@@ -23,6 +23,7 @@ import { FolderReader, type Reading } from "../protocol/imap/read-folder.ts";
 import { demandRemoval, removeMessages, worksAsGmail } from "../protocol/imap/remove.ts";
 import { SEATS } from "../protocol/imap/seats.ts";
 import { connectImap, type Timing } from "../protocol/imap/session.ts";
+import { uidSet } from "../protocol/imap/syntax.ts";
 import { type ServerOptions, serverIdentity } from "../protocol/server.ts";
 import type { Incoming, ReadOptions, Slice, Source } from "./source.ts";
 
@@ -72,6 +73,9 @@ export async function openImapSource(
     });
   }
 
+  /** Of the folders that were read. */
+  const rawNames = new Map<string, string>();
+
   const opening = new AbortController();
   let early = toRead ? list(AbortSignal.any([signal, opening.signal])) : undefined;
   early?.catch(() => undefined);
@@ -97,6 +101,7 @@ export async function openImapSource(
   ): AsyncGenerator<Incoming> {
     const { folder } = slice;
     if (!folder.selectable || abort.aborted) return;
+    rawNames.set(showPath(folder.path), rawName(folder));
     const entryOf = (uid: number, uidValidity: string, row: FetchRow | undefined): Entry => {
       const origin = { folder: folder.path, generation: uidValidity, id: String(uid) };
       const traits = traitsOf(row);
@@ -207,6 +212,29 @@ export async function openImapSource(
           const size = row.size === undefined ? {} : { size: row.size };
           yield { entry: { origin, traits: traitsOf(row), ...size }, messageId };
         }
+      } finally {
+        release();
+      }
+    },
+    async *describe(origins, abort) {
+      const [first] = origins;
+      if (first === undefined) return;
+      const name = rawNames.get(showPath(first.folder));
+      if (name === undefined) return;
+      using lease = await pool.lease(name, abort);
+      const { connection } = lease;
+      const release = connection.endOn(abort);
+      try {
+        const { uidValidity } = await selectMailbox(connection, name, true);
+        const uids = origins.filter(({ generation }) => generation === uidValidity).map(({ id }) => Number(id));
+        if (uids.length === 0) return;
+        const { set } = uidSet(uids, 0, uids.length);
+        const rows = fetchRows(connection, `UID FETCH ${set} (UID BODY.PEEK[HEADER.FIELDS (SUBJECT FROM DATE)])`);
+        for await (const some of rows)
+          for (const { uid, header } of some) {
+            const origin = origins.find(({ id }) => id === String(uid));
+            if (origin !== undefined && header !== undefined) yield { origin, head: header };
+          }
       } finally {
         release();
       }

@@ -257,11 +257,12 @@ function move(text: string, open: Mailbox, mailboxes: ReadonlyMap<string, Mailbo
 
 function row({ uid, flags, date, bytes }: StoredMessage, sequence: number, text: string): Buffer {
   const meta = `UID ${uid} FLAGS (${[...flags].join(" ")}) INTERNALDATE "${date}" RFC822.SIZE ${bytes.length}`;
-  const header = /^message-id:.*\r\n/im.exec(
-    bytes.toString("latin1").split("\r\n\r\n", 1)[0]?.concat("\r\n") ?? "",
-  )?.[0];
-  const id = `${header ?? ""}\r\n`;
-  const fields = text.includes("HEADER.FIELDS") ? ` BODY[HEADER.FIELDS (MESSAGE-ID)] {${id.length}}\r\n${id}` : "";
+  const asked = /HEADER\.FIELDS \(([^)]*)\)/.exec(text)?.[1];
+  const block = bytes.toString("latin1").split("\r\n\r\n", 1)[0]?.split("\r\n") ?? [];
+  const names = asked?.toLowerCase().split(" ") ?? [];
+  const lines = block.filter((line) => names.includes(line.split(":", 1)[0]?.toLowerCase() ?? ""));
+  const header = [...lines, "", ""].join("\r\n").slice(lines.length > 0 ? 0 : 2);
+  const fields = asked === undefined ? "" : ` BODY[HEADER.FIELDS (${asked})] {${header.length}}\r\n${header}`;
   const start = Buffer.from(`* ${sequence} FETCH (${meta}${fields}`, "latin1");
   if (!text.includes("BODY.PEEK[]")) return Buffer.concat([start, Buffer.from(")\r\n")]);
   return Buffer.concat([start, Buffer.from(` BODY[] {${bytes.length}}\r\n`), bytes, Buffer.from(")\r\n")]);

@@ -173,6 +173,8 @@ describe("a source that hangs up at one message", () => {
     expect(sum(waits)).toBeLessThan(30_000);
     const [failed] = ofType(events, "message-settled").filter(({ as }) => as === "failed");
     expect(failed).toMatchObject({ entry: { origin: { id: "201" } }, error: { code: "connection" } });
+    expect(failed).toMatchObject({ subject: "nº 200", from: expect.stringContaining("ann@example.org") });
+    expect(failed?.date?.toISOString()).toBe("2021-03-01T10:00:00.000Z");
     expect(failed?.error?.message).toContain("whenever this message is asked for");
     // Those that were asked for with it are asked for by themselves, and nobody else is.
     const alone = account.heard.filter((line) => / UID FETCH \d+ \(UID BODY/.test(line)).length;
