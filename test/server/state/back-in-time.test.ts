@@ -101,17 +101,17 @@ describe("copies that are gone from an account", () => {
     await client.expunge(["INBOX"], uids.slice(from, to));
   };
 
-  async function tenIn(): Promise<Scene> {
+  async function manyIn(count = 10): Promise<Scene> {
     const made = await scene("an account");
     await made.atSource((client) =>
-      client.fill(Array.from({ length: 6 }, (_, n) => seed(`more ${n}`, ["INBOX"], [], []))),
+      client.fill(Array.from({ length: count - 4 }, (_, n) => seed(`more ${n}`, ["INBOX"], [], []))),
     );
     await made.heals();
     return made;
   }
 
   it("were removed by their owner where they are few and old, and stay so", async () => {
-    const made = await tenIn();
+    const made = await manyIn();
     await made.atTarget(expunge(0, 1));
     await made.atSource((client) => client.append(seed("new", ["INBOX"])));
     expect((await made.go()).balance).toMatchObject({ copied: 1 });
@@ -121,16 +121,19 @@ describe("copies that are gone from an account", () => {
   });
 
   it("come again where a fifth of the folder is gone, a few at a time", async () => {
-    const made = await tenIn();
+    const made = await manyIn();
     await made.atTarget(expunge(0, 1));
     await made.atSource((client) => client.append(seed("new", ["INBOX"])));
     await made.go();
     await made.atTarget(expunge(0, 2));
-    expect((await made.heals()).balance).toMatchObject({ copied: 3 });
+    // As many messages are there as before.
+    await made.atTarget((client) => client.fill([other(1), other(2), other(3)]));
+    expect((await made.go()).balance).toMatchObject({ copied: 3 });
+    await expectAll(made, 3);
   });
 
   it("come again where the newest are among them", async () => {
-    const made = await tenIn();
+    const made = await manyIn(24);
     await made.atTarget(expunge(-4));
     expect((await made.heals()).balance).toMatchObject({ copied: 4 });
   });
