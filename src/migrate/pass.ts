@@ -56,6 +56,7 @@ export async function pass(
     context.ahead.pays = false;
     throw error;
   }
+  await rememberNames(context, states, folder);
   // Another generation, in the middle of a run too, or one that had to be made, whatever it calls itself: what was recorded is gone.
   const recorded = ledger.begunGeneration ?? ledger.sinkGeneration;
   const anew =
@@ -186,6 +187,20 @@ async function tellSetback(
 async function tellUnproved({ events }: RunContext, { name }: SinkFolder, count: number): Promise<void> {
   const text = `${count} messages in ${name} could not be read back: the server keeps equal messages once, and does not say where`;
   await events.emit({ type: "notice", text });
+}
+
+/** Where a store gave a folder another name than the rule says, the next run and a comparison go by it. */
+async function rememberNames(
+  { sink, ledger }: RunContext,
+  states: readonly JobState[],
+  { name }: SinkFolder,
+): Promise<void> {
+  if (sink.recall === undefined) return;
+  for (const { job } of states) {
+    const known = await ledger.nameOf(job.target.path);
+    if (known !== name && (known !== undefined || name !== job.plan.name))
+      await ledger.rememberName(job.target.path, name);
+  }
 }
 
 /** A run that died a moment ago may have left a server with something to store: as long as within a run, it is waited for. */

@@ -1,6 +1,5 @@
 // A run: folders × lanes from a source to a sink, then seal, then (if asked) removal, then the balance.
 
-import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { dirname, join } from "node:path";
 import PQueue from "p-queue";
@@ -19,7 +18,9 @@ import type { MigrationEvent, RunSummary } from "./events.ts";
 import { compareFinished } from "./finished.ts";
 import { type FolderResult, runFolder } from "./folder.ts";
 import { memoryLedger, openLedger } from "./journal.ts";
+import type { Ledger } from "./ledger.ts";
 import { looksForAll, tellMissing } from "./missing.ts";
+import { ledgerDirectoryOf, pairDirectory, rememberedNames } from "./pair.ts";
 import { patiently } from "./patiently.ts";
 import { type FolderJob, planFolders } from "./plan.ts";
 import { quarantineIn } from "./quarantine.ts";
@@ -121,9 +122,9 @@ async function carry(
     tally.missing = [...(source.missing ?? []), ...(sink.missing ?? [])];
     await tellMissing(source, sink, options, events);
     const groups = await planPatiently(source, sink, options, tally, events, soft);
-    const home = sink.home ?? join(options.stateDirectory, pairName(source, sink));
+    const home = sink.home ?? pairDirectory(options.stateDirectory, source.identity, sink.identity);
     const pair = { source: source.identity, sink: sink.identity };
-    const ledgerDirectory = join(home, "ledger", hash(source.identity));
+    const ledgerDirectory = ledgerDirectoryOf(home, source.identity);
     const isFinished = sink.sealed !== undefined;
     const keepsAnnounced = source.idsMove === true;
     // Neither writes anything.
@@ -146,6 +147,7 @@ async function carry(
     await using ledger = isDry
       ? memoryLedger(isFinished ? undefined : { directory: ledgerDirectory, pair }, { keepsAnnounced })
       : await openLedger(ledgerDirectory, pair, { hold, keepsAnnounced });
+    await recallNames(sink, ledger, groups);
     const begin = (): Promise<RunLines> => logRun(ledger, options, tally);
     await using log = isDry
       ? undefined
@@ -200,6 +202,12 @@ async function carry(
     await end("stopped", error instanceof MailError ? error : undefined);
     throw error;
   }
+}
+
+async function recallNames(sink: Sink, ledger: Ledger, groups: readonly (readonly FolderJob[])[]): Promise<void> {
+  if (sink.recall === undefined) return;
+  const paths = groups.flat().map(({ target }) => target.path);
+  sink.recall(await rememberedNames(ledger, paths));
 }
 
 async function seal({ sink, options, events, hard, hold }: RunContext, failed: number): Promise<void> {
@@ -320,12 +328,4 @@ function summarise(tally: RunTally, outcome: RunSummary["outcome"], seconds: num
     ...(tally.missing.length === 0 ? {} : { missing: tally.missing }),
     ...(error === undefined ? {} : { error }),
   };
-}
-
-function hash(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 16);
-}
-
-function pairName(source: Source, sink: Sink): string {
-  return `pair-${hash(`${source.identity}\n${sink.identity}`)}`;
 }

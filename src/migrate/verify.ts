@@ -14,7 +14,7 @@ export type { VerifyFinding, VerifyFolderResult, VerifyOptions, VerifySummary } 
 
 /**
  * `describe` tells how the target spells a folder (Sink.describe), `find` where it lies when it is not there under that name
- * (Sink.find): where it can be opened as a sink. Folders are compared one after the other, each streamed; memory grows by some
+ * (Sink.find), where it can be opened as a sink; `recall` tells the sink what an earlier run called these paths. Folders are compared one after the other, each streamed; memory grows by some
  * fifty bytes a message of the largest folder. Throws MailError when an end cannot be read.
  */
 export async function verify(
@@ -26,6 +26,7 @@ export async function verify(
   onFinding: (finding: VerifyFinding) => void,
   onFolder: (result: VerifyFolderResult) => void,
   find?: (folder: Folder, signal: AbortSignal) => Promise<FolderPlan>,
+  recall?: (paths: readonly FolderPath[]) => Promise<void>,
 ): Promise<VerifySummary> {
   const started = Date.now();
   if (source.identity === target.identity)
@@ -45,9 +46,9 @@ export async function verify(
     const wanted = { ...rest, path: targetPath(folder.path, options) };
     described.push({ folder, wanted, plan: await describe?.(wanted, signal) });
   }
+  await recall?.(described.map(({ wanted }) => wanted.path));
   for (const { folder, wanted, plan: first } of described) {
-    const isThere = first === undefined || present.has(pathKey(first.path));
-    const plan = isThere ? first : ((await find?.(wanted, signal)) ?? first);
+    const plan = first === undefined ? undefined : ((await find?.(wanted, signal)) ?? first);
     const path = plan?.path ?? wanted.path;
     const group = groups.get(pathKey(path));
     const fidelity = plan?.fidelity;

@@ -132,6 +132,7 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
     identity: serverIdentity("imap", server),
     limits: { writes: WRITES, folders, foldersAtFirst: FIRST_CONNECTIONS },
     describe,
+    recall: (names) => tree.recall(names),
     find: async ({ path }) => ({ ...tree.find(path), fidelity: usual }),
     async isGone({ path }, generation, abort, stood, closely) {
       const { name } = tree.resolve(path);

@@ -178,6 +178,11 @@ export interface Sink extends AsyncDisposable {
    */
   find?(folder: Folder, signal: AbortSignal): Promise<FolderPlan>;
   /**
+   * Only where a folder may get another name than the one described: the names (FolderPlan.name) under which earlier runs opened these
+   * paths. Told when all were described, before any is found or opened.
+   */
+  recall?(names: readonly { readonly path: FolderPath; readonly name: string }[]): void;
+  /**
    * True when the folder is known to be there no more as it was: deleted, (where a generation is given) made anew, or (where it is told
    * how it stood) gone back. For folders that are not opened, so it must cost next to nothing; where it would not, it answers false or
    * is left out. `closely`: a round trip may be spent on it although nothing seems to have moved.

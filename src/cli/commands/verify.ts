@@ -13,11 +13,11 @@ import {
   showEndpoint,
 } from "../../endpoints.ts";
 import { configError, MailError } from "../../mail/errors.ts";
-import { showPath } from "../../mail/model.ts";
+import { type FolderPath, showPath } from "../../mail/model.ts";
 import type { VerifyFinding, VerifyFolderResult, VerifySummary } from "../../migrate/verify.ts";
 import type { Source } from "../../sources/source.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
-import { isOn, selectionOf, textOf } from "../options.ts";
+import { isOn, selectionOf, stateDirectoryOf, textOf } from "../options.ts";
 import { openReportFile, type ReportFile } from "../report-file.ts";
 import { contextOf, placeOf, type Session } from "../session.ts";
 import { cut, table } from "../text.ts";
@@ -89,7 +89,13 @@ async function verifyPair(
   };
   const describe = sink === undefined ? undefined : sink.describe.bind(sink);
   const find = sink?.find?.bind(sink);
-  const summary = await engine.verify(source, target, describe, options, signal, onFinding, onFolder, find);
+  const recall = async (paths: readonly FolderPath[]): Promise<void> => {
+    if (sink?.recall === undefined) return;
+    const { namesOfPair } = await import("../../migrate/pair.ts");
+    const pair = { source: source.identity, sink: sink.identity };
+    sink.recall(await namesOfPair(stateDirectoryOf(args, session.environment), pair, paths));
+  };
+  const summary = await engine.verify(source, target, describe, options, signal, onFinding, onFolder, find, recall);
   if (printed > PRINTED && ui.verbose === 0) ui.say(`and ${showCount(printed - PRINTED)} more; -v shows them all`);
   if (ui.json) await ui.emit({ type: "verify-finished", summary });
   else if (!ui.quiet) ui.print(...renderVerify(summary));

@@ -44,7 +44,15 @@ function belowInbox(path: string[]): FolderPath {
   return rest.length > 0 && isInbox(first) ? ["INBOX", ...rest] : path;
 }
 
-/** The path of every listed name, no two alike: names that are no valid encoding give way, and keep their raw spelling. */
+/** "INBOX.INBOX" of an account with the prefix "INBOX.": above all that lies below the inbox, and by no rule anybody's own name. */
+function isAboveInboxes(raw: string, prefix: string): boolean {
+  return prefix !== "" && raw.startsWith(prefix) && isInbox(raw.slice(prefix.length));
+}
+
+/**
+ * The path of every listed name, no two alike: names that are no valid encoding give way, and keep their raw spelling; so does one that
+ * `nameFor` gives to no path, where another has its path.
+ */
 export function pathsOf(
   listed: readonly { readonly name: string; readonly delimiter: string | null }[],
   prefix: string,
@@ -53,7 +61,9 @@ export function pathsOf(
   const paths = new Map<string, FolderPath>();
   const key = (path: FolderPath): string => JSON.stringify(path);
   const exact = ({ name }: { readonly name: string }): boolean => decodeMutf7(name) !== undefined;
-  for (const one of [...listed.filter(exact), ...listed.filter((item) => !exact(item))]) {
+  const order = ({ name }: { readonly name: string }): number =>
+    !exact({ name }) ? 2 : isAboveInboxes(name, prefix) ? 1 : 0;
+  for (const one of [0, 1, 2].flatMap((place) => listed.filter((item) => order(item) === place))) {
     const plain = pathOf(one.name, one.delimiter, prefix);
     let path = plain;
     for (let n = 1; taken.has(key(path)); n++)

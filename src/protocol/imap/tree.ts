@@ -24,6 +24,11 @@ export interface Resolved {
   readonly path: FolderPath;
 }
 
+export interface Remembered {
+  readonly path: FolderPath;
+  readonly name: string;
+}
+
 export interface MailboxTree {
   /** Always the same for the same path, and never a name that another path has. Changes nothing on the server. */
   resolve(path: FolderPath): Resolved;
@@ -32,6 +37,11 @@ export interface MailboxTree {
    * asked when all paths were resolved: what is another path's own is not taken.
    */
   find(path: FolderPath): Resolved;
+  /**
+   * The names under which earlier runs filled these paths: theirs while they are there, whatever the rule would give them. To be told
+   * when all paths were resolved, before any folder is made or found.
+   */
+  recall(names: readonly Remembered[]): void;
   /** Makes the folder where it is missing. Throws MailError of scope folder. */
   ensure(connection: Connection, folder: Folder): Promise<Resolved & { created: boolean }>;
   isSubscribed(name: string): boolean;
@@ -50,6 +60,8 @@ const spelling = (name: string): string =>
     .replace(/ +/g, " ")
     .replace(/ (?=$|[/.])/g, "");
 const pathKey = (path: FolderPath): string => JSON.stringify(path);
+/** The attempt of `nameFor` whose name ends in a number. */
+const SUBSTITUTE = 4;
 /** Names in place of a refused one that are looked for. */
 const PLAIN_NAMES = 8;
 /** RFC 6154: these may be given to a folder when it is made. */
@@ -59,6 +71,7 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
   const [naming, first] = await Promise.all([personalNamespace(connection), listMailboxes(connection, "generation")]);
   const listed = new Map<string, Listed>();
   const byPath = new Map<string, string>();
+  const pathOfName = new Map<string, FolderPath>();
   /** The same by their spelling. */
   const spelled = new Map<string, Map<string, Listed>>();
   const put = (one: Listed): void => {
@@ -69,7 +82,11 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
   };
   const adopt = (all: readonly Listed[]): void => {
     for (const one of all) put(one);
-    for (const [name, path] of pathsOf([...listed.values()], naming.prefix)) byPath.set(pathKey(path), name);
+    byPath.clear();
+    for (const [name, path] of pathsOf([...listed.values()], naming.prefix)) {
+      pathOfName.set(name, path);
+      byPath.set(pathKey(path), name);
+    }
   };
   /** Other names, which the server may take for this one. */
   const alike = (name: string): Listed[] =>
@@ -83,7 +100,9 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
   /** From `attempt` on: the first name that no other path has. */
   function claim(path: FolderPath, attempt: number, plain: boolean): { resolved: Resolved; attempt: number } {
     const existing = attempt === 0 && !plain ? byPath.get(pathKey(path)) : undefined;
-    if (existing !== undefined && !claimed.has(keyOf(existing))) {
+    // What only holds folders was made on the way to them, and is nobody's: its path may have another name.
+    const isOne = existing === undefined || isThere(existing) || existing === nameFor(path, naming, 0).name;
+    if (existing !== undefined && isOne && !claimed.has(keyOf(existing))) {
       claimed.add(keyOf(existing));
       return { resolved: { name: existing, path }, attempt };
     }
@@ -105,23 +124,70 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     return plan;
   }
 
+  function isThere(name: string): boolean {
+    const known = listed.get(keyOf(name));
+    return known !== undefined && isSelectable(known);
+  }
+
+  /** The folder that was made under this name, by its spelling too, if it is no other path's. */
+  function madeAs(name: string): Resolved | undefined {
+    const isFree = (one: string): boolean => isThere(one) && !claimed.has(keyOf(one));
+    const found = isFree(name) ? name : alike(name).find((one) => isFree(one.name))?.name;
+    return found === undefined ? undefined : { name: found, path: pathNamed(found) };
+  }
+
+  /** As a source of this account gives it. */
+  function pathNamed(name: string): FolderPath {
+    return pathOfName.get(name) ?? pathOf(name, naming.delimiter, naming.prefix);
+  }
+
+  /** The first of these that was made for the path, and is its own from now on. */
+  function adoptOne(path: FolderPath, names: readonly string[]): Resolved | undefined {
+    for (const name of names) {
+      const found = madeAs(name);
+      if (found === undefined) continue;
+      claimed.add(keyOf(found.name));
+      plans.set(pathKey(path), found);
+      return found;
+    }
+    return undefined;
+  }
+
+  /** Names that a path gets where its own is another's: nobody else's by chance. */
+  const substitutes = (path: FolderPath): string[] => [
+    shortNameFor(path, naming).name,
+    nameFor(path, naming, SUBSTITUTE).name,
+  ];
+
+  function recall(names: readonly Remembered[]): void {
+    const recalled = new Map<string, Resolved>();
+    const taken = new Set<string>();
+    const take = ({ path }: Remembered, name: string | undefined): void => {
+      if (name === undefined || taken.has(keyOf(name)) || recalled.has(pathKey(path))) return;
+      taken.add(keyOf(name));
+      recalled.set(pathKey(path), { name, path: pathNamed(name) });
+    };
+    // Under the very name first: another path's may be alike.
+    for (const one of names) if (isThere(one.name)) take(one, one.name);
+    for (const one of names)
+      take(one, alike(one.name).find(({ name }) => isThere(name) && !taken.has(keyOf(name)))?.name);
+    if (recalled.size === 0) return;
+    claimed.clear();
+    for (const name of taken) claimed.add(name);
+    for (const [key, plan] of plans) {
+      if (recalled.has(key)) continue;
+      // Whoever had it by the rule gets another one when it is asked for.
+      if (taken.has(keyOf(plan.name))) plans.delete(key);
+      else claimed.add(keyOf(plan.name));
+    }
+    for (const [key, plan] of recalled) plans.set(key, plan);
+  }
+
   function find(path: FolderPath): Resolved {
     const plan = resolve(path);
-    const isThere = (name: string): boolean => {
-      const known = listed.get(keyOf(name));
-      return known !== undefined && isSelectable(known);
-    };
     if (keyOf(plan.name) === "INBOX" || isThere(plan.name)) return plan;
-    const others = [
-      shortNameFor(path, naming),
-      ...Array.from({ length: PLAIN_NAMES }, (_, attempt) => nameFor(path, naming, attempt, true)),
-      nameFor(path, naming, 4),
-    ];
-    const other = others.find(({ name }) => isThere(name) && !claimed.has(keyOf(name)));
-    if (other === undefined) return plan;
-    claimed.add(keyOf(other.name));
-    plans.set(pathKey(path), other);
-    return other;
+    const plain = Array.from({ length: PLAIN_NAMES }, (_, attempt) => nameFor(path, naming, attempt, true).name);
+    return adoptOne(path, [...substitutes(path), ...plain, plan.name]) ?? plan;
   }
 
   async function ensure(on: Connection, folder: Folder): Promise<Resolved & { created: boolean }> {
@@ -129,6 +195,9 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     const known = listed.get(keyOf(plan.name));
     if (keyOf(plan.name) === "INBOX" || (known !== undefined && isSelectable(known)))
       return { ...plan, created: false };
+    // Not what is alike in spelling to its own name: only the server knows whether that is the same.
+    const earlier = adoptOne(folder.path, substitutes(folder.path));
+    if (earlier !== undefined) return { ...earlier, created: false };
     const hadAlike = alike(plan.name).length > 0;
     const refusal = await create(on, plan.name, folder);
     if (refusal === undefined && !hadAlike) return { ...plan, created: true };
@@ -142,13 +211,13 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     if (now !== undefined && isSelectable(now) && !isOthers) return { ...plan, created: refusal === undefined };
     // The server may fold cases, or refuse characters: another name is better than no copy, and the path tells of it.
     const folded = alike(plan.name);
-    const other = folded.length > 0 || isOthers ? claim(folder.path, 4, false) : claim(folder.path, 0, true);
+    const other = folded.length > 0 || isOthers ? claim(folder.path, SUBSTITUTE, false) : claim(folder.path, 0, true);
     // What is listed in another spelling, and is no other path's, was made under this name; but not where another one was found
     // for it before.
     const same = folded.find((one) => isSelectable(one) && !claimed.has(keyOf(one.name)));
     if (same !== undefined && !listed.has(keyOf(other.resolved.name))) {
       claimed.add(keyOf(same.name));
-      const found = { name: same.name, path: pathOf(same.name, same.delimiter, naming.prefix) };
+      const found = { name: same.name, path: pathNamed(same.name) };
       plans.set(pathKey(folder.path), found);
       return { ...found, created: false };
     }
@@ -203,6 +272,7 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
 
   return {
     resolve,
+    recall,
     find,
     ensure,
     isSubscribed: (name) => listed.get(keyOf(name))?.subscribed === true,
