@@ -48,7 +48,9 @@ export async function verify(
   }
   await recall?.(described.map(({ wanted }) => wanted.path));
   for (const { folder, wanted, plan: first } of described) {
-    const plan = first === undefined ? undefined : ((await find?.(wanted, signal)) ?? first);
+    // Of one that is there nothing else is asked, but where an earlier run may have put it elsewhere.
+    const isThere = first === undefined || (recall === undefined && present.has(pathKey(first.path)));
+    const plan = isThere ? first : ((await find?.(wanted, signal)) ?? first);
     const path = plan?.path ?? wanted.path;
     const group = groups.get(pathKey(path));
     const fidelity = plan?.fidelity;
