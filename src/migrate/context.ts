@@ -15,6 +15,7 @@ import type { Refusals } from "./refusals.ts";
 import type { Room } from "./room.ts";
 import type { Course } from "./suspects.ts";
 import type { RunTally } from "./tally.ts";
+import type { Whole } from "./whole.ts";
 
 /** How many messages one run may delete: a number, or a share of the messages that the source listed in it. */
 export type MostRemoved = { readonly count: number } | { readonly percent: number };
@@ -62,6 +63,8 @@ export interface RunContext {
   readonly ledger: Ledger;
   readonly quarantine: Quarantine;
   readonly room: Room;
+  /** Judges what came by the size that was announced; undefined where the source announces nothing that it may not keep. */
+  readonly whole: Whole | undefined;
   readonly alterations: Alterations;
   readonly course: Course;
   readonly refusals: Refusals;

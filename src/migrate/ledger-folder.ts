@@ -7,6 +7,7 @@ import { type FolderPath, type Origin, samePath } from "../mail/model.ts";
 import type { Receipt, Stood } from "../sinks/sink.ts";
 import type { DoneRecord, FolderLedger, Head, Known, LedgerRecord } from "./ledger.ts";
 import {
+  announcedIn,
   type CloseLine,
   type Closing,
   closeLine,
@@ -275,6 +276,16 @@ class JournalFolder implements FolderLedger {
         }
       }
     } while (this.#store.size > end);
+  }
+
+  async *sizes(source: FolderPath): AsyncGenerator<{ readonly announced: number; readonly size: number }> {
+    for await (const lines of this.#store.scan())
+      for (const { text } of lines) {
+        const line = text === undefined ? undefined : decode(text);
+        if (line === undefined || (line.s !== "done" && line.s !== "altered") || !samePath(line.f, source)) continue;
+        const announced = announcedIn(line);
+        if (announced !== undefined) yield { announced, size: line.n };
+      }
   }
 
   async forget(): Promise<void> {

@@ -137,6 +137,8 @@ export interface FolderLedger extends AsyncDisposable {
   settle(origin: Origin): boolean;
   /** Every done or altered record (of one source folder) that is not removed, oldest first. */
   records(source?: FolderPath): AsyncIterable<DoneRecord>;
+  /** What was announced and what came, of every record that tells both, also of those that are removed by now. */
+  sizes(source: FolderPath): AsyncIterable<{ readonly announced: number; readonly size: number }>;
   /** Forgets every record (a new generation of the sink folder, or --recheck), but for the days in `firstSeen`. */
   forget(): Promise<void>;
   /** What `firstSeen` was before `forget`, or in a record held. */

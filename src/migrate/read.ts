@@ -8,7 +8,7 @@ import { type Ahead, type Readings, readings } from "./ahead.ts";
 import { isFiltered, type RunContext } from "./context.ts";
 import { type Item, joinRivals, LATER, type Settled, type Target, updateKnown } from "./copy.ts";
 import { copyTogether } from "./copy-batch.ts";
-import { fail, type KnownBy, resolve, setAside } from "./failures.ts";
+import { fail, giveUpOn, type KnownBy, resolve, setAside } from "./failures.ts";
 import { IdSet } from "./id-set.ts";
 import { type JobState, settle } from "./job.ts";
 import type { Known } from "./ledger.ts";
@@ -270,7 +270,13 @@ function letGo(current: Pass, state: JobState, entry: Entry, body: Body, release
   got(current, "source", entry);
   const sent = state.strayed.size > 0 && state.strayed.has(entry.origin.id);
   const doubtful = state.doubtful.size > 0 && state.doubtful.has(entry.origin.id);
-  current.waiting.push({ state, entry, body, release, sent, doubtful });
+  const staged: Staged = { state, entry, body, release, sent, doubtful };
+  const doubt = current.context.whole?.doubt(entry, body);
+  if (doubt !== undefined) {
+    spawn(current, release, () => doubted(current, staged, doubt));
+    return;
+  }
+  current.waiting.push(staged);
   if (current.waiting.length >= TOGETHER) sendOff(current);
   else if (current.waiting.length === 1) setImmediate(sendOff, current);
 }
@@ -281,30 +287,46 @@ function got(current: Pass, side: Side, { origin }: Entry): void {
   current.fresh[side] = false;
 }
 
+/** A content that may not be the message, or not all of it: asked for once more, then set aside; or its server always counts so. */
+async function doubted(current: Pass, staged: Staged, doubt: MailError): Promise<void> {
+  const { whole } = current.context;
+  const { state, entry, body } = staged;
+  if (whole === undefined || (await whole.isUsual(entry, body, current.target.ledger))) {
+    await carry(current, [staged]);
+    return;
+  }
+  if (whole.again(entry.origin))
+    current.again ??= new MailError(doubt.code, doubt.message, { ...doubt.details, remedy: "retry" });
+  else await giveUpOn(current, state, entry, body, doubt);
+  await body[Symbol.asyncDispose]();
+}
+
 /** Lets go what waits for company. */
 export function sendOff(current: Pass): void {
-  const { context, target, waiting } = current;
+  const { waiting } = current;
   if (waiting.length === 0) return;
   current.waiting = [];
   const releaseAll = (): void => {
     for (const { release } of waiting) release();
   };
-  spawn(current, releaseAll, async () => {
-    const fates = await copyTogether(context, target, waiting);
-    let next = 0;
-    for (const item of waiting) {
-      const fate = fates[next++] ?? { error: new Error("a message has no fate") };
-      const wait =
-        "error" in fate
-          ? setAside(current, item.state, item.entry, item.body, fate.error)
-          : fate.value === LATER
-            ? item.state.later.add(item.entry.origin.id)
-            : arrived(current, item, fate.value);
-      if (wait !== undefined) await wait;
-      if (item.body.bytes === undefined) await item.body[Symbol.asyncDispose]();
-      else item.body.recycle?.();
-    }
-  });
+  spawn(current, releaseAll, () => carry(current, waiting));
+}
+
+async function carry(current: Pass, items: readonly Staged[]): Promise<void> {
+  const fates = await copyTogether(current.context, current.target, items);
+  let next = 0;
+  for (const item of items) {
+    const fate = fates[next++] ?? { error: new Error("a message has no fate") };
+    const wait =
+      "error" in fate
+        ? setAside(current, item.state, item.entry, item.body, fate.error)
+        : fate.value === LATER
+          ? item.state.later.add(item.entry.origin.id)
+          : arrived(current, item, fate.value);
+    if (wait !== undefined) await wait;
+    if (item.body.bytes === undefined) await item.body[Symbol.asyncDispose]();
+    else item.body.recycle?.();
+  }
 }
 
 function arrived(current: Pass, { state, entry, body }: Staged, outcome: Settled): Promise<void> | undefined {

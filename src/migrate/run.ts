@@ -33,6 +33,7 @@ import { RunTally, sumOf } from "./tally.ts";
 import { finishTrial } from "./trial.ts";
 import { suspectOnePlace } from "./two-places.ts";
 import { Verdicts } from "./verdicts.ts";
+import { Whole } from "./whole.ts";
 
 export type { RunOptions } from "./context.ts";
 
@@ -162,6 +163,7 @@ async function carry(
       ledger,
       quarantine: quarantineIn(join(home, "quarantine")),
       room: new Room(),
+      whole: source.announces === true ? new Whole() : undefined,
       alterations: new Alterations(),
       course: new Course(),
       refusals: new Refusals(),

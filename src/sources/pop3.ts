@@ -132,6 +132,8 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
         end(session);
         session = undefined;
         if (options.untilNothingNew !== true || count === 0 || !(isAllNew || showsParts) || delaysLogins) return;
+        // Those without a name may have one in the next session.
+        for (const number of shown.numbers()) if (believed(shown, number) === undefined) return;
         const next = await another(until, (id) => shown.holds(id) || offered.find(id) !== 0);
         if (next === undefined) return;
         showsParts = true;
@@ -249,6 +251,7 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
     identity: serverIdentity("pop3", server),
     limits: { sessions: 1 },
     tells: NO_FIDELITY,
+    announces: true,
     idsMove: true,
     async *folders(until) {
       const { session, seen: maildrop } = await start(until, (each) => each.stat());

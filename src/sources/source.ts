@@ -63,6 +63,11 @@ export interface Source extends AsyncDisposable {
   readonly limits: { readonly sessions: number };
   /** The traits that this store can tell at all (POP3: none). Without them nothing can be missed when two ends are compared. */
   readonly tells: Fidelity;
+  /**
+   * `Entry.size` is what a server said before it gave the message: a content that is shorter, or something else in its place, is not
+   * certainly the message.
+   */
+  readonly announces?: boolean;
   /** An id may come to name another message (UIDLs of servers that count): what is known of a message beside its id is compared. */
   readonly idsMove?: boolean;
   /**
