@@ -21,6 +21,7 @@ import {
   type Named,
   origin,
   unchanged,
+  unreadable,
 } from "../protocol/pop3/names.ts";
 import { Asked, Before, deleteAsked } from "../protocol/pop3/removal.ts";
 import { openPop3Session, type Pop3Session } from "../protocol/pop3/session.ts";
@@ -213,6 +214,27 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
     }
   }
 
+  /** One command at a time: what could not be had may end the connection again. */
+  async function* describe(
+    origins: readonly Origin[],
+    until: AbortSignal,
+  ): AsyncGenerator<{ readonly origin: Origin; readonly head: Uint8Array }> {
+    const asked = new Set(origins.map(({ id }) => id));
+    const { session, seen: listing } = await start(until, (each) => each.list());
+    const onAbort = () => session.close();
+    until.addEventListener("abort", onAbort);
+    try {
+      const idOf = (number: number): string => believed(listing, number) ?? unreadable(number);
+      for (const number of listing.numbers()) if (asked.has(idOf(number))) listing.choose(number);
+      for await (const { number, content, refused } of session.heads?.(listing.chosen(), { alone: true }) ?? [])
+        if (refused === undefined) yield { origin: origin(idOf(number)), head: await headOf(content) };
+      await session[Symbol.asyncDispose]();
+    } finally {
+      until.removeEventListener("abort", onAbort);
+      end(session);
+    }
+  }
+
   /** Since one message was deleted alone. */
   let before: Before | undefined;
   async function* remove(
@@ -264,7 +286,7 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
     },
     read,
     remove,
-    ...(tellsHeads ? { identify: heads } : {}),
+    ...(tellsHeads ? { identify: heads, describe } : {}),
     async [Symbol.asyncDispose]() {
       for (const session of busy) session.close();
       await kept?.[Symbol.asyncDispose]();
@@ -283,17 +305,21 @@ function hasMoved(listing: Listing, differs: (number: number) => boolean): boole
 
 /** Undefined also where the server refuses the header. */
 async function messageIdIn(content: AsyncIterable<Uint8Array>): Promise<string | undefined> {
-  let head: Uint8Array = new Uint8Array(0);
   try {
-    for await (const chunk of content) {
-      head = Buffer.concat([head, chunk]);
-      if (head.length >= HEADER_LIMIT) break;
-    }
+    return messageIdOf(await headOf(content));
   } catch (error) {
     if (!(error instanceof MailError) || error.details.scope !== "message") throw error;
     return undefined;
   }
-  return messageIdOf(head);
+}
+
+async function headOf(content: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  let head: Uint8Array = new Uint8Array(0);
+  for await (const chunk of content) {
+    head = Buffer.concat([head, chunk]);
+    if (head.length >= HEADER_LIMIT) break;
+  }
+  return head;
 }
 
 /** Runs a piece of a session's work; an abort cuts its connection. Before anything may have happened, the reason is thrown. */

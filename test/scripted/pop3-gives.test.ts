@@ -266,4 +266,22 @@ describe("a message at which the server hangs up", () => {
     expect(ids(await read(source, () => true, true))).toEqual(["unreadable:3"]);
     expect(await read(source, ({ origin }) => origin.id !== "unreadable:3")).toBeUndefined();
   });
+
+  it("is described by its header, where the server gives that", async () => {
+    const head = "Subject: the bad one\r\n\r\n";
+    await using server = await scriptedServer({
+      messages: drop(4),
+      on(line) {
+        if (line === "TOP 2 0") return { send: `+OK\r\n${head}.\r\n` };
+        return line.startsWith("TOP") ? { send: "-ERR no\r\n" } : undefined;
+      },
+    });
+    await using source = await openPop3Source(server.options(), never, TIMING);
+    const origins = [1, 2].map((n) => ({ folder: ["INBOX"], generation: "maildrop", id: `${n}-5b1f0c3a9e7d4422` }));
+    const described: (readonly [string, string])[] = [];
+    for await (const one of source.describe?.(origins, never) ?? [])
+      described.push([one.origin.id, Buffer.from(one.head).toString()]);
+    expect(described).toEqual([["1-5b1f0c3a9e7d4422", head]]);
+    expect(server.commands.filter((line) => line.startsWith("TOP"))).toEqual(["TOP 2 0", "TOP 3 0"]);
+  });
 });

@@ -52,7 +52,7 @@ export async function identify(session: Pop3Session, listing: Listing, deadly: D
     if (number !== undefined) deadly.set(place(number), (deadly.get(place(number)) ?? 0) + 1);
     throw error;
   }
-  return { id: (number) => ours.uniqueId(number) ?? believed(listing, number) ?? `${UNREADABLE}${number}` };
+  return { id: (number) => ours.uniqueId(number) ?? believed(listing, number) ?? unreadable(number) };
 
   async function contentId(number: number, content: AsyncIterable<Uint8Array>): Promise<string> {
     try {
@@ -63,7 +63,7 @@ export async function identify(session: Pop3Session, listing: Listing, deadly: D
       return nth === 1 ? `${BY_CONTENT}${key}` : `${BY_CONTENT}${key}#${nth}`;
     } catch (error) {
       // It is offered all the same, and fails when it is read.
-      if (error instanceof MailError && error.details.scope === "message") return `${UNREADABLE}${number}`;
+      if (error instanceof MailError && error.details.scope === "message") return unreadable(number);
       throw error;
     }
   }
@@ -92,6 +92,10 @@ export function isWeak(id: string, number: number): boolean {
 
 export function isOurs(id: string): boolean {
   return id.startsWith(BY_CONTENT) || id.startsWith(UNREADABLE);
+}
+
+export function unreadable(number: number): string {
+  return `${UNREADABLE}${number}`;
 }
 
 export function isUnreadable(id: string): boolean {

@@ -44,7 +44,7 @@ export interface Pop3Session extends AsyncDisposable {
   /** Messages that the last `retrieve` asked for and has no whole answer to, the one that is being answered first. */
   readonly underWay: readonly number[];
   /** TOP without a line of the body, the same way; only where the server offers it (RFC 1939 7). */
-  heads?(numbers: Iterable<number>): AsyncGenerator<Retrieved>;
+  heads?(numbers: Iterable<number>, options?: { readonly alone?: boolean }): AsyncGenerator<Retrieved>;
   /** DELE, only marks: nothing is gone before `quit`. Yields the numbers that the server took. */
   delete(numbers: Iterable<number>): AsyncGenerator<number>;
   noop(): Promise<void>;
@@ -194,15 +194,13 @@ function session(wire: Wire, able: Capabilities): Pop3Session {
     },
     ...(able.has("TOP")
       ? {
-          heads: (numbers) =>
-            retrieve(
-              wire,
-              pipelining,
-              numbers,
-              () => HEAD_OCTETS,
-              [],
-              (number) => `TOP ${number} 0`,
-            ),
+          async *heads(numbers, { alone = false } = {}) {
+            const { patienceMs } = wire;
+            if (alone) wire.patienceMs = Math.min(patienceMs, SUSPECT_TIMEOUT_MS);
+            const top = (number: number): string => `TOP ${number} 0`;
+            yield* retrieve(wire, pipelining && !alone, numbers, () => HEAD_OCTETS, [], top);
+            wire.patienceMs = patienceMs;
+          },
         }
       : {}),
     async *delete(numbers) {
