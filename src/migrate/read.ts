@@ -156,6 +156,7 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
       differs: (entry) => isOther(ledger.find(entry.origin), entry),
       everything,
       untilNothingNew: true,
+      removesNext: context.options.remove !== undefined,
       signal,
     });
   await receiveAll(current, state, all);

@@ -85,7 +85,7 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
   let showsParts = false;
 
   async function* read(_slice: Slice, options: ReadOptions): AsyncGenerator<Incoming> {
-    const { want, alone = false, signal: until } = options;
+    const { want, alone = false, removesNext = false, signal: until } = options;
     if (until.aborted) return;
     let session: Pop3Session | undefined;
     let listing = new Listing();
@@ -135,7 +135,7 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
         if (options.untilNothingNew !== true || count === 0 || !(isAllNew || showsParts) || delaysLogins) return;
         // Those without a name may have one in the next session.
         for (const number of shown.numbers()) if (believed(shown, number) === undefined) return;
-        const next = await another(until, (id) => shown.holds(id) || offered.find(id) !== 0);
+        const next = await another(until, (id) => shown.holds(id) || offered.find(id) !== 0, removesNext);
         if (next === undefined) return;
         showsParts = true;
         for (const number of listing.numbers()) offered.add(named.id(number));
@@ -160,6 +160,7 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
   async function another(
     until: AbortSignal,
     isKnown: (id: string) => boolean,
+    isKept: boolean,
   ): Promise<{ session: Pop3Session; seen: Listing } | undefined> {
     try {
       const next = await start(until, (each) => each.list());
@@ -169,9 +170,13 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
         if (id === undefined) break;
         if (!isKnown(id)) return next;
       }
-      // For whoever deletes.
-      busy.delete(next.session);
-      kept = next.session;
+      if (isKept) {
+        busy.delete(next.session);
+        kept = next.session;
+      } else {
+        await next.session[Symbol.asyncDispose]();
+        end(next.session);
+      }
       return undefined;
     } catch (error) {
       if (until.aborted || error instanceof MailError) return undefined;

@@ -47,6 +47,8 @@ export interface ReadOptions {
    * What comes then is offered after `listed`.
    */
   readonly untilNothingNew?: boolean;
+  /** `remove` may follow: what that needs may be kept open. */
+  readonly removesNext?: boolean;
   /**
    * Each message that is wanted may be one that ends the connection: asked for one by one, the next when the one before was taken, and
    * with a shorter wait for a server that says nothing.
