@@ -1,6 +1,7 @@
 // Writes commands one behind the other, literals in them as the server takes them: at once, or each after its "+".
 
 import type { Writable } from "node:stream";
+import { LiteralPace } from "./literal-pace.ts";
 import type { CommandPart, Literal } from "./syntax.ts";
 
 /** RFC 7888 5: a server with LITERAL- takes literals up to this size without being asked. */
@@ -25,6 +26,8 @@ export interface WriterOptions {
   progress(): void;
   /** A whole command, literals as "<n octets>". */
   trace(text: string): void;
+  /** Milliseconds, for tests. */
+  now?(): number;
 }
 
 export class CommandWriter {
@@ -36,11 +39,16 @@ export class CommandWriter {
   #running = false;
   #current: Writing | undefined;
   #waiting: ((go: boolean) => void) | undefined;
+  readonly #pace: LiteralPace;
+  /** Commands that were begun and have no tagged answer. */
+  readonly #open = new Set<Writing>();
+  #quiet: (() => void) | undefined;
   #stopped: unknown;
 
   constructor(wire: Writable, options: WriterOptions) {
     this.#wire = wire;
     this.#options = options;
+    this.#pace = new LiteralPace(options.now);
   }
 
   add(command: Writing): void {
@@ -55,6 +63,7 @@ export class CommandWriter {
 
   /** The server said "+". */
   proceed(): void {
+    this.#pace.went();
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.(true);
@@ -63,6 +72,9 @@ export class CommandWriter {
   /** This command has its tagged answer: what of it was not sent yet will not be. */
   answered(command: Writing): void {
     command.answered = true;
+    this.#pace.answered();
+    this.#open.delete(command);
+    if (this.#open.size === 1) this.#quiet?.();
     if (command !== this.#current) return;
     const waiting = this.#waiting;
     this.#waiting = undefined;
@@ -76,6 +88,7 @@ export class CommandWriter {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.(false);
+    this.#quiet?.();
   }
 
   async #run(): Promise<void> {
@@ -91,6 +104,10 @@ export class CommandWriter {
 
   async #write(command: Writing): Promise<void> {
     let shown = `${command.tag} `;
+    this.#open.add(command);
+    const first = command.parts.find((part) => typeof part !== "string");
+    if (first !== undefined && !this.#takesAtOnce(first) && this.#pace.waits) await this.#alone();
+    if (this.#stopped !== undefined) return;
     command.started = true;
     let text = `${command.tag} `;
     for (const part of command.parts) {
@@ -114,6 +131,7 @@ export class CommandWriter {
           this.#waiting = resolve;
         });
         await this.#flush();
+        this.#pace.asked(this.#open.size === 1);
         if (!(await answer)) {
           this.#options.trace(`${shown} (refused before it was sent)`);
           return;
@@ -125,6 +143,17 @@ export class CommandWriter {
     this.#join(Buffer.from(`${text}\r\n`, "latin1"));
     this.#options.trace(shown);
     if (this.#joinedLength >= JOIN) await this.#flush();
+  }
+
+  /** Until all commands before the one that was just begun have their answers. */
+  async #alone(): Promise<void> {
+    if (this.#open.size === 1) return;
+    await this.#flush();
+    if (this.#open.size > 1 && this.#stopped === undefined)
+      await new Promise<void>((resolve) => {
+        this.#quiet = resolve;
+      });
+    this.#quiet = undefined;
   }
 
   #takesAtOnce({ size }: Literal): boolean {
