@@ -13,6 +13,7 @@ import { pass } from "./pass.ts";
 import type { FolderJob } from "./plan.ts";
 import { Suspects } from "./suspects.ts";
 
+/** For deleting at the source alone: with thousands of folders it would be most of what a run holds. */
 export interface FolderResult {
   /**
    * It was given up with all patience, and nothing else got through meanwhile: it may be the account. What is left to do once that is
@@ -20,10 +21,12 @@ export interface FolderResult {
    */
   readonly undecided?: { readonly error: MailError; readonly giveUp: () => Promise<void> };
   readonly states: readonly JobState[];
-  /** For deleting at the source alone. Both absent when no pass was needed, or none could begin. */
+  /** Both absent when no pass was needed, or none could begin. */
   readonly ledger: FolderLedger | undefined;
   readonly folder: SinkFolder | undefined;
 }
+
+const LET_GO: FolderResult = { states: [], ledger: undefined, folder: undefined };
 
 /** Throws what makes the whole run impossible; a failure of this folder alone is in its tally. */
 export async function runFolder(context: RunContext, jobs: readonly FolderJob[]): Promise<FolderResult> {
@@ -32,7 +35,7 @@ export async function runFolder(context: RunContext, jobs: readonly FolderJob[])
   const name = jobs[0]?.plan.name ?? "";
   if (await skipUnchanged(context, states, name)) {
     for (const state of states) await finished(context, state);
-    return { states, ledger: undefined, folder: undefined };
+    return LET_GO;
   }
   const ledger = await context.ledger.folder(name);
   const { course } = context;
@@ -43,7 +46,7 @@ export async function runFolder(context: RunContext, jobs: readonly FolderJob[])
   let settledBefore = -1;
   const end = async (): Promise<void> => {
     for (const state of states) await finished(context, state);
-    // Nobody asks it again: with thousands of folders its tables, and its open file, would be most of what a run holds.
+    // Nobody asks it again.
     if (options.remove === undefined) await ledger[Symbol.asyncDispose]();
   };
   for (let number = 1, vain = 0; !soft.aborted; number++) {
@@ -83,7 +86,7 @@ export async function runFolder(context: RunContext, jobs: readonly FolderJob[])
     }
   }
   await end();
-  return options.remove === undefined ? { states, ledger: undefined, folder: undefined } : { states, ledger, folder };
+  return options.remove === undefined ? LET_GO : { states, ledger, folder };
 }
 
 /**

@@ -28,8 +28,6 @@ export interface JobState {
   announced: boolean;
   /** Ids that failed in an earlier run and are tried again. */
   readonly retried: Set<string>;
-  /** How many of them failed once more. */
-  failedAgain: number;
   /** Stored, as the server says, and not found in the target yet, by id: what they are to be settled as. */
   readonly unnamed: Map<string, Unnamed>;
   /** Ids of those that wait for another turn of this pass; see Later. */
@@ -60,7 +58,6 @@ export function startJob(context: RunContext, job: FolderJob): JobState {
     behind: false,
     announced: false,
     retried: new Set(),
-    failedAgain: 0,
     unnamed: new Map(),
     later: new IdSet(),
     doubtful: new Set(),
@@ -96,7 +93,7 @@ export function settle(
   const { as, losses, quarantine, note, subject, from, date } = outcome;
   state.tally.balance[as]++;
   if (as === "adopted" || as === "already-copied") state.found?.add(entry.origin.id);
-  if (as === "failed" && state.retried.has(entry.origin.id)) state.failedAgain++;
+  if (as === "failed" && state.retried.has(entry.origin.id)) context.tally.failedAgain++;
   context.tally.addLosses(losses);
   if (as === "copied" || as === "altered" || as === "planned") context.tally.bytes += bytes;
   if (outcome.traitsUpdated === true) {

@@ -187,7 +187,7 @@ async function carry(
     });
     if (!isDry) await finishTrial(context, groups.flat());
     const results = await runLanes(context, groups, isFinished ? compareFinished : runFolder);
-    const isOpen = !isDry && !soft.aborted && sink.once === true && (await staysOpen(tally, results, events));
+    const isOpen = !isDry && !soft.aborted && sink.once === true && (await staysOpen(tally, events));
     const full = context.room.refusal;
     if (options.remove === undefined && !isDry && !soft.aborted) await suspectOnePlace(context);
     if (!soft.aborted && full !== undefined) throw full;
@@ -225,9 +225,9 @@ async function seal({ sink, options, events, hard, hold }: RunContext, failed: n
  * Whether a target that is written once is left for another run of the same command: when a folder did not come to its end, or
  * messages failed for the first time. Those that fail again it is finished without.
  */
-async function staysOpen(tally: RunTally, results: readonly FolderResult[], events: EventStream): Promise<boolean> {
+async function staysOpen(tally: RunTally, events: EventStream): Promise<boolean> {
   const { failed } = tally.balance();
-  const again = results.reduce((sum, { states }) => sum + states.reduce((n, { failedAgain }) => n + failedAgain, 0), 0);
+  const { failedAgain: again } = tally;
   const closes = tally.isDone;
   if (closes && failed <= again) return false;
   const why = closes ? `${failed - again} messages failed` : "not every folder came to its end";

@@ -42,7 +42,8 @@ export async function openMaildirSink(options: { readonly path: string }, signal
   const home = join(root, ARCHIVE_HOME);
   const map = join(home, FOLDER_MAP);
   const names = folderNames(root, await readFolderMap(map));
-  const opened = new Map<string, { readonly sink: SinkFolder; readonly isMail: boolean }>();
+  /** Undefined for one that holds no mail. Thousands that nobody works in any more are not kept: they are as they lie on the disk. */
+  const opened = new Map<string, Opened | undefined>();
   const inodes = new Map<string, string>();
   const subscribed = new Set<string>();
   let hold: Hold = () => undefined;
@@ -97,14 +98,17 @@ export async function openMaildirSink(options: { readonly path: string }, signal
       const { directory } = plan;
       if (folder.subscribed === true) subscribed.add(directory);
       const known = opened.get(directory);
-      // Made for the one who opened it first; whoever comes later may find mail.
-      if (known !== undefined && (known.isMail || !folder.selectable)) return { ...known.sink, created: false };
       if (!folder.selectable) {
-        await remember(folder, directory);
-        const sink = unselectable(plan);
-        opened.set(directory, { sink, isMail: false });
-        return sink;
+        if (!opened.has(directory)) {
+          await remember(folder, directory);
+          opened.set(directory, undefined);
+        }
+        return unselectable(plan);
       }
+      const present = known?.mail.deref();
+      // Made for the one who opened it first; whoever comes later may find mail.
+      if (known !== undefined && present !== undefined)
+        return folderSink(plan, { id: known.id, created: false, ...setBack(known.setback) }, present, gathered);
       const path = directory === "" ? root : join(root, directory);
       const made = await makeFolder(path, directory === "");
       const inode = inodeOf(path);
@@ -117,17 +121,13 @@ export async function openMaildirSink(options: { readonly path: string }, signal
       await remember(folder, directory);
       if (!made.fresh) await sweepTmp(path);
       const mail = await openMailFolder(toBytes(path), toBytes(join(home, "traits", `${made.id}.jsonl`)), made.fresh);
-      const created = directory === "" ? rootMade : made.created;
-      const setback = stood === undefined ? undefined : await setbackOf(toBytes(path), stood);
-      const sink = folderSink(
-        plan,
-        { id: made.id, created, ...(setback === undefined ? {} : { setback }) },
-        mail,
-        gathered,
-      );
-      opened.set(directory, { sink, isMail: true });
+      const created = directory === "" ? rootMade && known === undefined : made.created;
+      // What stood there was looked at by the one who opened it first.
+      const looks = known === undefined && stood !== undefined;
+      const setback = looks ? await setbackOf(toBytes(path), stood) : known?.setback;
+      opened.set(directory, { id: made.id, setback, mail: new WeakRef(mail) });
       inodes.set(inode, directory);
-      return sink;
+      return folderSink(plan, { id: made.id, created, ...setBack(setback) }, mail, gathered);
     }
   };
 
@@ -169,6 +169,16 @@ export async function openMaildirSink(options: { readonly path: string }, signal
       await Promise.all([turn, gathered.delivery.idle(), gathered.retouches.idle()]);
     },
   } satisfies Sink;
+}
+
+interface Opened {
+  readonly id: string;
+  readonly setback: Setback | undefined;
+  readonly mail: WeakRef<MailFolder>;
+}
+
+function setBack(setback: Setback | undefined): { readonly setback?: Setback } {
+  return setback === undefined ? {} : { setback };
 }
 
 /** The archive's own id, if it is one. */
