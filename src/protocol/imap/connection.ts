@@ -5,6 +5,7 @@ import { MailError } from "../../mail/errors.ts";
 import { scrub } from "../credentials.ts";
 import { LEAST_ROOM, type Reader } from "../reader.ts";
 import { brokenWire, type ServerOptions } from "../server.ts";
+import { Trickle, tooSlow } from "../trickle.ts";
 import { words } from "../words.ts";
 import { CommandWriter, type Writing } from "./command-writer.ts";
 import { accountRefusal, protocolError } from "./errors.ts";
@@ -93,6 +94,7 @@ export class Connection {
   readonly #pending: Command[] = [];
   readonly #secrets: readonly string[];
   readonly #stallMs: number;
+  readonly #trickle = new Trickle();
   #stall: NodeJS.Timeout | undefined;
   #stallsAfter = 0;
   #introduction: string | undefined;
@@ -118,7 +120,10 @@ export class Connection {
     this.#writer = new CommandWriter(wire.writeSocket, {
       capabilities: options.capabilities,
       failed: (error) => this.fail(error),
-      progress: () => this.#alive(),
+      progress: () => {
+        this.#alive();
+        this.#trickle.reset();
+      },
       trace: (text) => this.#trace("C", text),
     });
     const lost = (error?: Error | null): void => this.#lost(error ?? undefined);
@@ -130,7 +135,7 @@ export class Connection {
     wire.readSocket.on("data", (chunk: Buffer) => this.#receive(chunk));
     wire.reader?.attach(wire.socket, {
       room: () => (this.#failure === undefined ? this.#scanner.room(LEAST_ROOM) : undefined),
-      filled: (length) => this.#take(() => this.#scanner.filled(length)),
+      filled: (length) => this.#take(length, () => this.#scanner.filled(length)),
       receive: (chunk) => this.#receive(chunk),
     });
     wire.readSocket.resume();
@@ -188,6 +193,7 @@ export class Connection {
     if (--this.#holds > 0 || this.#failure !== undefined) return;
     this.#scanner.paused = false;
     this.#alive();
+    this.#trickle.reset();
     this.#wire.readSocket.resume();
     // Not from inside the caller's own loop: what was kept back is dispatched by itself.
     queueMicrotask(() => {
@@ -279,11 +285,15 @@ export class Connection {
   }
 
   #receive(chunk: Buffer): void {
-    this.#take(() => this.#scanner.push(chunk));
+    this.#take(chunk.length, () => this.#scanner.push(chunk));
   }
 
-  #take(work: () => void): void {
+  #take(octets: number, work: () => void): void {
     if (this.#failure !== undefined) return;
+    if (this.#pending.length > 0 && this.#trickle.took(octets)) {
+      this.fail(tooSlow(this.server.host));
+      return;
+    }
     this.#alive();
     this.#guard(work);
   }
@@ -311,6 +321,7 @@ export class Connection {
         if (command === undefined)
           throw protocolError(`the server answers a command that nobody gave: ${words(response.tag)}`);
         this.#writer.answered(command);
+        this.#trickle.reset();
         this.#alive();
         command.listener.answered?.(response);
         command.resolve(response);
@@ -318,9 +329,11 @@ export class Connection {
       }
       case "status":
         if (response.status === "BYE") this.#bye = response.text;
+        this.#trickle.idle(describe(pieces).length + 2);
         oldest?.listener.status?.(response);
         return;
       case "data":
+        this.#trickle.answer();
         if (response.name === "EXISTS" && this.selected !== undefined && response.number !== undefined)
           this.selected.exists = response.number;
         for (let at = 0; at < this.#pending.length; at++)

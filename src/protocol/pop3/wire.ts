@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import { MailError } from "../../mail/errors.ts";
 import { scrub } from "../credentials.ts";
 import { brokenWire, type ServerOptions } from "../server.ts";
+import { Trickle, tooSlow } from "../trickle.ts";
 import { words } from "../words.ts";
 import type { DotUnstuffer } from "./dots.ts";
 import { INACTIVITY_TIMEOUT_MS, REPLY_LINE_LIMIT } from "./limits.ts";
@@ -25,6 +26,9 @@ export class Wire {
   #failure: Error | undefined;
   #wake: (() => void) | undefined;
   #secrets: readonly string[] = [];
+  /** Milliseconds that were waited for the server; a slow reader is not its fault. */
+  #waited = 0;
+  readonly #trickle = new Trickle(() => this.#waited);
   /** Silence endured while an answer is awaited. */
   patienceMs: number;
   /** The last line ended in LF alone, as every line of some servers does. */
@@ -85,6 +89,7 @@ export class Wire {
   async reply(): Promise<Reply> {
     const line = await this.line(REPLY_LINE_LIMIT);
     this.note("S", line);
+    this.#trickle.reset();
     const parsed = parseReply(line);
     // Some servers repeat what they did not like: the secret must not come back in an error.
     const reply = parsed?.status === "-ERR" ? { ...parsed, text: this.scrub(parsed.text) } : parsed;
@@ -102,6 +107,7 @@ export class Wire {
         const end = this.bareLf ? at : at - 1;
         const line = this.#rest.toString("latin1", 0, end);
         this.#rest = this.#rest.subarray(at + 1);
+        this.#trickle.answer();
         return line;
       }
       if (at !== -1 || this.#rest.length >= limit)
@@ -159,6 +165,8 @@ export class Wire {
       if (this.#failure !== undefined) throw this.#failure;
       const chunk: Buffer | null = this.#socket.read();
       if (chunk !== null && chunk.length > 0) {
+        if (this.#trickle.took(chunk.length))
+          throw this.fail(brokenWire(this.server, tooSlow(this.server.host), this.outcome));
         this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
         return;
       }
@@ -170,6 +178,7 @@ export class Wire {
 
   /** Until the socket has something to say. Only here does time run against the server: a slow reader is not its fault. */
   async #wait(): Promise<void> {
+    const from = performance.now();
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
@@ -179,6 +188,7 @@ export class Wire {
       }, this.patienceMs);
     });
     clearTimeout(timer);
+    this.#waited += performance.now() - from;
     this.#wake = undefined;
   }
 
