@@ -20,10 +20,14 @@ afterAll(() => bench?.[Symbol.asyncDispose]());
 const trimmed = (name: string): string => name.trim();
 const folded = (name: string, boxes: ReadonlyMap<string, unknown>): string =>
   [...boxes.keys()].find((one) => one.toLowerCase() === name.toLowerCase()) ?? name;
+const lower = (name: string): string => (name.toUpperCase() === "INBOX" ? "INBOX" : name.toLowerCase());
 
 it.each([
   ["trims", trimmed, [], ["TEST", "TEST ", "a "]],
   ["compares without case", folded, ["archive"], ["Archive", "Sent Items"]],
+  ["lowers", lower, [], ["TEST ", "TEST", "a ", "A"]],
+  ["lowers (the other order)", lower, [], ["TEST", "TEST ", "A", "a "]],
+  ["lowers and trims", (name: string) => trimmed(lower(name)), [], ["TEST ", "TEST", "A"]],
 ] as const)("a server that %s: nothing twice, and verify passes", async (_, respell, there, paths) => {
   count("scripted cases");
   await using from = await startAccount();
@@ -32,6 +36,8 @@ it.each([
   for (const name of there) to.mailboxes.set(name, { uidValidity: 5, uidNext: 1, messages: [] });
   const job = await between(bench, from, to);
   expect((await once(job)).summary).toMatchObject({ outcome: "complete", balance: { copied: paths.length } });
+  // Not even two paths in one.
+  expect((await to.keys()).size).toBe(paths.length);
   for (let run = 0; run < 2; run++)
     expect((await once(job)).summary).toMatchObject({ outcome: "complete", balance: { copied: 0, adopted: 0 } });
   await using source = await openImapSource(from.server(), signal);

@@ -124,3 +124,12 @@ function keepOut(component: string, delimiter: string, substitute: string): stri
     ? [...name].map((char) => (encodeMutf7(char).includes(delimiter) ? substitute : char)).join("")
     : name;
 }
+
+/** The folders above this one within the namespace, from the top. */
+export function parentsOf(name: string, { prefix, delimiter }: Naming): string[] {
+  if (delimiter === null) return [];
+  const inside = name.startsWith(prefix) ? name.slice(prefix.length) : name;
+  const before = name.slice(0, name.length - inside.length);
+  const parts = inside.split(delimiter);
+  return parts.slice(1).map((_, index) => before + parts.slice(0, index + 1).join(delimiter));
+}

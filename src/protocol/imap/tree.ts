@@ -15,7 +15,7 @@ import {
   personalNamespace,
   specialUse,
 } from "./mailbox.ts";
-import { type Naming, nameFor, pathOf, pathsOf, shortNameFor } from "./names.ts";
+import { nameFor, parentsOf, pathOf, pathsOf, shortNameFor } from "./names.ts";
 import type { Status } from "./parse.ts";
 
 export interface Resolved {
@@ -52,11 +52,11 @@ export interface MailboxTree {
 }
 
 const keyOf = (name: string): string => (isInbox(name) ? "INBOX" : name);
-/** What servers do not tell apart that fold cases, compose characters or trim blanks. */
+/** What servers do not tell apart that fold cases or compose characters. */
+const caseless = (name: string): string => (decodeMutf7(name) ?? name).normalize("NFC").toLowerCase();
+/** The same, and those that trim blanks. */
 const spelling = (name: string): string =>
-  (decodeMutf7(name) ?? name)
-    .normalize("NFC")
-    .toLowerCase()
+  caseless(name)
     .replace(/ +/g, " ")
     .replace(/ (?=$|[/.])/g, "");
 const pathKey = (path: FolderPath): string => JSON.stringify(path);
@@ -88,14 +88,19 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
       byPath.set(pathKey(path), name);
     }
   };
-  /** Other names, which the server may take for this one. */
-  const alike = (name: string): Listed[] =>
-    [...(spelled.get(spelling(name))?.values() ?? [])].filter((one) => one.name !== name);
+  /** Other names, which the server may take for this one; first those that lack none of its blanks. */
+  const alike = (name: string): Listed[] => {
+    const others = [...(spelled.get(spelling(name))?.values() ?? [])].filter((one) => one.name !== name);
+    const distance = (one: Listed): number => (caseless(one.name) === caseless(name) ? 0 : 1);
+    return others.sort((one, two) => distance(one) - distance(two));
+  };
   adopt(first);
   const plans = new Map<string, Resolved>();
   const claimed = new Set<string>();
   /** Under these names CREATE was answered OK, whatever is listed. */
   const made = new Set<string>();
+  /** Those of them for which another name was listed. */
+  const settled = new Set<string>();
 
   /** From `attempt` on: the first name that no other path has. */
   function claim(path: FolderPath, attempt: number, plain: boolean): { resolved: Resolved; attempt: number } {
@@ -190,6 +195,17 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     return adoptOne(path, [...substitutes(path), ...plain, plan.name]) ?? plan;
   }
 
+  /** What is listed for the names that were made and are listed in another spelling is theirs: each takes the nearest. */
+  function settleMade(isListed: ReadonlySet<string>, but: string): void {
+    for (const name of made) {
+      if (name === but || settled.has(name) || isListed.has(keyOf(name))) continue;
+      const own = alike(name).find((one) => isThere(one.name) && !claimed.has(keyOf(one.name)));
+      if (own === undefined) continue;
+      settled.add(name);
+      claimed.add(keyOf(own.name));
+    }
+  }
+
   async function ensure(on: Connection, folder: Folder): Promise<Resolved & { created: boolean }> {
     const plan = resolve(folder.path);
     const known = listed.get(keyOf(plan.name));
@@ -204,6 +220,7 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     const all = await listMailboxes(on, "generation");
     adopt(all);
     const isListed = new Set(all.map(({ name }) => keyOf(name)));
+    settleMade(isListed, plan.name);
     const now = isListed.has(keyOf(plan.name)) ? listed.get(keyOf(plan.name)) : undefined;
     // What is listed under this name may be what was made under another one, which is not.
     const isOthers =
@@ -279,12 +296,4 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     isGone,
     statusOf: (name) => listed.get(keyOf(name))?.status,
   };
-}
-
-function parentsOf(name: string, { prefix, delimiter }: Naming): string[] {
-  if (delimiter === null) return [];
-  const inside = name.startsWith(prefix) ? name.slice(prefix.length) : name;
-  const before = name.slice(0, name.length - inside.length);
-  const parts = inside.split(delimiter);
-  return parts.slice(1).map((_, index) => before + parts.slice(0, index + 1).join(delimiter));
 }
