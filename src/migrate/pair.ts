@@ -2,9 +2,10 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import type { FolderPath } from "../mail/model.ts";
-import { memoryLedger } from "./journal.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Loss } from "../mail/fidelity.ts";
+import type { FolderPath, Origin } from "../mail/model.ts";
+import { type LedgerPair, memoryLedger } from "./journal.ts";
+import type { FolderLedger, Ledger } from "./ledger.ts";
 
 /** For a target that has no home of its own. */
 export function pairDirectory(stateDirectory: string, source: string, sink: string): string {
@@ -33,15 +34,29 @@ export async function rememberedNames(
   return names;
 }
 
-/** The same out of the ledger of a pair of accounts, where there is one; nothing is written. */
-export async function namesOfPair(
-  stateDirectory: string,
-  pair: { readonly source: string; readonly sink: string },
-  paths: readonly FolderPath[],
-): Promise<readonly RememberedName[]> {
+/** What the ledger of a pair of accounts knows, where there is one; nothing is written. One folder's journal is held at a time. */
+export function ledgerOfPair(stateDirectory: string, pair: LedgerPair): PairLedger {
   const directory = ledgerDirectoryOf(pairDirectory(stateDirectory, pair.source, pair.sink), pair.source);
-  await using ledger = memoryLedger({ directory, pair });
-  return await rememberedNames(ledger, paths);
+  const ledger = memoryLedger({ directory, pair });
+  let open: { readonly name: string; readonly folder: FolderLedger } | undefined;
+  return {
+    names: (paths) => rememberedNames(ledger, paths),
+    async losses(name, origin) {
+      if (open?.name !== name) {
+        await open?.folder[Symbol.asyncDispose]();
+        open = undefined;
+        open = { name, folder: await ledger.folder(name) };
+      }
+      return (await open.folder.find(origin)?.read())?.losses ?? [];
+    },
+    [Symbol.asyncDispose]: () => ledger[Symbol.asyncDispose](),
+  };
+}
+
+export interface PairLedger extends AsyncDisposable {
+  names(paths: readonly FolderPath[]): Promise<readonly RememberedName[]>;
+  /** What was told to be lost when this message was copied. */
+  losses(folder: string, origin: Origin): Promise<readonly Loss[]>;
 }
 
 function hash(text: string): string {

@@ -1,18 +1,28 @@
 // One folder of the target compared with what leads to it: each message of the source finds its own, once.
 
-import { common, difference, type Fidelity, FULL_FIDELITY, narrow } from "../mail/fidelity.ts";
+import { common, difference, type Fidelity, FULL_FIDELITY, type Loss, narrow } from "../mail/fidelity.ts";
+import type { ContentKey } from "../mail/key.ts";
 import type { Entry, Folder, FolderPath, Origin, Traits } from "../mail/model.ts";
 import type { Source } from "../sources/source.ts";
 import { isFiltered } from "./context.ts";
 import { KeyTable, type Row } from "./key-table.ts";
-import { messages } from "./verify-read.ts";
+import { messages, type Seen } from "./verify-read.ts";
 import type { VerifyFinding, VerifyFolderResult, VerifyOptions } from "./verify-result.ts";
+
+/** What earlier runs over this pair wrote down. */
+export interface Past {
+  /** Tells the sink what these paths were called. */
+  recall(paths: readonly FolderPath[]): Promise<void>;
+  /** What the target could not keep of this message, as was told when it was copied. `name` as for Ledger.folder. */
+  losses(name: string, origin: Origin): Promise<readonly Loss[]>;
+}
 
 /** Source folders that lead to one target folder. */
 export interface Group {
   readonly name: string;
   readonly path: FolderPath;
-  readonly folders: Folder[];
+  /** Each with the name under which the ledger has it. */
+  readonly folders: { readonly folder: Folder; readonly recorded: string }[];
   /** What the target can keep there, where it says. */
   readonly fidelity: Fidelity | undefined;
 }
@@ -23,6 +33,7 @@ export interface Comparison {
   readonly options: VerifyOptions;
   readonly signal: AbortSignal;
   readonly onFinding: (finding: VerifyFinding) => void;
+  readonly past: Pick<Past, "losses"> | undefined;
 }
 
 /** One target folder with all that lead to it. */
@@ -31,7 +42,7 @@ export async function compareFolder(
   { name, folders, fidelity = FULL_FIDELITY }: Group,
   there: Folder | undefined,
 ): Promise<readonly VerifyFolderResult[]> {
-  const { source, target, options, signal, onFinding } = comparison;
+  const { source, target, options, signal, onFinding, past } = comparison;
   const ground = common(common(source.tells, target.tells), fidelity);
   const table = new KeyTable();
   let unread = 0;
@@ -58,15 +69,29 @@ export async function compareFolder(
       }
     }
 
+  const differencesOf = (row: Row, wanted: Traits, id: number): string[] => [
+    ...traitDifferences(row.traits, wanted, ground),
+    ...(options.quick === true ? sizeDifference(row.id, id) : []),
+  ];
   const results: VerifyFolderResult[] = [];
-  for (const folder of folders) {
+  for (const { folder, recorded } of folders) {
     let matched = 0;
+    let knownLosses = 0;
     let changed = 0;
     let unlisted = 0;
     const left = (count: number): void => {
       unlisted += count;
       leftOut("source", folder, count);
     };
+    const settle = (origin: Origin, row: Row, differs: readonly string[]): void => {
+      table.take(row.index);
+      if (differs.length === 0) matched++;
+      else {
+        changed++;
+        onFinding({ kind: "changed", folder: folder.path, origin, what: differs.join("; ") });
+      }
+    };
+    const lossy: (Pick<Seen, "origin" | "id"> & Lossy)[] = [];
     const absent: { origin: Origin; id: number; date: number | undefined; what: string }[] = [];
     for await (const { key, traits, id, problem, origin } of messages(source, folder, ground, options, signal, left)) {
       const date = traits.received?.epochSeconds;
@@ -75,22 +100,32 @@ export async function compareFolder(
         continue;
       }
       const wanted = narrow(traits, ground).kept;
-      const differences = (row: Row): string[] => [
-        ...traitDifferences(row.traits, wanted, ground),
-        ...(options.quick === true ? sizeDifference(row.id, id) : []),
-      ];
+      const differences = (row: Row): string[] => differencesOf(row, wanted, id);
       const row = best(table.find(key), differences);
       if (row === undefined) {
         absent.push({ origin, id: options.quick === true ? 0 : id, date, what: "not in the target" });
         continue;
       }
-      table.take(row.index);
       const differs = differences(row);
-      if (differs.length === 0) matched++;
-      else {
-        changed++;
-        onFinding({ kind: "changed", folder: folder.path, origin, what: differs.join("; ") });
+      const losses = differs.length === 0 ? undefined : await past?.losses(recorded, origin);
+      // When all others have theirs: the row that is met first may be a twin's.
+      if (losses !== undefined && losses.length > 0) lossy.push({ origin, key, id, date, wanted, losses });
+      else settle(origin, row, differs);
+    }
+    for (const { origin, key, id, date, wanted, losses } of lossy) {
+      const differences = (row: Row): string[] => differencesOf(row, withoutLosses(wanted, losses, row.traits), id);
+      const row = best(table.find(key), differences);
+      if (row === undefined) {
+        absent.push({ origin, id: options.quick === true ? 0 : id, date, what: "not in the target" });
+        continue;
       }
+      const others = differences(row);
+      if (others.length === 0 && differencesOf(row, wanted, id).length > 0) {
+        knownLosses++;
+        const what = `known since it was copied: ${differencesOf(row, wanted, id).join("; ")}`;
+        onFinding({ kind: "known-loss", folder: folder.path, origin, what });
+      }
+      settle(origin, row, others);
     }
     const altered = pairAltered(table, absent);
     for (const { origin, what } of absent) {
@@ -105,7 +140,7 @@ export async function compareFolder(
       } else onFinding({ kind: "missing", folder: folder.path, origin, what });
     }
     const missing = absent.length - altered.size;
-    const counted = unlisted === 0 ? {} : { unlisted };
+    const counted = { ...(unlisted === 0 ? {} : { unlisted }), ...(knownLosses === 0 ? {} : { knownLosses }) };
     results.push({ folder: folder.path, name, matched, changed, altered: altered.size, missing, extra: 0, ...counted });
   }
   // What cannot be read is nobody's.
@@ -116,6 +151,29 @@ export async function compareFolder(
   if (extra > 0 && there !== undefined)
     onFinding({ kind: "extra", folder: there.path, what: `${extra} messages that the source does not have` });
   return results;
+}
+
+/** A message that differs from its copy, by what its record tells perhaps. */
+interface Lossy {
+  readonly key: ContentKey;
+  readonly date: number | undefined;
+  readonly wanted: Traits;
+  readonly losses: readonly Loss[];
+}
+
+/** What is wanted of a copy of which it is known what its target did not take. */
+function withoutLosses(wanted: Traits, losses: readonly Loss[], has: Traits): Traits {
+  const lost = new Set(losses.map((loss) => ("name" in loss ? `${loss.kind} ${loss.name}` : loss.kind)));
+  const left = <T extends string>(kind: Loss["kind"], all: ReadonlySet<T>, there: ReadonlySet<string>): Set<T> =>
+    new Set([...all].filter((name) => there.has(name) || !lost.has(`${kind} ${name}`)));
+  const { received, ...rest } = wanted;
+  return {
+    ...rest,
+    flags: left("flag", wanted.flags, has.flags),
+    keywords: left("keyword", wanted.keywords, has.keywords),
+    labels: left("label", wanted.labels, has.labels),
+    ...(received === undefined || lost.has("received") ? {} : { received }),
+  };
 }
 
 /** The target is read whole: a copy whose date was lost must be found all the same. */

@@ -19,6 +19,8 @@ export interface VerifyFinding {
     | "missing"
     | "changed"
     | "altered"
+    /** No difference: what the target refused, as was told when it was copied. */
+    | "known-loss"
     | "extra"
     | "folder-missing"
     | "folder-extra"
@@ -42,6 +44,8 @@ export interface VerifyFolderResult {
   readonly extra: number;
   /** Messages that the source counts in the folder and does not list. */
   readonly unlisted?: number;
+  /** So many of the matched lack what the target refused when they were copied; left out where there are none. */
+  readonly knownLosses?: number;
 }
 
 export interface VerifySummary {
@@ -57,6 +61,7 @@ export interface VerifySummary {
   readonly foldersExtra: number;
   /** Messages that the source counts and does not list; left out where there are none. */
   readonly unlisted?: number;
+  readonly knownLosses?: number;
   readonly equal: boolean;
   readonly seconds: number;
 }

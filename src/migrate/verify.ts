@@ -6,7 +6,7 @@ import { type Folder, type FolderPath, showPath } from "../mail/model.ts";
 import type { FolderPlan } from "../sinks/sink.ts";
 import type { Source } from "../sources/source.ts";
 import { selectFolders, targetPath } from "./plan.ts";
-import { compareFolder, type Group } from "./verify-folder.ts";
+import { compareFolder, type Group, type Past } from "./verify-folder.ts";
 import { countOf } from "./verify-read.ts";
 import type { VerifyFinding, VerifyFolderResult, VerifyOptions, VerifySummary } from "./verify-result.ts";
 
@@ -14,8 +14,8 @@ export type { VerifyFinding, VerifyFolderResult, VerifyOptions, VerifySummary } 
 
 /**
  * `describe` tells how the target spells a folder (Sink.describe), `find` where it lies when it is not there under that name
- * (Sink.find), where it can be opened as a sink; `recall` tells the sink what an earlier run called these paths. Folders are compared one after the other, each streamed; memory grows by some
- * fifty bytes a message of the largest folder. Throws MailError when an end cannot be read.
+ * (Sink.find), where it can be opened as a sink; `past` what earlier runs wrote down. Folders
+ * are compared one after the other, each streamed; memory grows by some fifty bytes a message of the largest folder. Throws MailError when an end cannot be read.
  */
 export async function verify(
   source: Source,
@@ -26,7 +26,7 @@ export async function verify(
   onFinding: (finding: VerifyFinding) => void,
   onFolder: (result: VerifyFolderResult) => void,
   find?: (folder: Folder, signal: AbortSignal) => Promise<FolderPlan>,
-  recall?: (paths: readonly FolderPath[]) => Promise<void>,
+  past?: Past,
 ): Promise<VerifySummary> {
   const started = Date.now();
   if (source.identity === target.identity)
@@ -46,17 +46,18 @@ export async function verify(
     const wanted = { ...rest, path: targetPath(folder.path, options) };
     described.push({ folder, wanted, plan: await describe?.(wanted, signal) });
   }
-  await recall?.(described.map(({ wanted }) => wanted.path));
+  await past?.recall(described.map(({ wanted }) => wanted.path));
   for (const { folder, wanted, plan: first } of described) {
     // Of one that is there nothing else is asked, but where an earlier run may have put it elsewhere.
-    const isThere = first === undefined || (recall === undefined && present.has(pathKey(first.path)));
+    const isThere = first === undefined || (past === undefined && present.has(pathKey(first.path)));
     const plan = isThere ? first : ((await find?.(wanted, signal)) ?? first);
     const path = plan?.path ?? wanted.path;
+    const one = { folder, recorded: first?.name ?? showPath(path) };
     const group = groups.get(pathKey(path));
     const fidelity = plan?.fidelity;
     if (group === undefined)
-      groups.set(pathKey(path), { name: plan?.name ?? showPath(path), path, folders: [folder], fidelity });
-    else group.folders.push(folder);
+      groups.set(pathKey(path), { name: plan?.name ?? showPath(path), path, folders: [one], fidelity });
+    else group.folders.push(one);
   }
 
   const results: VerifyFolderResult[] = [];
@@ -73,7 +74,7 @@ export async function verify(
       foldersMissing++;
       onFinding({ kind: "folder-missing", folder: path, what: `the target has no folder ${showPath(path)}` });
     }
-    for (const result of await compareFolder({ source, target, options, signal, onFinding }, group, there))
+    for (const result of await compareFolder({ source, target, options, signal, onFinding, past }, group, there))
       report(result);
   }
   const asked = options.select?.include.length ?? 0;
@@ -107,6 +108,7 @@ export async function verify(
   const changed = sum((r) => r.changed);
   const extra = sum((r) => r.extra);
   const unlisted = sum((r) => r.unlisted ?? 0);
+  const knownLosses = sum((r) => r.knownLosses ?? 0);
   return {
     folders: results,
     matched: sum((r) => r.matched),
@@ -117,6 +119,7 @@ export async function verify(
     foldersMissing,
     foldersExtra,
     ...(unlisted === 0 ? {} : { unlisted }),
+    ...(knownLosses === 0 ? {} : { knownLosses }),
     equal:
       foldersMissing === 0 &&
       unlisted === 0 &&

@@ -263,6 +263,11 @@ describe("tables", () => {
     expect(said({ missing: 0, altered: 2 })).toMatch(
       /^Different: 2 changed \(all altered by the target's server\)\. What a server altered stays as it is/,
     );
+    const whole = { missing: 0, changed: 0, equal: true };
+    expect(said(whole)).toBe("Verified: 5 messages of the source are in the target (1.0 s).");
+    expect(said({ ...whole, knownLosses: 1 })).toMatch(
+      /^Verified: 5 .*\. Known loss: 1 message without what the target /,
+    );
     expect(said({ altered: 1 })).toMatch(/2 changed \(1 of them altered by .*\)\. Copying again with --recheck/);
   });
 });

@@ -1,7 +1,7 @@
 // Targets that trim or fold names: the name that a path got is found again by the next run and by a comparison.
 
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { namesOfPair } from "../../src/migrate/pair.ts";
+import { ledgerOfPair } from "../../src/migrate/pair.ts";
 import { verify } from "../../src/migrate/verify.ts";
 import { pathsOf } from "../../src/protocol/imap/names.ts";
 import { openImapSink } from "../../src/sinks/imap.ts";
@@ -44,6 +44,7 @@ it.each([
   await using target = await openImapSource(to.server(), signal);
   await using sink = await openImapSink(to.server(), signal);
   const pair = { source: source.identity, sink: sink.identity };
+  await using ledger = ledgerOfPair(job.state, pair);
   const nobody = (): void => undefined;
   const summary = await verify(
     source,
@@ -54,7 +55,7 @@ it.each([
     nobody,
     nobody,
     sink.find?.bind(sink),
-    async (asked) => sink.recall?.(await namesOfPair(job.state, pair, asked)),
+    { losses: ledger.losses, recall: async (asked) => sink.recall?.(await ledger.names(asked)) },
   );
   expect(summary).toMatchObject({ equal: true, matched: paths.length, extra: 0, foldersMissing: 0 });
 });

@@ -14,7 +14,9 @@ import {
 } from "../../endpoints.ts";
 import { configError, MailError } from "../../mail/errors.ts";
 import { type FolderPath, showPath } from "../../mail/model.ts";
+import type { PairLedger } from "../../migrate/pair.ts";
 import type { VerifyFinding, VerifyFolderResult, VerifySummary } from "../../migrate/verify.ts";
+import type { Sink } from "../../sinks/sink.ts";
 import type { Source } from "../../sources/source.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { isOn, selectionOf, stateDirectoryOf, textOf } from "../options.ts";
@@ -79,6 +81,7 @@ async function verifyPair(
     const { folder, origin, kind, what } = finding;
     if (ui.json) void ui.emit({ type: "verify-finding", ...finding });
     void file?.add({ type: "verify-finding", ...finding });
+    if (kind === "known-loss" && ui.verbose === 0) return;
     if (printed++ >= PRINTED && ui.verbose === 0) return;
     const where = `${cut(showPath(folder), 60)}${origin === undefined ? "" : ` ${cut(origin.id, 80)}`}`;
     ui.say(`${kind}: ${where}: ${cut(what, 300)}`);
@@ -89,13 +92,12 @@ async function verifyPair(
   };
   const describe = sink === undefined ? undefined : sink.describe.bind(sink);
   const find = sink?.find?.bind(sink);
-  const recall = async (paths: readonly FolderPath[]): Promise<void> => {
-    if (sink?.recall === undefined) return;
-    const { namesOfPair } = await import("../../migrate/pair.ts");
-    const pair = { source: source.identity, sink: sink.identity };
-    sink.recall(await namesOfPair(stateDirectoryOf(args, session.environment), pair, paths));
+  await using ledger = sink === undefined ? undefined : await ledgerOf(session, source, sink);
+  const past = ledger && {
+    losses: ledger.losses,
+    recall: async (paths: readonly FolderPath[]): Promise<void> => sink?.recall?.(await ledger.names(paths)),
   };
-  const summary = await engine.verify(source, target, describe, options, signal, onFinding, onFolder, find, recall);
+  const summary = await engine.verify(source, target, describe, options, signal, onFinding, onFolder, find, past);
   if (printed > PRINTED && ui.verbose === 0) ui.say(`and ${showCount(printed - PRINTED)} more; -v shows them all`);
   if (ui.json) await ui.emit({ type: "verify-finished", summary });
   else if (!ui.quiet) ui.print(...renderVerify(summary));
@@ -104,6 +106,12 @@ async function verifyPair(
   if (summary.equal) ui.say(verdict);
   else ui.insist(verdict);
   return interrupts.code ?? (summary.equal ? EXIT.complete : EXIT.different);
+}
+
+async function ledgerOf({ args, environment }: Session, source: Source, sink: Sink): Promise<PairLedger> {
+  const { ledgerOfPair } = await import("../../migrate/pair.ts");
+  const pair = { source: source.identity, sink: sink.identity };
+  return ledgerOfPair(stateDirectoryOf(args, environment), pair);
 }
 
 /** A server may count a connection for a moment after it has ended. */
@@ -137,10 +145,21 @@ export function verdictOf(
   summary: VerifySummary,
   options: { readonly bothWays: boolean; readonly quick: boolean },
 ): string {
-  const { matched, missing, changed, altered, extra, foldersMissing, foldersExtra, unlisted = 0, seconds } = summary;
+  const {
+    matched,
+    missing,
+    changed,
+    altered,
+    extra,
+    foldersMissing,
+    foldersExtra,
+    unlisted = 0,
+    knownLosses = 0,
+    seconds,
+  } = summary;
   const how = options.quick ? ", by Message-ID, size, date and flags, without reading the bodies: weaker" : "";
   if (summary.equal)
-    return `Verified: ${plural(matched, "message")} of the source ${matched === 1 ? "is" : "are"} in the target${how} (${showSeconds(seconds)}).`;
+    return `Verified: ${plural(matched, "message")} of the source ${matched === 1 ? "is" : "are"} in the target${how} (${showSeconds(seconds)}).${toldOf(knownLosses)}`;
   const parts = [
     ...(missing > 0 ? [`${showCount(missing)} missing`] : []),
     ...(changed > 0 ? [`${showCount(changed)} changed${ofThem(altered, changed)}`] : []),
@@ -153,7 +172,12 @@ export function verdictOf(
     missing > 0 || foldersMissing > 0 || altered === 0
       ? "Copying again with --recheck brings what is missing."
       : "What a server altered stays as it is: copying again makes no other copy of it, and its original stays at the source.";
-  return `Different: ${parts.join(", ")}${how}. ${advice}`;
+  return `Different: ${parts.join(", ")}${how}. ${advice}${toldOf(knownLosses)}`;
+}
+
+function toldOf(messages: number): string {
+  if (messages === 0) return "";
+  return ` Known loss: ${plural(messages, "message")} without what the target refused when ${messages === 1 ? "it was" : "they were"} copied (-v names it).`;
 }
 
 function ofThem(altered: number, changed: number): string {
