@@ -57,6 +57,8 @@ export interface JournalStore {
 export interface FileOptions {
   readonly writable: boolean;
   notice(text: string): void;
+  /** A file of another job is set aside by the first write, and not refused: nothing that was copied depends on it. */
+  readonly mayReplace?: boolean;
   /** Called before each write; what it throws leaves the file as it is. */
   readonly hold?: Hold;
 }
@@ -91,6 +93,10 @@ export async function openJournalFile(path: string, header: Header, options: Fil
         size > 0 ? "unreadable" : "empty",
       );
     }
+    if (options.mayReplace === true && isOfAnotherJob(text, header)) {
+      await handle.close();
+      return store(path, header, undefined, { start: 0, runs: undefined, size: 0 }, options.hold, "unreadable");
+    }
     const isOld = checkHeader(path, text, header) !== header.v;
     const start = end + 1 + RUNS_LENGTH;
     const runs = readRuns(first.subarray(end + 1, start));
@@ -98,6 +104,15 @@ export async function openJournalFile(path: string, header: Header, options: Fil
   } catch (error) {
     await handle.close().catch(() => undefined);
     throw ioError(`cannot read the ledger ${path}`, error);
+  }
+}
+
+function isOfAnotherJob(text: string, expected: Header): boolean {
+  try {
+    const { source, sink } = JSON.parse(text) as Partial<Header>;
+    return source !== expected.source || sink !== expected.sink;
+  } catch {
+    return false;
   }
 }
 

@@ -148,7 +148,13 @@ export class RunLog {
     if (this.#place === undefined || (writing && !this.#writable)) return;
     const { path, header } = this.#place;
     const notice = (text: string): void => (writing ? this.#notice(text) : undefined);
-    const store = await openJournalFile(path, header, { writable: writing, notice, hold: this.#hold });
+    const store = await openJournalFile(path, header, {
+      writable: writing,
+      notice,
+      hold: this.#hold,
+      // An archive that was not begun when a run failed has another identity the next time.
+      mayReplace: true,
+    });
     try {
       await work(store);
     } finally {

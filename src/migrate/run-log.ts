@@ -17,10 +17,10 @@ export async function logRun(ledger: Ledger, options: RunOptions, tally: RunTall
   const end = async (outcome: string): Promise<void> => {
     if (isEnded) return;
     isEnded = true;
-    // What was copied has its records, and a run without an end is what a killed one leaves: no reason to fail.
-    await ledger.endRun({ outcome, balance: tally.balance() }).catch(() => undefined);
+    await ledger.endRun({ outcome, balance: tally.balance() });
   };
-  return { end, [Symbol.asyncDispose]: () => end("stopped") };
+  // What was copied has its records, and a run without an end is what a killed one leaves.
+  return { end, [Symbol.asyncDispose]: () => end("stopped").catch(() => undefined) };
 }
 
 /** The options that decide what is carried, where to, and what becomes of it; as they were given. */

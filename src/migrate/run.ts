@@ -97,7 +97,9 @@ async function carry(
   const tally = new RunTally();
   let endLine: ((outcome: string) => Promise<void>) | undefined;
   const end = async (outcome: RunSummary["outcome"], error?: MailError): Promise<RunSummary> => {
-    await endLine?.(outcome);
+    // A disk that takes no line more ends no run as complete, and hides no other error.
+    const line = endLine?.(outcome);
+    await (outcome === "stopped" ? line?.catch(() => undefined) : line);
     const summary = summarise(tally, outcome, (Date.now() - started) / 1000, error);
     await events.emit({ type: "run-finished", summary });
     return summary;

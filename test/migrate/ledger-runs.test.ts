@@ -37,12 +37,22 @@ describe("the file of the runs", () => {
     expect(runs[0]?.end?.at).toBeGreaterThanOrEqual(runs[0]?.startedAt ?? Number.NaN);
   });
 
-  it("belongs to one pair, and to no program of an older version", async () => {
+  it("of another pair is set aside: an archive that was not begun when a run failed has another identity the next time", async () => {
     await using place = await scratch();
     await using ledger = await openLedger(place.path, PAIR);
     await ledger.beginRun(START);
+    await ledger.rememberName(["A"], "a");
     await using other = await openLedger(place.path, { ...PAIR, sink: "maildir:other" });
-    await expect(other.beginRun(START)).rejects.toMatchObject({ code: "config" });
+    expect(await other.nameOf(["A"])).toBeUndefined();
+    expect(await other.beginRun(START)).toBe(1);
+    expect(await other.runs()).toHaveLength(1);
+    expect(readdirSync(place.path).filter((name) => name.startsWith("runs.jsonl."))).toHaveLength(1);
+  });
+
+  it("belongs to no program of an older version", async () => {
+    await using place = await scratch();
+    await using ledger = await openLedger(place.path, PAIR);
+    await ledger.beginRun(START);
     expect(readFileSync(join(place.path, "runs.jsonl"), "latin1").slice(9)).toMatch(/^\{"v":2,/);
   });
 

@@ -2,13 +2,14 @@
 
 import { open, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { replaceFile } from "../../core/files.ts";
+import { PRIVATE_FILE, syncDirectory } from "../../core/files.ts";
 import { frame, unframe } from "../../core/lines.ts";
 import { errno, ioError } from "../../mail/errors.ts";
 import { missingNumbers, type ZipFileName } from "./layout.ts";
 import { zipNumber } from "./ref.ts";
 
 const FILE = "numbers";
+const LF = 10;
 /** Lost zips that are named. */
 const NAMED = 100;
 
@@ -18,39 +19,79 @@ export interface Numbers {
   readonly forgiven: readonly number[];
 }
 
-/** "damaged": it says nothing. An archive of before has no such file: then what its ledgers name counts. */
+/** "damaged": not all of it says something. An archive of before has no such file: then what its ledgers name counts. */
 export async function readNumbers(home: string): Promise<Numbers | "damaged"> {
-  let line: Buffer;
+  const { last, isWhole } = await readLines(home);
+  if (!isWhole) return "damaged";
+  return last ?? { highest: await highestRecorded(home), forgiven: [] };
+}
+
+/** The same, where the last line that can be read counts, and without any what the ledgers name. */
+export async function knownNumbers(home: string): Promise<Numbers> {
+  const { last, isWhole } = await readLines(home);
+  if (last !== undefined && isWhole) return last;
+  return { highest: Math.max(last?.highest ?? 0, await highestRecorded(home)), forgiven: last?.forgiven ?? [] };
+}
+
+interface Lines {
+  /** Undefined where there is none. */
+  readonly last: Numbers | undefined;
+  /** Each line of the file can be read; there is none, or no file. */
+  readonly isWhole: boolean;
+  /** Octets up to the end of the last whole line. */
+  readonly size: number;
+}
+
+async function readLines(home: string): Promise<Lines> {
+  let text: Buffer;
   try {
-    line = await readFile(join(home, FILE));
+    text = await readFile(join(home, FILE));
   } catch (error) {
-    if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR")
-      return { highest: await highestRecorded(home), forgiven: [] };
+    if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") return { last: undefined, isWhole: true, size: 0 };
     throw ioError(`cannot read ${join(home, FILE)}`, error);
   }
-  const text = line.at(-1) === 10 ? unframe(line.subarray(0, -1)) : undefined;
+  let last: Numbers | undefined;
+  let isWhole = text.length > 0 && text.at(-1) === LF;
+  let at = 0;
+  for (let end = text.indexOf(LF); end !== -1; end = text.indexOf(LF, at)) {
+    const numbers = decode(unframe(text.subarray(at, end)));
+    if (numbers === undefined) isWhole = false;
+    else last = numbers;
+    at = end + 1;
+  }
+  return { last, isWhole, size: at };
+}
+
+function decode(text: string | undefined): Numbers | undefined {
   try {
     const { highest, forgiven } = JSON.parse(text ?? "{}") as Partial<Record<keyof Numbers, unknown>>;
     const isNumber = (value: unknown): value is number => Number.isSafeInteger(value);
     if (isNumber(highest) && Array.isArray(forgiven) && forgiven.every(isNumber)) return { highest, forgiven };
   } catch {
-    // Said below.
+    // No line of ours.
   }
-  return "damaged";
+  return undefined;
 }
 
-/** The same, where a damaged file counts as a lost one. */
-export async function knownNumbers(home: string): Promise<Numbers> {
-  const found = await readNumbers(home);
-  return found === "damaged" ? { highest: await highestRecorded(home), forgiven: [] } : found;
-}
-
-/** Durable when it resolves. */
+/**
+ * Durable when it resolves. A line more, as there are disks on which nothing can be renamed over a file; what a death left of a line is
+ * cut off.
+ */
 export async function writeNumbers(home: string, { highest, forgiven }: Numbers): Promise<void> {
+  const path = join(home, FILE);
   try {
-    await replaceFile(join(home, FILE), frame(JSON.stringify({ highest, forgiven })));
+    const { size, isWhole } = await readLines(home);
+    const handle = await open(path, "a", PRIVATE_FILE);
+    try {
+      if (!isWhole) await handle.truncate(size);
+      await handle.writeFile(frame(JSON.stringify({ highest, forgiven })));
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    if (size === 0) await syncDirectory(home);
   } catch (error) {
-    throw ioError(`cannot write ${join(home, FILE)}`, error);
+    throw ioError(`cannot write ${path}`, error);
   }
 }
 
