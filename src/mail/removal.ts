@@ -17,4 +17,6 @@ export interface Removal {
   changed(origin: Origin): Promise<void>;
   /** The store does not show it any more. */
   absent(origin: Origin): Promise<void>;
+  /** Once aborted, no further session is begun: what is under way comes to its end. */
+  readonly stop?: AbortSignal;
 }

@@ -166,6 +166,7 @@ async function removeFolder(context: RunContext, work: Work, places: Places): Pr
       other++;
       await stays({ origin }, "not-listed");
     },
+    stop: context.soft,
   };
 
   // Looking for copies goes on from where it was: what was read back here says nothing of any other.

@@ -1,12 +1,11 @@
 // A POP3 maildrop as a source: one folder, read in one session, deleted from in a session of its own.
 
-import type { Hold } from "../core/lock.ts";
 import { HEADER_LIMIT } from "../mail/body.ts";
 import { MailError, suspecting } from "../mail/errors.ts";
 import { NO_FIDELITY } from "../mail/fidelity.ts";
 import { messageIdOf } from "../mail/headers.ts";
 import type { Entry, Folder, Origin } from "../mail/model.ts";
-import type { Removable, Removal } from "../mail/removal.ts";
+import { closedOnAbort, remover } from "../protocol/pop3/bunches.ts";
 import { given } from "../protocol/pop3/giving.ts";
 import type { Timing } from "../protocol/pop3/limits.ts";
 import { IdTable, Listing } from "../protocol/pop3/listing.ts";
@@ -23,7 +22,6 @@ import {
   unchanged,
   unreadable,
 } from "../protocol/pop3/names.ts";
-import { Asked, Before, deleteAsked } from "../protocol/pop3/removal.ts";
 import { openPop3Session, type Pop3Session } from "../protocol/pop3/session.ts";
 import { type ServerOptions, serverIdentity } from "../protocol/server.ts";
 import type { Incoming, ReadOptions, Slice, Source } from "./source.ts";
@@ -240,38 +238,11 @@ export async function openPop3Source(server: ServerOptions, signal: AbortSignal,
     }
   }
 
-  /** Since one message was deleted alone. */
-  let before: Before | undefined;
-  async function* remove(
-    origins: AsyncIterable<Removable>,
-    until: AbortSignal,
-    hold: Hold = () => undefined,
-    removal?: Removal,
-  ): AsyncGenerator<Origin> {
-    // All of them first: the session that deletes shall be short.
-    const asked = new Asked();
-    for await (const one of origins) asked.add(one);
-    if (asked.size === 0) return;
-    const { session, seen: listing } = await start(until, (each) => each.list());
-    try {
-      const gone = await closedOnAbort(session, until, async () => {
-        // Without content keys in question nothing need be read again.
-        const known = before?.fits(listing) === true ? before : undefined;
-        before = undefined;
-        const drop = known ?? (asked.byContent ? await identify(session, listing, deadly) : undefined);
-        const deleted = await deleteAsked(session, listing, drop, asked, hold, removal);
-        const [only] = deleted.numbers();
-        if (asked.size === 1 && only !== undefined) before = Before.deleting(only, listing, drop);
-        return deleted;
-      });
-      for (const number of gone.numbers()) {
-        const id = gone.uniqueId(number);
-        if (id !== undefined) yield origin(id);
-      }
-    } finally {
-      end(session);
-    }
-  }
+  const remove = remover({
+    start: (until) => start(until, (each) => each.list()),
+    end,
+    identify: (session, listing) => identify(session, listing, deadly),
+  });
 
   return {
     kind: "pop3",
@@ -325,19 +296,4 @@ async function headOf(content: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
     if (head.length >= HEADER_LIMIT) break;
   }
   return head;
-}
-
-/** Runs a piece of a session's work; an abort cuts its connection. Before anything may have happened, the reason is thrown. */
-async function closedOnAbort<T>(session: Pop3Session, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  const cut = () => session.close();
-  signal.addEventListener("abort", cut, { once: true });
-  try {
-    signal.throwIfAborted();
-    return await work();
-  } catch (error) {
-    if (signal.aborted && !(error instanceof MailError && error.details.outcome === "unknown")) throw signal.reason;
-    throw error;
-  } finally {
-    signal.removeEventListener("abort", cut);
-  }
 }

@@ -93,7 +93,8 @@ async function* failing(error: MailError): AsyncGenerator<Uint8Array> {
   throw error;
 }
 
-function enough({ message, code }: MailError): number {
+/** So many refusals like this one, one after the other, are no longer believed to be about single messages. */
+export function enough({ message, code }: MailError): number {
   return LIMIT.test(message) ? 1 : code === "connection" ? PASSING_IN_A_ROW : IN_A_ROW;
 }
 
