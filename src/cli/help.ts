@@ -101,7 +101,7 @@ export const FOOTER = `Endpoints:
              tls=none (cleartext: loopback only);
              IMAP also connections=N, compress=on
     mboxzip  store=on (don't compress)
-    mbox     dialect=auto|rd|o|cl|cl2|blank|every, raw=on (keep the container's headers)
+    mbox     dialect=auto|rd|o|cl|cl2|blank|every, raw=on (keep their headers)
 
 Passwords are never part of the command line. In this order:
   --source-password-file F, --source-password-command CMD (and --target-…),

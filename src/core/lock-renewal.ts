@@ -2,7 +2,6 @@
 
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { open } from "node:fs/promises";
-import { setTimeout as delay } from "node:timers/promises";
 import { ioError, MailError } from "./errors.ts";
 import { beginOf, endOf, type Holder, isMissing, nameOf, parseHolder, sinceOf } from "./holder.ts";
 
@@ -27,7 +26,17 @@ export const MACHINE_CLOCK: LockClock = {
   now: () => performance.now(),
   wall: () => Date.now(),
   wait: (ms, signal, idle) =>
-    delay(ms, undefined, { ref: !idle, ...(signal === undefined ? {} : { signal }) }).catch(() => undefined),
+    new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      if (idle) timer.unref();
+      if (signal?.aborted === true) done();
+      else signal?.addEventListener("abort", done);
+    }),
 };
 
 /**

@@ -18,7 +18,7 @@ import {
   type Traits,
 } from "../mail/model.ts";
 import type { Removable, Removal } from "../mail/removal.ts";
-import type { SinkFolder } from "../sinks/sink.ts";
+import type { Receipt, SinkFolder } from "../sinks/sink.ts";
 import type { RunContext } from "./context.ts";
 import { isProved } from "./copy.ts";
 import type { DoneRecord } from "./ledger.ts";
@@ -30,7 +30,8 @@ interface Note {
   readonly origin: Origin;
   /** Of the target. */
   readonly folder: FolderPath;
-  readonly ref: string;
+  /** Of every copy with these bytes: which of two twins is the copy of which, nobody knows. */
+  readonly refs: readonly string[];
   readonly key: string;
   /** Where the message itself was set aside. */
   readonly path: string;
@@ -82,7 +83,7 @@ export async function tryOne(
   const note: Note = {
     origin,
     folder: job.target.path,
-    ref: receipt.ref,
+    refs: await equalCopies(context, folder, receipt, key),
     key,
     path,
     flags: [...flags],
@@ -180,10 +181,8 @@ async function conclude(
   const patience = options.patience ?? DEFAULT_PATIENCE;
   const look = async (): Promise<boolean> => {
     await sink.afresh?.();
-    return await isProved(folder, { ref: note.ref }, note.key, hard).catch((error: unknown) => {
-      if (error instanceof MailError && error.details.scope === "message") return false;
-      throw error;
-    });
+    for (const ref of note.refs) if (!(await isReadable(folder, ref, note.key, hard))) return false;
+    return true;
   };
   const isThere = (): Promise<boolean> =>
     patiently("reading one copy again", look, { patience: options.patience, events }, soft);
@@ -200,6 +199,39 @@ async function conclude(
   }
   await forget(context, note);
   return there ? "there" : "lost";
+}
+
+async function isReadable(folder: SinkFolder, ref: string, key: string, signal: AbortSignal): Promise<boolean> {
+  return await isProved(folder, { ref }, key, signal).catch((error: unknown) => {
+    if (error instanceof MailError && error.details.scope === "message") return false;
+    throw error;
+  });
+}
+
+/** The receipts of all messages in the target folder that have the bytes of this copy, itself among them. */
+async function equalCopies(
+  { hard }: RunContext,
+  folder: SinkFolder,
+  receipt: Receipt,
+  key: string,
+): Promise<readonly string[]> {
+  const bySize = new Map<number, { ref: string; messageId: string | undefined }[]>();
+  let own: { readonly size: number; readonly messageId: string | undefined } | undefined;
+  for await (const {
+    receipt: { ref },
+    size,
+    messageId,
+  } of folder.copies(undefined, hard)) {
+    if (ref === receipt.ref) own = { size, messageId };
+    const alike = bySize.get(size);
+    if (alike === undefined) bySize.set(size, [{ ref, messageId }]);
+    else alike.push({ ref, messageId });
+  }
+  const refs = [receipt.ref];
+  for (const { ref, messageId } of own === undefined ? [] : (bySize.get(own.size) ?? []))
+    if (ref !== receipt.ref && messageId === own?.messageId && (await isReadable(folder, ref, key, hard)))
+      refs.push(ref);
+  return refs;
 }
 
 class OnePlace extends MailError {

@@ -123,6 +123,19 @@ describe.each(WAYS.map((way) => [way.name, way] as const))("%s", (_, { command, 
     }
   });
 
+  it("with twins before all others it is refused as well: of two equal copies nobody knows which one is whose", async () => {
+    const [one] = MAIL;
+    if (one === undefined) throw new Error("there is mail");
+    const twin: Seed = { ...one, flags: [] };
+    const mail = [twin, twin, twin, twin, ...MAIL.slice(1, 4)];
+    const place = await store([...mail, ...mail.slice(0, 3).reverse()]);
+    const before = await held(place);
+    const { code, stderr } = await carry(verb, source(place), target(place), ...options);
+    expect(code, stderr).toBe(2);
+    expect(stderr).toContain("under two names");
+    expect(await held(place)).toEqual(before);
+  });
+
   it("with a ledger of earlier runs it is refused as well", async () => {
     const place = await store();
     const before = await held(place);
