@@ -103,7 +103,7 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
         selected,
         created && selected.exists === 0,
         readStanding(stood?.at),
-        stood === undefined ? undefined : setbackOf(stood, selected, known, rows),
+        stood === undefined ? undefined : setbackOf(stood, selected, known, rows, true),
       );
     });
   }
@@ -154,7 +154,8 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
         const [opened, rows] = await Promise.allSettled([opening, rowsOf(connection, uids)]);
         // Whatever is the matter, opening it will tell.
         if (opened.status === "rejected" || rows.status === "rejected") return true;
-        return setbackOf(stood, opened.value, known, rows.value) !== undefined;
+        // No flags are changed by receipt where it is not opened for writing.
+        return setbackOf(stood, opened.value, known, rows.value, false) !== undefined;
       });
     },
     open,
@@ -258,7 +259,8 @@ function sinkFolder(
       if (uidNext === undefined || last === undefined) return undefined;
       const now = { uidNext: Math.max(uidNext, last + 1), exists: exists + stored };
       // Counted, and fewer than that: from here on it is counted anew.
-      const taken = was === undefined || setback !== undefined ? 0 : takenSince(was, { uidNext, exists });
+      const counted = setback?.why !== undefined || setback?.thinned === true;
+      const taken = was === undefined || counted ? 0 : takenSince(was, { uidNext, exists });
       return showStanding({ ...now, taken });
     },
     // RFC 9051 2.3.1.1: UIDs begin with 1, and grow with each message.

@@ -45,13 +45,15 @@ export async function rowsOf(
 
 /**
  * What speaks against the folder's being as it was left. UIDs only grow (RFC 9051 2.3.1.1), so one that is to be given again means that
- * the folder went back; and where other mail has a UID of ours, it went back and has grown since.
+ * the folder went back; and where other mail has a UID of ours, it went back and has grown since. `looks`: where it moved, the
+ * bytes of one copy may be asked for although nothing else speaks against it.
  */
 export function judgeStanding(
   was: Standing | undefined,
   now: { readonly uidNext: number | undefined; readonly exists: number },
   known: readonly KnownCopy[],
   rows: readonly FetchRow[] | undefined,
+  looks = false,
 ): { readonly why?: string; readonly strange: readonly number[] } {
   const next = Math.max(was?.uidNext ?? 0, ...known.map(({ uid }) => uid + 1));
   if (now.uidNext !== undefined && now.uidNext < next)
@@ -60,10 +62,15 @@ export function judgeStanding(
   const byUid = new Map(rows.map((row) => [row.uid, row]));
   const there = known.filter(({ uid }) => byUid.has(uid));
   if (there.length === 0) return { why: "none of its newest copies is there any more", strange: [] };
+  const highest = Math.max(...there.map(({ uid }) => uid));
+  const isMoved = now.uidNext !== was?.uidNext || now.exists !== was?.exists;
   const strange = there.filter(({ uid, size, received }) => {
     const row = byUid.get(uid);
-    // Line ends change a size, and servers a date; other mail has neither.
-    return row?.size !== size && (received === undefined || row?.received?.epochSeconds !== received);
+    const isDated = received !== undefined && row?.received?.epochSeconds === received;
+    // A store that alters messages changes their size, and some servers the date: neither alone says anything.
+    if (row?.size !== size) return !isDated;
+    // Of the same size other mail is as well; what was lost was the newest, so the highest UID is enough to tell.
+    return uid === highest && (!isDated || (isMoved && looks));
   });
   return { strange: strange.map(({ uid }) => uid) };
 }

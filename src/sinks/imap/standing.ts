@@ -25,12 +25,14 @@ export function setbackOf(
   selected: Selected,
   known: ReturnType<typeof knownCopies>,
   rows: readonly FetchRow[] | undefined,
+  looks: boolean,
 ): Setback | undefined {
   const { why, strange } = judgeStanding(
     readStanding(stood.at),
     { uidNext: selected.uidNext, exists: selected.exists },
     known,
     rows,
+    looks,
   );
   if (why !== undefined) return { why };
   const thinned = isThinned(stood, selected);

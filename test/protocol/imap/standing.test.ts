@@ -35,12 +35,21 @@ describe("a folder", () => {
   it("has strange mail under the UID of a copy where both octets and date are others'", () => {
     const judge = (...there: typeof rows) => judgeStanding(was, { uidNext: 11, exists: 10 }, known, there).strange;
     expect(judge(row(9, 100, 1000), row(10, 201, 2001))).toEqual([10]);
-    // Line ends, or a date that the server would not take.
-    expect(judge(row(9, 104, 1000), row(10, 200, 1))).toEqual([]);
+    // Line ends, and a date that the server would not take, of a copy that is not the newest.
+    expect(judge(row(9, 100, 1), row(10, 204, 2000))).toEqual([]);
     const undated = known.map(({ uid, size }) => ({ uid, size }));
     expect(judgeStanding(was, { uidNext: 11, exists: 10 }, undated, [row(9, 100, 5), row(10, 1, 5)]).strange).toEqual([
       10,
     ]);
+  });
+
+  it("has to show the bytes of the highest copy where that has another date, or where the folder moved", () => {
+    const judge = (exists: number, looks: boolean, ...there: typeof rows) =>
+      judgeStanding(was, { uidNext: 11, exists }, known, there, looks).strange;
+    expect(judge(10, false, row(9, 100, 1), row(10, 200, 1))).toEqual([10]);
+    expect(judge(11, true, ...rows)).toEqual([10]);
+    expect(judge(11, false, ...rows)).toEqual([]);
+    expect(judge(10, true, ...rows)).toEqual([]);
   });
 });
 

@@ -79,6 +79,30 @@ describe("an account that went back", () => {
     expect([traitsUpdated, balance.copied]).toEqual([0, 0]);
   });
 
+  it.each([
+    ["of the same length", 2, 1_650_000_000],
+    ["of the same length, and many", 6, 1_650_000_000],
+    ["of the same length and date, and more", 3, undefined],
+  ])("and grew by mail %s: that gets no flag of ours, and what was lost comes again", async (_, count, at) => {
+    const { made, putBack } = await grown("an account");
+    await putBack();
+    // As long as what was lost, and told apart by the bytes alone.
+    const late = [seed("late1", ["INBOX"]), seed("late2", ["INBOX"])];
+    const others = Array.from({ length: count }, (_, n) => {
+      const like = late[n % 2] ?? seed("late1", ["INBOX"]);
+      const bytes = Buffer.from(Buffer.from(like.bytes).toString("latin1").replaceAll("late", `oth${n}`), "latin1");
+      return { ...like, bytes, flags: [], received: { epochSeconds: at === undefined ? 1_600_000_000 : at + n } };
+    });
+    await made.atTarget((client) => client.fill(others));
+    await made.atSource(async (client) => {
+      for (const { uid } of await client.read(["INBOX"]))
+        await client.store(["INBOX"], uid, "+", ["\\Deleted", "\\Flagged", "Urgent"]);
+    });
+    expect((await made.go()).balance).toMatchObject({ copied: 2 });
+    expect((await flagsOfOthers(made)).join()).not.toMatch(/deleted|flagged|urgent/i);
+    await expectAll(made, count);
+  });
+
   it("after a run that died, too: the newest records tell", async () => {
     const { made, putBack } = await grown("an account");
     for (const path of made.journals()) await cutClosing(path);
