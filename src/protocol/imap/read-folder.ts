@@ -6,6 +6,7 @@
 
 import { type Fetched, fetchBodies, fetchEverything, fetchOne, fitsAtOnce } from "./bodies.ts";
 import { type Connection, SUSPECT_STALL_MS } from "./connection.ts";
+import { Absent } from "./gone.ts";
 import { type ListedRow, listBehind, listMessages, madeAnew, type UidTrail } from "./listing.ts";
 import { beginSelect, selectMailbox } from "./mailbox.ts";
 import type { ConnectionPool } from "./pool.ts";
@@ -207,17 +208,20 @@ export class FolderReader {
       const broken = this.#broken(uidValidity, reading);
       const wanted = { uids: plan.uids.view(), sizes: plan.sizes.view() };
       const known = isPlanned ? 0 : plan.lone.length;
+      const absent = new Absent();
       for await (const fetched of fetchBodies(connection, wanted, broken)) {
-        yield { uidValidity, fetched: this.#allGiven(plan, fetched, plan.lone) };
+        yield { uidValidity, fetched: absent.keepBack(this.#allGiven(plan, fetched, plan.lone)) };
         if (signal.aborted) return;
       }
       if (plan.lone.length > known) await this.#sample(connection, plan.samples);
       for (const uid of plan.lone) {
         const stallMs = reading.alone ? SUSPECT_STALL_MS : undefined;
         for await (const fetched of fetchOne(connection, uid, broken, stallMs))
-          yield { uidValidity, fetched: [this.#givenAgain(fetched)] };
+          yield { uidValidity, fetched: absent.keepBack([this.#givenAgain(fetched)]) };
         if (signal.aborted) return;
       }
+      const judged = await absent.judged(connection);
+      if (judged.length > 0) yield { uidValidity, fetched: judged };
     } finally {
       release();
     }
