@@ -36,10 +36,11 @@ describe.each<readonly [string, () => Yard, JobName, number, number, number]>([
   ["messages in groups, whose copies get no name", () => nameless, "writeImap", ONCE, 45, 65],
   ["messages in groups, which are altered", () => masking, "writeImap", ONCE, 30, 45],
   ["both ends, three times", () => yard, "bothImap", OFTEN, 40, 55],
-])("%s", (title, of, name, connections, up, down) => {
-  // A known fault, not yet understood: with seed 1 a copy differs in its traits or place after 458 of 879 octets. Red when it is mended.
-  const knownFault = title === "one message a command";
-  it.each([...(knownFault ? [] : [["up", up] as const]), ["down", down]] as const)(
+])("%s", (_, of, name, connections, up, down) => {
+  it.each([
+    ["up", up],
+    ["down", down],
+  ] as const)(
     "cut after any octet that goes %s, everything arrives once",
     async (direction, cases) => {
       const { itself, adopted } = await sweep(of(), {
@@ -56,16 +57,4 @@ describe.each<readonly [string, () => Yard, JobName, number, number, number]>([
     },
     LIMIT_MS,
   );
-
-  if (knownFault)
-    it.fails(
-      "cut after any octet that goes up, everything arrives once",
-      async () => {
-        const job = of().jobs[name];
-        const fault = (random: { chance(share: number): boolean }) =>
-          ({ how: random.chance(1 / 3) ? "end" : "reset", connections }) as const;
-        await sweep(of(), { job, direction: "up", cases: up, counted: "cuts", sweeps: SWEEPS * 2, fault });
-      },
-      LIMIT_MS,
-    );
 });
