@@ -1,5 +1,6 @@
 // One command line from its words to its exit code: parse, run, report. This is the one place that catches.
 
+import { firstOf } from "../mail/errors.ts";
 import { EXIT, type ExitCode, exitCodeOf } from "./exit.ts";
 import type { Verb } from "./help.ts";
 import { listenForInterrupts } from "./interrupts.ts";
@@ -50,7 +51,8 @@ export async function program(argv: readonly string[], environment: NodeJS.Proce
     await using trace = openTrace(environment.MAILFERRY_TRACE, secrets.hide, (text) => ui.insist(text));
     const command = await COMMANDS[verb]();
     return await command({ args, ui, secrets, interrupts, environment, trace });
-  } catch (error) {
+  } catch (caught) {
+    const error = firstOf(caught);
     const code = interrupts.code ?? exitCodeOf(error);
     // Whoever pressed Ctrl-C knows why it ended.
     if (interrupts.code === undefined) ui.fail(error);

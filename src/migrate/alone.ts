@@ -40,7 +40,7 @@ async function readSome(
     const known = target.ledger.find(entry.origin);
     if (known !== undefined && known.state !== "failed" && known.state !== "removed") return false;
     asked.set(entry.origin.id, entry);
-    joinRivals(target.rivals, entry);
+    if (!state.forLast.delete(entry.origin.id)) joinRivals(target.rivals, entry);
     return true;
   };
   try {

@@ -32,6 +32,8 @@ export interface JobState {
   readonly unnamed: Map<string, Unnamed>;
   /** Ids of those that wait for another turn of this pass; see Later. */
   later: IdSet;
+  /** Ids of suspects that this pass has met and not tried yet. */
+  readonly forLast: Set<string>;
   /** Ids of those that were sent, and nobody said whether they are stored. */
   readonly doubtful: Set<string>;
   /** Ids of those that were looked for in vain. */
@@ -60,6 +62,7 @@ export function startJob(context: RunContext, job: FolderJob): JobState {
     retried: new Set(),
     unnamed: new Map(),
     later: new IdSet(),
+    forLast: new Set(),
     doubtful: new Set(),
     strayed: new Set(),
   };

@@ -68,6 +68,7 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
   tally.unresolved = 0;
   tally.isCut = true;
   state.later = new IdSet();
+  state.forLast.clear();
 
   const { idsMove = false } = context.source;
   const want = (entry: Entry, doubtful = false): boolean | Promise<boolean> => {
@@ -99,16 +100,22 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
       state.retried.add(entry.origin.id);
       return again(known, entry);
     }
-    if (!suspects.isEmpty && suspects.isApart(entry.origin)) return false;
+    if (!suspects.isEmpty && suspects.isApart(entry.origin)) return forLast(entry);
     joinRivals(target.rivals, entry);
     return true;
+  };
+  /** It is not looked for yet, and its twins leave a copy of its date to it. */
+  const forLast = (entry: Entry): boolean => {
+    joinRivals(target.rivals, entry);
+    state.forLast.add(entry.origin.id);
+    return false;
   };
   /** What ended the connection in an earlier run is left for last. */
   const again = async (known: Known, entry: Entry): Promise<boolean> => {
     const { suspects } = target;
     if (suspects.isEmpty || suspects.strikesOf(entry.origin) === 0)
       if ((await known.failure()) === "connection") suspects.remember(entry.origin);
-    if (suspects.isApart(entry.origin)) return false;
+    if (suspects.isApart(entry.origin)) return forLast(entry);
     joinRivals(target.rivals, entry);
     return true;
   };

@@ -7,7 +7,7 @@ import { ensureDirectory } from "../core/files.ts";
 import { acquireLock, type Hold } from "../core/lock.ts";
 import { Budget } from "../core/pool.ts";
 import { Widening } from "../core/widening.ts";
-import { configError, isAbort, MailError } from "../mail/errors.ts";
+import { configError, firstOf, isAbort, MailError } from "../mail/errors.ts";
 import type { Folder } from "../mail/model.ts";
 import type { Sink } from "../sinks/sink.ts";
 import type { Source } from "../sources/source.ts";
@@ -201,7 +201,8 @@ async function carry(
     const isComplete = tally.closes && balance.failed === 0 && tally.kept === 0;
     if (isComplete && !isDry && looksForAll(source, options) && (sink.missing ?? []).length > 0) await sink.forgive?.();
     return await end(isComplete && tally.missing.length === 0 ? "complete" : "partial");
-  } catch (error) {
+  } catch (caught) {
+    const error = firstOf(caught);
     if (soft.aborted && isAbort(error)) return await end("stopped");
     await end("stopped", error instanceof MailError ? error : undefined);
     throw error;

@@ -1,6 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { exitCodeOf, exitCodeOfRun } from "../../src/cli/exit.ts";
-import { configError, type ErrorCode, ioError, MailError, type MailErrorDetails } from "../../src/mail/errors.ts";
+import {
+  configError,
+  type ErrorCode,
+  firstOf,
+  ioError,
+  MailError,
+  type MailErrorDetails,
+} from "../../src/mail/errors.ts";
 import type { RunSummary } from "../../src/migrate/events.ts";
 import { emptyBalance } from "../../src/migrate/tally.ts";
 
@@ -56,4 +63,12 @@ it("a full disk ends the run at once, since waiting makes no room, and is worth 
   const error = ioError("cannot write x", Object.assign(new Error("write"), { code: "ENOSPC" }));
   expect(error.details.remedy).toBe("give-up");
   expect(exitCodeOf(error)).toBe(5);
+});
+
+describe("of several that failed one after the other", () => {
+  const suppressed = (suppressed: unknown): Error =>
+    Object.assign(new Error("closing failed too"), { name: "SuppressedError", error: new Error("later"), suppressed });
+  const full = ioError("x", Object.assign(new Error("full"), { code: "ENOSPC" }));
+  it("the first one counts", () => expect(firstOf(suppressed(suppressed(full)))).toBe(full));
+  it("one alone is itself", () => expect(firstOf(full)).toBe(full));
 });

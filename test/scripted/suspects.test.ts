@@ -305,6 +305,34 @@ it("a copy that is stored at the last try, by a target that hangs up then too, i
   await carry(job);
 });
 
+it.each([0, 1, 2])(
+  "twins with dates of their own: each copy keeps its date when the target hangs up behind copy %i",
+  async (at) => {
+    count("scripted cases");
+    const capabilities = ["IMAP4rev1", "UIDPLUS"];
+    await using account = await startAccount({ capabilities });
+    let sent = 0;
+    account.manners = {
+      capabilities,
+      before({ text, literals }, talk) {
+        if (!text.startsWith("APPEND") || sent++ !== at) return undefined;
+        account.add("INBOX", literals.at(-1)?.toString("latin1") ?? "", {
+          date: /"([ \d]\d-[^"]*)"/.exec(text)?.[1] ?? "none",
+        });
+        talk.end();
+        return "done";
+      },
+    };
+    const [twin = ""] = mailWith(1);
+    await carry(intoAccount(bench, account, [twin, twin, twin]));
+    expect(sent).toBeGreaterThan(at);
+    const there = account.mailboxes.get("INBOX")?.messages ?? [];
+    const dates = there.map(({ date }) => Date.parse(date.replace(/^ /, "")) / 1000).sort();
+    // As `intoAccount` makes them.
+    expect(dates).toEqual([1_500_000_000, 1_500_000_001, 1_500_000_002]);
+  },
+);
+
 it("several of them in several folders, over one connection: all else arrives", async () => {
   count("scripted cases");
   await using from = await startAccount();

@@ -4,7 +4,7 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { MailError } from "../../../src/mail/errors.ts";
+import { firstOf, MailError } from "../../../src/mail/errors.ts";
 import type { RunSummary } from "../../../src/migrate/events.ts";
 import { run } from "../../../src/migrate/run.ts";
 import { openMaildirSource } from "../../../src/sources/maildir.ts";
@@ -65,7 +65,9 @@ async function once(place: Place, state: string, notices: string[] = []): Promis
     const running = run(from, sink, { stateDirectory: state, patience: PATIENCE }, signal);
     for await (const event of running) if (event.type === "notice") notices.push(event.text);
     return await running.finished;
-  } catch (error) {
+  } catch (caught) {
+    // The run's end and the closing of the target may both fail.
+    const error = firstOf(caught);
     // Anything else would be a bug of ours, whatever the disk does.
     if (error instanceof MailError) return error;
     throw error;
