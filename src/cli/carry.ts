@@ -1,5 +1,6 @@
 // One run from a source to a target, for backup, migrate, drain and restore: open, follow, report, exit code.
 
+import { existsSync } from "node:fs";
 import {
   type Endpoint,
   type EndpointContext,
@@ -20,6 +21,7 @@ import {
   type Arguments,
   isOn,
   maxDeleteOf,
+  REMOVE_OPTIONS,
   SELECTION_OPTIONS,
   type SelectionOptions,
   SOURCE_SECRET_OPTIONS,
@@ -184,13 +186,11 @@ async function report(
     ...renderRemovals(notes),
     ...(summary === undefined || isNothing ? [] : renderBalance(summary, isDry)),
   );
-  // With -q errors alone are said: messages that failed are some.
-  if (
-    ui.quiet &&
+  // With -q errors alone are said: mail that was left is one.
+  const isLeft =
     summary !== undefined &&
-    !isNothing &&
-    (summary.balance.failed > 0 || summary.kept > 0 || !summary.closes || summary.missing !== undefined)
-  )
+    (summary.balance.failed > 0 || summary.kept > 0 || !summary.closes || summary.missing !== undefined);
+  if (ui.quiet && isLeft && !isNothing)
     ui.insist(
       ...troubles,
       ...broken,
@@ -208,13 +208,15 @@ async function report(
     // A signal explains an error that came after it; -v tells it all the same.
     if (failure instanceof MailError && ui.verbose > 0) ui.fail(failure);
   }
-  if (summary !== undefined) ui.say(...nextSteps(carriage, summary, isDry, args));
+  if (summary !== undefined) (isLeft ? ui.insist : ui.say)(...nextSteps(carriage, summary, isDry, args));
   return code ?? exitCodeOf(failure);
 }
 
 /** What to do now, in one or two lines. */
 function nextSteps({ verb, target, remove }: Carriage, summary: RunSummary, isDry: boolean, args: Arguments): string[] {
   const { outcome, balance, kept } = summary;
+  if (summary.targetFinished === true && target.kind === "mboxzip" && balance.failed > 0)
+    return [lacking(verb, args, target.path, balance.failed)];
   if (isDry) return ["Nothing was changed. The same command without --dry-run does it."];
   if (outcome === "stopped") return ["Run the same command again: it goes on where it stopped."];
   const lines: string[] = [];
@@ -231,6 +233,23 @@ function nextSteps({ verb, target, remove }: Carriage, summary: RunSummary, isDr
   if (remove !== undefined) return isAccount(target) ? [] : [`Check the archive with: mailferry verify ${to}`];
   return [`Complete. Check it with: mailferry verify ${[from, to, ...typed(args, CHECK_OPTIONS)].join(" ")}`];
 }
+
+/** What a finished zip does not hold, and where it could go; the command is typed as the one before was. */
+function lacking(verb: Carriage["verb"], args: Arguments, path: string, messages: number): string {
+  const base = path.replace(/\.zip$/i, "");
+  const directory = [base, ...Array.from({ length: 100 }, (_, i) => `${base}-${i + 2}`)].find(
+    (name) => !existsSync(name),
+  );
+  const from = shellQuote(placeOf(args, verb === "restore" ? "archive" : "source"));
+  const to = shellQuote(`mboxzip:${directory ?? `${base}-more`}`);
+  const options = [...typed(args, CHECK_OPTIONS), ...typed(args, DELETE_OPTIONS)];
+  return (
+    `${plural(messages, "message")} of the source ${messages === 1 ? "is" : "are"} not in ${path}: it is finished, and takes no more. ` +
+    `Write to a folder that grows by a zip a run: mailferry ${[verb, from, to, ...options].join(" ")} (or to a zip of another name).`
+  );
+}
+
+const DELETE_OPTIONS = ["move", "leave", "leave-for", ...Object.keys(REMOVE_OPTIONS)];
 
 /** What verify needs to compare the same mail, and to log in as this run did. */
 const CHECK_OPTIONS = [

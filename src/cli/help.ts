@@ -17,7 +17,8 @@ export const VERBS: Readonly<Record<Verb, VerbHelp>> = {
     summary: "Copy an account (or any source) to an archive on disk",
     text:
       "Copies every message of the source that the archive does not hold yet. Run it again at any time: only what is new is " +
-      "transferred, and what was interrupted goes on. An archive never loses mail because the server did.",
+      "transferred, and what was interrupted goes on. An archive never loses mail because the server did. A FILE.zip is written " +
+      "once: run again, it is compared with the source, and what it does not hold is named (exit code 3).",
     examples: [
       ["imaps://me@imap.example.org maildir:./mail", "an account to a Maildir"],
       [

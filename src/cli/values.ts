@@ -2,6 +2,8 @@
 
 import { configError } from "../mail/errors.ts";
 
+export { plural, showCount } from "../core/words.ts";
+
 const SIZE_UNITS: Readonly<Record<string, number>> = {
   "": 1,
   k: 1e3,
@@ -76,11 +78,6 @@ export function parseCount(text: string, option: string, most: number): number {
   return number;
 }
 
-/** 1234567 as "1,234,567": the same in every locale, for eyes and for grep. */
-export function showCount(count: number): string {
-  return String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, ",");
-}
-
 /** Octets as "45.3 MB" (10^6). */
 export function showBytes(octets: number): string {
   let value = octets;
@@ -103,9 +100,4 @@ export function showSeconds(seconds: number): string {
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
   return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")} min`;
-}
-
-/** "1 message", "2 messages". */
-export function plural(count: number, word: string): string {
-  return `${showCount(count)} ${word}${count === 1 ? "" : "s"}`;
 }

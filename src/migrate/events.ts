@@ -69,6 +69,8 @@ export interface RunSummary {
   readonly seconds: number;
   /** Parts of the source or the target that were lost, each in words; absent where none was. Such a run is not complete. */
   readonly missing?: readonly string[];
+  /** The target was finished before: it was compared with the source, and what it does not hold has failed. */
+  readonly targetFinished?: true;
   /** What ended the run before its time. */
   readonly error?: MailError;
 }

@@ -2,8 +2,9 @@
 
 import type { Body } from "../mail/body.ts";
 import { isAbort, MailError, suspecting } from "../mail/errors.ts";
-import { type Entry, samePath } from "../mail/model.ts";
+import { type Entry, type Origin, samePath } from "../mail/model.ts";
 import { preview } from "../mail/preview.ts";
+import type { RunContext } from "./context.ts";
 import type { Settled } from "./copy.ts";
 import { type JobState, settle } from "./job.ts";
 import type { Pass } from "./read.ts";
@@ -100,7 +101,7 @@ export async function giveUpOn(
 }
 
 /** So many that could not be had are described in one pass. */
-const DESCRIBED = 20;
+export const DESCRIBED = 20;
 /** Nothing depends on it. */
 const DESCRIBE_MS = 30_000;
 
@@ -108,30 +109,38 @@ const DESCRIBE_MS = 30_000;
 export async function settleNameless(current: Pass): Promise<void> {
   const { context, nameless } = current;
   if (nameless.length === 0) return;
-  const heads = new Map<string, Uint8Array>();
   const all = nameless.splice(0);
-  const { source, course, hard } = context;
   const [first] = all;
-  if (first !== undefined && course.describes && current.error === undefined)
-    try {
-      const some = all.map(({ origin }) => origin).filter(({ folder }) => samePath(folder, first.origin.folder));
-      const signal = AbortSignal.any([hard, AbortSignal.timeout(DESCRIBE_MS)]);
-      for await (const { origin, head } of source.describe?.(some.slice(0, DESCRIBED), signal) ?? [])
-        heads.set(origin.id, head);
-    } catch {
-      // Where that ends the connection, too, it is not asked again.
-      course.describes = false;
-    }
+  const some = all.map(({ origin }) => origin).filter(({ folder }) => samePath(folder, first?.origin.folder ?? []));
+  const heads = current.error === undefined ? await headsOf(context, some) : new Map<string, Uint8Array>();
   for (const { origin, end } of all) {
     const head = first !== undefined && samePath(origin.folder, first.origin.folder) ? heads.get(origin.id) : undefined;
     await end(head === undefined ? {} : await knownBy(head));
   }
 }
 
+/** The headers of some messages of one folder, by their ids, as far as the source gives them without the bodies. */
+export async function headsOf(
+  { source, course, hard }: RunContext,
+  origins: readonly Origin[],
+): Promise<ReadonlyMap<string, Uint8Array>> {
+  const heads = new Map<string, Uint8Array>();
+  if (origins.length === 0 || !course.describes) return heads;
+  try {
+    const signal = AbortSignal.any([hard, AbortSignal.timeout(DESCRIBE_MS)]);
+    for await (const { origin, head } of source.describe?.(origins.slice(0, DESCRIBED), signal) ?? [])
+      heads.set(origin.id, head);
+  } catch {
+    // Where that ends the connection, too, it is not asked again.
+    course.describes = false;
+  }
+  return heads;
+}
+
 /** By what a person knows it. */
 export type KnownBy = Pick<Settled, "subject" | "from" | "date">;
 
-async function knownBy(head: Uint8Array): Promise<KnownBy> {
+export async function knownBy(head: Uint8Array): Promise<KnownBy> {
   const { subject, from, date } = await preview(head);
   return {
     ...(subject === undefined ? {} : { subject }),

@@ -1,51 +1,123 @@
-// A run onto a target that is finished already (FILE.zip): nothing is copied; what is in it may still go at the source.
+// A run onto a target that is finished already (FILE.zip): nothing is copied. What the source has and the target has not is named; what is
+// in it may still go at the source.
 
 import { MailError } from "../mail/errors.ts";
+import { receivedFromHeader } from "../mail/headers.ts";
+import { type ContentKey, KeyHasher } from "../mail/key.ts";
 import type { Entry } from "../mail/model.ts";
 import type { SinkFolder } from "../sinks/sink.ts";
-import { isFiltered, type RunContext } from "./context.ts";
-import type { FolderResult } from "./folder.ts";
-import { announce, settle, startJob } from "./job.ts";
+import type { Incoming } from "../sources/source.ts";
+import { filtersMessages, isFiltered, type RunContext } from "./context.ts";
+import type { Disposition } from "./events.ts";
+import { DESCRIBED, headsOf, type KnownBy, knownBy } from "./failures.ts";
+import { type FolderResult, LET_GO } from "./folder.ts";
+import { announce, type JobState, settle, startJob } from "./job.ts";
 import type { FolderLedger } from "./ledger.ts";
 import type { FolderJob } from "./plan.ts";
 
+/** Octets of a header that are looked at. */
+const HEAD = 64 * 1024;
+
 /**
- * Finds each listed message in the finished target by its origin. One that is not there cannot be added any more: it counts as
- * failed, and stays. Throws what source and sink throw.
+ * Finds each listed message in the finished target: by its origin, or by its bytes where the source calls its messages otherwise than it
+ * did then. One that is not there cannot be added any more: it counts as failed, and stays. Throws what source and sink throw.
  */
 export async function compareFinished(context: RunContext, jobs: readonly FolderJob[]): Promise<FolderResult> {
-  const { source, sink, options, soft, hard } = context;
+  const { sink, options, hard } = context;
   const states = jobs.map((job) => startJob(context, job));
   const [first] = jobs;
   if (first === undefined) return { states, ledger: undefined, folder: undefined };
   const ledger = await context.ledger.folder(first.plan.name);
   const folder = await sink.open(first.target, hard);
   await record(folder, ledger, sink.sealed?.since, hard);
+  for (const state of states) {
+    await announce(context, state);
+    await compare(context, state, ledger);
+    await context.events.emit({ type: "folder-finished", folder: state.job.folder, summary: state.tally.summary() });
+  }
+  if (options.remove !== undefined) return { states, ledger, folder };
+  await ledger[Symbol.asyncDispose]();
+  return LET_GO;
+}
+
+async function compare(context: RunContext, state: JobState, ledger: FolderLedger): Promise<void> {
+  const { source, options, soft } = context;
+  const filters = filtersMessages(options);
   const missing = new MailError("config", "the target is finished and does not hold this message", {
     scope: "message",
     remedy: "give-up",
-    hint: "Carry it to another target.",
   });
-  for (const state of states) {
-    await announce(context, state);
-    const want = async (entry: Entry): Promise<boolean> => {
-      state.generation = entry.origin.generation;
-      const isHere = ledger.find(entry.origin) !== undefined;
-      const isLeft = isFiltered(entry, options, entry.traits.received, entry.size);
-      if (isHere && !isLeft) state.selected?.add(entry.origin.id);
-      const as = isLeft ? "filtered" : isHere ? "already-copied" : "failed";
-      await settle(context, state, ledger, entry, { as, losses: [] }, 0, as === "failed" ? missing : undefined);
-      return false;
-    };
-    const unlisted = (messages: number): void => {
-      state.tally.unlisted += messages;
-    };
-    for await (const slice of source.slices(state.job.folder, soft))
-      for await (const _ of source.read(slice, { want, unlisted, signal: soft }));
-    state.tally.isCut = soft.aborted;
-    await context.events.emit({ type: "folder-finished", folder: state.job.folder, summary: state.tally.summary() });
+  /** To be described when nothing else is asked of the source. */
+  const nameless: Entry[] = [];
+  /** Read only to be described: these lie on a disk. */
+  let read = 0;
+  const end = async (entry: Entry, as: Disposition, known: KnownBy = {}, error = missing): Promise<void> => {
+    if (as === "already-copied") state.selected?.add(entry.origin.id);
+    await settle(context, state, ledger, entry, { as, losses: [], ...known }, 0, as === "failed" ? error : undefined);
+  };
+  const want = async (entry: Entry): Promise<boolean> => {
+    const { received } = entry.traits;
+    state.generation = entry.origin.generation;
+    const isHere = ledger.find(entry.origin) !== undefined;
+    if (isFiltered(entry, options, received, entry.size)) await end(entry, "filtered");
+    else if (isHere) await end(entry, "already-copied");
+    // It may be here under another name, or be left out by the date in its header.
+    else if (ledger.mayHold(entry.origin) || (filters && received === undefined)) return true;
+    else if (source.describe === undefined && read++ < DESCRIBED) return true;
+    else if (nameless.length < DESCRIBED) nameless.push(entry);
+    else await end(entry, "failed");
+    return false;
+  };
+  const unlisted = (messages: number): void => {
+    state.tally.unlisted += messages;
+  };
+  for await (const slice of source.slices(state.job.folder, soft))
+    for await (const incoming of source.read(slice, { want, unlisted, signal: soft })) {
+      const { entry } = incoming;
+      const looked = await look(incoming);
+      if (looked instanceof MailError) {
+        await end(entry, looked.code === "not-found" ? "vanished" : "failed", {}, looked);
+        continue;
+      }
+      const { key, head, size } = looked;
+      const received = entry.traits.received ?? receivedFromHeader(head);
+      if (isFiltered(entry, options, received, size)) await end(entry, "filtered");
+      else if ((await ledger.adopt(entry.origin, key)) !== undefined) await end(entry, "already-copied");
+      else await end(entry, "failed", await knownBy(head));
+    }
+  const heads = await headsOf(
+    context,
+    nameless.map(({ origin }) => origin),
+  );
+  for (const entry of nameless) {
+    const head = heads.get(entry.origin.id);
+    await end(entry, "failed", head === undefined ? {} : await knownBy(head));
   }
-  return { states, ledger, folder };
+  state.tally.isCut = soft.aborted;
+}
+
+interface Looked {
+  readonly key: ContentKey;
+  readonly head: Uint8Array;
+  readonly size: number;
+}
+
+/** Gives the error where this message alone cannot be read. */
+async function look({ content }: Incoming): Promise<Looked | MailError> {
+  const hasher = new KeyHasher();
+  const head: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of content) {
+      if (size < HEAD) head.push(chunk.slice(0, HEAD - size));
+      size += chunk.length;
+      hasher.update(chunk);
+    }
+  } catch (error) {
+    if (error instanceof MailError && error.details.scope === "message") return error;
+    throw error;
+  }
+  return { key: hasher.digest().key, head: Buffer.concat(head), size };
 }
 
 /** What the target says of itself stands in for the ledger, which went when it was finished. */

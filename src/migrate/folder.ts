@@ -26,7 +26,7 @@ export interface FolderResult {
   readonly folder: SinkFolder | undefined;
 }
 
-const LET_GO: FolderResult = { states: [], ledger: undefined, folder: undefined };
+export const LET_GO: FolderResult = { states: [], ledger: undefined, folder: undefined };
 
 /** Throws what makes the whole run impossible; a failure of this folder alone is in its tally. */
 export async function runFolder(context: RunContext, jobs: readonly FolderJob[]): Promise<FolderResult> {

@@ -7,6 +7,7 @@ import { ensureDirectory } from "../core/files.ts";
 import { acquireLock, type Hold } from "../core/lock.ts";
 import { Budget } from "../core/pool.ts";
 import { Widening } from "../core/widening.ts";
+import { plural } from "../core/words.ts";
 import { configError, firstOf, isAbort, MailError } from "../mail/errors.ts";
 import type { Folder } from "../mail/model.ts";
 import type { Sink } from "../sinks/sink.ts";
@@ -100,7 +101,8 @@ async function carry(
     // A disk that takes no line more ends no run as complete, and hides no other error.
     const line = endLine?.(outcome);
     await (outcome === "stopped" ? line?.catch(() => undefined) : line);
-    const summary = summarise(tally, outcome, (Date.now() - started) / 1000, error);
+    const sums = summarise(tally, outcome, (Date.now() - started) / 1000, error);
+    const summary = sink.sealed === undefined ? sums : { ...sums, targetFinished: true as const };
     await events.emit({ type: "run-finished", summary });
     return summary;
   };
@@ -110,15 +112,9 @@ async function carry(
     throw configError(`a ${source.kind} source cannot delete messages`, "Run it without deleting at the source.");
   if (sink.sealed !== undefined) {
     const { messages, failed } = sink.sealed;
-    const text =
-      failed === 0
-        ? `the target is complete already, with ${messages} messages`
-        : `the target is finished, with ${messages} messages, and without ${failed} that failed; carry those to another target`;
+    const but = failed === 0 ? "" : ` and without ${failed} that failed`;
+    const text = `the target is finished, with ${plural(messages, "message")}${but}; nothing is added to it, it is compared with the source`;
     await events.emit({ type: "notice", text });
-    if (options.remove === undefined || options.dryRun === true) {
-      tally.plan(0);
-      return await end(failed === 0 ? "complete" : "partial");
-    }
   }
 
   try {
@@ -220,7 +216,7 @@ async function seal({ sink, options, events, hard, hold }: RunContext, failed: n
   hold(true);
   await patiently(what, () => sink.seal(hard, failed), { patience: options.patience, events }, hard);
   if (sink.once !== true || failed === 0) return;
-  const text = `the target is finished without ${failed} messages that failed again; carry those to another target`;
+  const text = `the target is finished without ${plural(failed, "message")} that failed again; carry those to another target`;
   await events.emit({ type: "notice", text });
 }
 
@@ -233,7 +229,7 @@ async function staysOpen(tally: RunTally, events: EventStream): Promise<boolean>
   const { failedAgain: again } = tally;
   const closes = tally.isDone;
   if (closes && failed <= again) return false;
-  const why = closes ? `${failed - again} messages failed` : "not every folder came to its end";
+  const why = closes ? `${plural(failed - again, "message")} failed` : "not every folder came to its end";
   const next = closes ? "; what fails again is then left out of it" : "";
   const text = `the target is not finished yet: ${why}. Run the same command again${next}`;
   await events.emit({ type: "notice", text });

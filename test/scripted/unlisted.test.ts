@@ -132,7 +132,7 @@ describe("a source that counts thirteen and lists ten", () => {
         .join("\n");
     expect(await notices()).toContain("not finished yet");
     expect(await notices()).not.toContain("not finished yet");
-    expect(await notices()).toContain("complete already");
+    expect(await notices()).toContain("compared with the source");
   });
 
   it.each([false, true])("fails a comparison, quick: %s", async (quick) => {
