@@ -6,7 +6,7 @@ import { messageIdOf } from "../../src/mail/headers.ts";
 import { type ContentKey, keyOf } from "../../src/mail/key.ts";
 import type { Folder, FolderPath, Traits } from "../../src/mail/model.ts";
 import { NO_TRAITS, showPath } from "../../src/mail/model.ts";
-import type { Copy, Sink, SinkFolder } from "../../src/sinks/sink.ts";
+import type { Copy, Setback, Sink, SinkFolder, Stood } from "../../src/sinks/sink.ts";
 import type { Source } from "../../src/sources/source.ts";
 
 export interface StoredMail {
@@ -126,10 +126,16 @@ export interface SinkFaults {
   readonly noReceipts?: boolean;
 }
 
+export interface StoredCopy {
+  readonly ref: string;
+  readonly bytes: Buffer;
+  traits: Traits;
+}
+
 export interface MemoryStore {
   generation: string;
   /** By folder name, in order of arrival. */
-  readonly folders: Map<string, { ref: string; bytes: Buffer; traits: Traits }[]>;
+  readonly folders: Map<string, StoredCopy[]>;
   next: number;
 }
 
@@ -144,7 +150,7 @@ export function memorySink(store: MemoryStore, faults: SinkFaults = {}, fidelity
     async describe(folder: Folder) {
       return { name: showPath(folder.path), path: folder.path, fidelity };
     },
-    async open(folder: Folder): Promise<SinkFolder> {
+    async open(folder: Folder, _signal?: AbortSignal, stood?: Stood): Promise<SinkFolder> {
       faults.step?.("open");
       const name = showPath(folder.path);
       const created = !store.folders.has(name);
@@ -157,12 +163,15 @@ export function memorySink(store: MemoryStore, faults: SinkFaults = {}, fidelity
           throw new MailError("not-found", "no such copy", { scope: "message", remedy: "give-up" });
         return copy;
       };
+      const setback = stood === undefined ? undefined : setbackOf(stood, store, held);
       return {
         name,
         path: folder.path,
         fidelity,
         generation: store.generation,
         created,
+        ...(setback === undefined ? {} : { setback }),
+        stand: () => String(store.next),
         async position() {
           faults.step?.("position");
           return String(store.next - 1);
@@ -217,6 +226,14 @@ export function memorySink(store: MemoryStore, faults: SinkFaults = {}, fidelity
     async [Symbol.asyncDispose]() {},
   } satisfies Sink;
   return Object.assign(sink, { counts });
+}
+
+/** As a server with UIDs tells it. */
+function setbackOf({ at, newest, recorded }: Stood, { next }: MemoryStore, held: readonly StoredCopy[]): Setback {
+  const last = Math.max(Number(at ?? 0), ...newest.map(({ receipt }) => Number(receipt.ref) + 1));
+  if (next < last) return { why: "it went back" };
+  const strange = newest.filter(({ receipt }) => held.some(({ ref }) => ref === receipt.ref));
+  return { strange, thinned: held.length < recorded };
 }
 
 /** The content keys of a folder, sorted: the multiset to compare. */

@@ -86,7 +86,7 @@ export function worldOf(
 }
 
 /** A third of all mail has a twin somewhere; some have no Message-ID, some share one. */
-function deliver(world: World, folder: MemoryFolder): void {
+export function deliver(world: World, folder: MemoryFolder): void {
   const { random } = world;
   // A twin that comes when the first was removed is the same message to whoever does not know of the removal.
   const isLate = world.options.remove !== undefined && world.story.length > 0;
