@@ -13,6 +13,7 @@ export type { EndpointContext } from "./endpoints.ts";
 export { type ErrorCode, MailError, type MailErrorDetails } from "./mail/errors.ts";
 export type { Fidelity, Loss } from "./mail/fidelity.ts";
 export type { ContentKey } from "./mail/key.ts";
+export type { LeftOut } from "./mail/left-out.ts";
 export type {
   Entry,
   Folder,

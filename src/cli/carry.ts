@@ -33,7 +33,15 @@ import {
 } from "./options.ts";
 import { showProgress } from "./progress.ts";
 import { askYes, canAsk } from "./prompt.ts";
-import { renderBalance, renderBroken, renderLosses, renderPlan, renderRemovals, renderTroubles } from "./report.ts";
+import {
+  renderBalance,
+  renderBroken,
+  renderLeftOut,
+  renderLosses,
+  renderPlan,
+  renderRemovals,
+  renderTroubles,
+} from "./report.ts";
 import { belongsInReport, openReportFile, type ReportFile } from "./report-file.ts";
 import { contextOf, placeOf, type Session } from "./session.ts";
 import { shellQuote } from "./text.ts";
@@ -178,22 +186,28 @@ async function report(
   if (isDry && !ui.json && summary !== undefined) ui.print(...renderPlan(notes));
   const troubles = await renderTroubles(notes, summary?.balance);
   const broken = renderBroken(notes);
+  const leftOut = renderLeftOut(notes.leftOut, summary?.leftOut);
   // What failed before anything was listed has one line to say, and no sums.
   const isNothing = failure !== undefined && (summary === undefined || summary.folders.length === 0);
   ui.say(
     ...renderLosses(notes, isDry ? "would be kept" : "kept"),
-    ...(ui.quiet ? [] : [...troubles, ...broken]),
+    ...(ui.quiet ? [] : [...troubles, ...broken, ...leftOut]),
     ...renderRemovals(notes),
     ...(summary === undefined || isNothing ? [] : renderBalance(summary, isDry)),
   );
   // With -q errors alone are said: mail that was left is one.
   const isLeft =
     summary !== undefined &&
-    (summary.balance.failed > 0 || summary.kept > 0 || !summary.closes || summary.missing !== undefined);
+    (summary.balance.failed > 0 ||
+      summary.kept > 0 ||
+      !summary.closes ||
+      summary.missing !== undefined ||
+      leftOut.length > 0);
   if (ui.quiet && isLeft && !isNothing)
     ui.insist(
       ...troubles,
       ...broken,
+      ...leftOut,
       ...(summary.kept > 0 ? renderRemovals(notes) : []),
       ...renderBalance(summary, isDry),
     );

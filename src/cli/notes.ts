@@ -1,11 +1,14 @@
 // What a run's events leave behind for its report: sums, losses by folder, and the messages that need a person.
 
 import type { Loss } from "../mail/fidelity.ts";
+import type { LeftOut } from "../mail/left-out.ts";
 import { type FolderPath, showPath } from "../mail/model.ts";
 import type { Disposition, FolderSummary, MigrationEvent, RunSummary } from "../migrate/events.ts";
 
 /** Messages of one disposition named on the terminal; --report has them all. */
 const NAMED_MESSAGES = 20;
+/** The same of what was left out. */
+export const NAMED_LEFT_OUT = 50;
 /** Kinds of losses told apart; a hostile mailbox may have a keyword a message. */
 const KINDS_OF_LOSS = 1000;
 
@@ -51,6 +54,8 @@ export class Notes {
   readonly brokenFolders: FolderSummary[] = [];
   /** A folder each: what was deleted at the source, and what stayed. */
   readonly removals: Removal[] = [];
+  /** The first of what looks like mail and was not read. */
+  readonly leftOut: LeftOut[] = [];
   summary: RunSummary | undefined;
   readonly #isDry: boolean;
   readonly #named = new Map<Disposition, number>();
@@ -86,6 +91,9 @@ export class Notes {
         return;
       case "folder-removed":
         this.removals.push(event);
+        return;
+      case "left-out":
+        if (this.leftOut.length < NAMED_LEFT_OUT) this.leftOut.push(event);
         return;
       case "run-finished":
         this.summary = event.summary;

@@ -31,6 +31,7 @@ export function belongsInReport(event: MigrationEvent): boolean {
     case "message-removed":
     case "message-kept":
     case "folder-removed":
+    case "left-out":
     case "notice":
     case "retry-scheduled":
       return true;

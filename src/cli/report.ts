@@ -3,9 +3,11 @@
 import { open } from "node:fs/promises";
 import { HEADER_LIMIT } from "../mail/body.ts";
 import type { Loss } from "../mail/fidelity.ts";
+import type { LeftOut } from "../mail/left-out.ts";
 import { showPath } from "../mail/model.ts";
 import { preview } from "../mail/preview.ts";
 import { DISPOSITIONS, type Disposition, type RunSummary } from "../migrate/events.ts";
+import { leftOutText } from "../migrate/left-out.ts";
 import type { Notes, Removal, Trouble } from "./notes.ts";
 import { cut, plain, table } from "./text.ts";
 import { plural, showBytes, showCount, showSeconds } from "./values.ts";
@@ -47,10 +49,11 @@ export function renderBalance(summary: RunSummary, isDry: boolean): string[] {
     unlisted > 0
       ? `the source counts ${plural(unlisted, "message")} that it does not list`
       : "not every folder was read to its end";
+  const open = [...(summary.missing ?? []), ...(summary.leftOut === undefined ? [] : [leftOutText(summary.leftOut)])];
   const verdict = closes
-    ? summary.missing === undefined
+    ? open.length === 0
       ? "The balance closes."
-      : `Not complete: ${summary.missing.join("; ")}.`
+      : `Not complete: ${open.join("; ")}.`
     : summary.outcome === "stopped"
       ? settled === listed
         ? "Stopped before its end: not every folder was read to its end."
@@ -98,6 +101,17 @@ export function renderBroken(notes: Notes): string[] {
     return `  ${cut(showPath(folder), TEXT_COLUMNS)}: ${plain(why)}`;
   });
   return ["Folders that are not complete", ...lines];
+}
+
+/** What looks like mail and was not read; a way out that several share is said once, behind the last of them. */
+export function renderLeftOut(items: readonly LeftOut[], total = items.length): string[] {
+  if (items.length === 0) return [];
+  const lines = items.flatMap(({ name, why, hint }, i) => {
+    const isLast = hint !== undefined && items.findLastIndex((other) => other.hint === hint) === i;
+    return [`  ${plain(name)}: ${cut(why, 300)}`, ...(isLast ? [`    ${plain(hint)}`] : [])];
+  });
+  if (total > items.length) lines.push(`  and ${showCount(total - items.length)} more; --report FILE has them all`);
+  return ["Not read, though it looks like mail", ...lines];
 }
 
 function lossText(loss: Loss): string {

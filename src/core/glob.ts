@@ -8,6 +8,20 @@ export function folderMatcher(globs: readonly string[]): (path: readonly string[
   return (path) => patterns.some((segments) => matches(segments, 0, path, 0));
 }
 
+/** True for a path below which a path may lie that any of the globs matches. */
+export function mayMatchBelow(globs: readonly string[]): (path: readonly string[]) => boolean {
+  const patterns = globs.map(compile);
+  return (path) =>
+    patterns.some((segments) => {
+      for (const [i, name] of path.entries()) {
+        const segment = segments[i];
+        if (segment === "**") return true;
+        if (segment === undefined || !segment.test(name)) return false;
+      }
+      return segments.length > path.length;
+    });
+}
+
 function compile(glob: string): readonly Segment[] {
   const parts: string[] = [];
   let part = "";

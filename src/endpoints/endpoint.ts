@@ -19,7 +19,7 @@ export interface ServerEndpoint {
   readonly compress?: boolean;
 }
 
-export const DIALECTS = ["auto", "rd", "o", "cl", "cl2"] as const;
+export const DIALECTS = ["auto", "rd", "o", "cl", "cl2", "blank", "every"] as const;
 export type Dialect = (typeof DIALECTS)[number];
 
 export interface MboxEndpoint {

@@ -2,6 +2,7 @@
 
 import type { MailError } from "../mail/errors.ts";
 import type { Loss } from "../mail/fidelity.ts";
+import type { LeftOut } from "../mail/left-out.ts";
 import type { Entry, Folder, FolderPath, Origin } from "../mail/model.ts";
 
 export const DISPOSITIONS = [
@@ -71,6 +72,8 @@ export interface RunSummary {
   readonly missing?: readonly string[];
   /** The target was finished before: it was compared with the source, and what it does not hold has failed. */
   readonly targetFinished?: true;
+  /** Things that look like mail and are not read, each told by an event; absent where there are none. Such a run is not complete. */
+  readonly leftOut?: number;
   /** What ended the run before its time. */
   readonly error?: MailError;
 }
@@ -126,4 +129,6 @@ export type MigrationEvent =
       /** Said with -q too. */
       readonly insist?: boolean;
     }
+  /** At the end: something that looks like mail was not read. */
+  | ({ readonly type: "left-out" } & LeftOut)
   | { readonly type: "run-finished"; readonly summary: RunSummary };

@@ -14,6 +14,7 @@ import { settleNameless } from "./failures.ts";
 import { announce, type JobState } from "./job.ts";
 import { Later } from "./later.ts";
 import type { FolderLedger, Head } from "./ledger.ts";
+import { leavesOut } from "./left-out.ts";
 import { type Pass, readFolder, readLater } from "./read.ts";
 import { Rivals } from "./rivals.ts";
 import { setbackOf } from "./setback.ts";
@@ -253,7 +254,8 @@ async function closeLedger(
     for (const state of states) {
       const { job, generation, listed, behind } = state;
       // Only a folder that left nothing behind may be skipped next time.
-      const sourceState = leftNothing(context, state) && !behind ? job.folder.state : undefined;
+      const isWhole = leftNothing(context, state) && !behind && !leavesOut(context.source, job.folder.path);
+      const sourceState = isWhole ? job.folder.state : undefined;
       const head: Head = {
         generation: generation ?? "",
         listed,

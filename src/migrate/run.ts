@@ -20,6 +20,7 @@ import { compareFinished } from "./finished.ts";
 import { type FolderResult, runFolder } from "./folder.ts";
 import { memoryLedger, openLedger } from "./journal.ts";
 import type { Ledger } from "./ledger.ts";
+import { leftOutOf } from "./left-out.ts";
 import { looksForAll, tellMissing } from "./missing.ts";
 import { ledgerDirectoryOf, pairDirectory, rememberedNames } from "./pair.ts";
 import { patiently } from "./patiently.ts";
@@ -96,11 +97,20 @@ async function carry(
 ): Promise<RunSummary> {
   const started = Date.now();
   const tally = new RunTally();
+  let isLeftOutTold = false;
   let endLine: ((outcome: string) => Promise<void>) | undefined;
+  const tellLeftOut = async (): Promise<void> => {
+    if (isLeftOutTold) return;
+    isLeftOutTold = true;
+    const items = leftOutOf(source, options.select);
+    tally.leftOut = items.length;
+    for (const item of items) await events.emit({ type: "left-out", ...item });
+  };
   const end = async (outcome: RunSummary["outcome"], error?: MailError): Promise<RunSummary> => {
     // A disk that takes no line more ends no run as complete, and hides no other error.
     const line = endLine?.(outcome);
     await (outcome === "stopped" ? line?.catch(() => undefined) : line);
+    await tellLeftOut();
     const sums = summarise(tally, outcome, (Date.now() - started) / 1000, error);
     const summary = sink.sealed === undefined ? sums : { ...sums, targetFinished: true as const };
     await events.emit({ type: "run-finished", summary });
@@ -194,7 +204,8 @@ async function carry(
       await removeProved(context, results);
     if (soft.aborted) return await end("stopped");
     const balance = tally.balance();
-    const isComplete = tally.closes && balance.failed === 0 && tally.kept === 0;
+    await tellLeftOut();
+    const isComplete = tally.leftOut === 0 && tally.closes && balance.failed === 0 && tally.kept === 0;
     if (isComplete && !isDry && looksForAll(source, options) && (sink.missing ?? []).length > 0) await sink.forgive?.();
     return await end(isComplete && tally.missing.length === 0 ? "complete" : "partial");
   } catch (caught) {
@@ -327,6 +338,7 @@ function summarise(tally: RunTally, outcome: RunSummary["outcome"], seconds: num
     folders,
     seconds,
     ...(tally.missing.length === 0 ? {} : { missing: tally.missing }),
+    ...(tally.leftOut === 0 ? {} : { leftOut: tally.leftOut }),
     ...(error === undefined ? {} : { error }),
   };
 }

@@ -77,6 +77,8 @@ export class RunTally {
   kept = 0;
   /** Parts of the source or the target that were lost. */
   missing: readonly string[] = [];
+  /** Things that look like mail and were not read. */
+  leftOut = 0;
   /** Messages that failed in an earlier run too. */
   failedAgain = 0;
   readonly #losses = new Map<string, { loss: Loss; messages: number }>();

@@ -25,7 +25,9 @@ export interface VerifyFinding {
     | "folder-missing"
     | "folder-extra"
     | "unreadable"
-    | "unlisted";
+    | "unlisted"
+    /** No difference between the two: something of the source that looks like mail was not read. */
+    | "left-out";
   readonly folder: FolderPath;
   readonly origin?: Origin;
   /** One line for a person. */
@@ -62,6 +64,9 @@ export interface VerifySummary {
   /** Messages that the source counts and does not list; left out where there are none. */
   readonly unlisted?: number;
   readonly knownLosses?: number;
+  /** Things that look like mail and were not read; left out where there are none. What was read may be equal all the same. */
+  readonly leftOut?: number;
+  /** Nothing differs, and nothing was left out. */
   readonly equal: boolean;
   readonly seconds: number;
 }

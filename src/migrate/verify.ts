@@ -5,6 +5,7 @@ import { configError } from "../mail/errors.ts";
 import { type Folder, type FolderPath, showPath } from "../mail/model.ts";
 import type { FolderPlan } from "../sinks/sink.ts";
 import type { Source } from "../sources/source.ts";
+import { leftOutOf } from "./left-out.ts";
 import { selectFolders, targetPath } from "./plan.ts";
 import { compareFolder, type Group, type Past } from "./verify-folder.ts";
 import { countOf } from "./verify-read.ts";
@@ -102,6 +103,12 @@ export async function verify(
       });
     }
   }
+  // What the target holds and nobody read is missed above; it makes a difference of its own where extra mail does.
+  const leftOut = [
+    ...leftOutOf(source, options.select),
+    ...(options.bothWays === true ? leftOutOf(target, undefined) : []),
+  ];
+  for (const { name, why, folder } of leftOut) onFinding({ kind: "left-out", folder, what: `${name}: ${why}` });
   const sum = (pick: (result: VerifyFolderResult) => number): number =>
     results.reduce((total, r) => total + pick(r), 0);
   const missing = sum((r) => r.missing);
@@ -120,7 +127,9 @@ export async function verify(
     foldersExtra,
     ...(unlisted === 0 ? {} : { unlisted }),
     ...(knownLosses === 0 ? {} : { knownLosses }),
+    ...(leftOut.length === 0 ? {} : { leftOut: leftOut.length }),
     equal:
+      leftOut.length === 0 &&
       foldersMissing === 0 &&
       unlisted === 0 &&
       missing === 0 &&

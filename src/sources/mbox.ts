@@ -10,7 +10,8 @@ import { findMboxes, folderName, type MboxFile } from "../formats/mbox/tree.ts";
 import { type RandomAccess, Shortened } from "../formats/mbox/window.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
-import type { Entry, Folder } from "../mail/model.ts";
+import { type LeftOut, LeftOuts } from "../mail/left-out.ts";
+import type { Entry, Folder, FolderPath } from "../mail/model.ts";
 import { showPath } from "../mail/model.ts";
 import type { Incoming, ReadOptions, Slice, Source } from "./source.ts";
 
@@ -25,6 +26,13 @@ export interface MboxSourceOptions {
   readonly onNotice?: (text: string) => void;
 }
 
+/**
+ * Part of a folder's state: of what an earlier way of reading passed without a word nobody may go on saying that nothing moved. The
+ * generation goes without, so that nothing is copied again.
+ */
+const READING = 2;
+/** Doubtful places of a file that are named. */
+const NAMED_PLACES = 5;
 /** Octets at each end of a file that its generation is taken from, beside size and time. */
 const SAMPLE = 4096;
 
@@ -47,6 +55,7 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
   if (status.isFile()) await mustBeMbox(root, options.path);
   signal.throwIfAborted();
   let files: Map<string, MboxFile> | undefined;
+  const leftOut = new LeftOuts();
 
   /** Looked for anew each time, but told once what is passed over. */
   async function find(stop: AbortSignal): Promise<Map<string, MboxFile>> {
@@ -80,6 +89,7 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
     identity: `mbox:${root}`,
     limits: { sessions: 2 },
     tells: FULL_FIDELITY,
+    leftOut: () => leftOut.all(),
 
     async *folders(stop) {
       for (const { path, file } of (await find(stop)).values()) {
@@ -105,7 +115,15 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
     const file = await fileOf(slice.folder, stop);
     const name = file.toString();
     const handle = await openFile(file, name);
-    const told: Told = { internal: 0, dates: 0, doubtful: 0, unsure: 0, skipped: 0, isHeadless: false };
+    const told: Told = {
+      internal: 0,
+      dates: 0,
+      doubtful: 0,
+      places: [],
+      unsure: 0,
+      skipped: 0,
+      isHeadless: false,
+    };
     try {
       const before = await handle.stat({ bigint: true });
       const access = accessTo(handle, Number(before.size), name);
@@ -123,6 +141,7 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
         const state = (message.mayHoldState ? readState : plainState)(message.head, message.from.received);
         if (state.dateFromHeader) told.dates++;
         told.doubtful += message.doubtful;
+        if (message.doubtful > 0 && told.places.length < NAMED_PLACES) told.places.push(message.doubtfulAt);
         if (message.unsure) told.unsure++;
         const head = raw ? message.head : state.head;
         const entry: Entry = {
@@ -139,7 +158,7 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
       }
       if (stop.aborted) return;
       await unchanged(handle, file, before, name);
-      report(told, name);
+      report(told, name, path);
     } catch (error) {
       throw error instanceof Shortened ? changed(name, error) : error;
     } finally {
@@ -147,10 +166,9 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
     }
   }
 
-  function report(told: Told, name: string): void {
+  function report(told: Told, name: string, folder: FolderPath): void {
     if (told.isHeadless)
       notice(`${name}: it begins without a From_ line; its first message is taken from its first header field on`);
-    if (told.skipped > 0) notice(`${name}: its first ${told.skipped} octets belong to no message and are not read`);
     if (told.internal > 0)
       notice(`${name}: ${told.internal} message(s) with a mail program's internal data, no mail, are passed over`);
     if (told.dates > 0)
@@ -159,10 +177,7 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
       notice(
         `${name}: ${told.unsure} message(s) begin at a line that may be text (no blank line before it, or no header behind it); ?dialect=blank leaves such lines where they stand`,
       );
-    if (told.doubtful > 0)
-      notice(
-        `${name}: ${told.doubtful} line(s) look like the beginning of a message and were left in the message they stand in; ?dialect=every parts there`,
-      );
+    leftOut.set(name, lost(told, name, folder, dialect));
   }
 }
 
@@ -171,9 +186,33 @@ interface Told {
   internal: number;
   dates: number;
   doubtful: number;
+  /** The first of them. */
+  readonly places: number[];
   unsure: number;
   skipped: number;
   isHeadless: boolean;
+}
+
+/** Where mail may be missing from what was read of a file. */
+function lost({ skipped, doubtful, places }: Told, name: string, folder: FolderPath, dialect: Dialect): LeftOut[] {
+  const items: LeftOut[] = [];
+  if (skipped > 0)
+    items.push({
+      name,
+      folder,
+      why: `its first ${skipped} octets are no beginning of an mbox, and what mail they held is not read`,
+      hint: "Mend the beginning of the file: it starts with a From_ line. Or take the octets away that are no mail.",
+    });
+  // Who said where messages part need not be told that other lines look like it.
+  if (doubtful > 0 && dialect !== "blank")
+    items.push({
+      name,
+      folder,
+      messages: doubtful,
+      why: `${doubtful === 1 ? "a line looks" : `${doubtful} lines look`} like the beginning of a message and stayed in the message before ${doubtful === 1 ? "it" : "them"} (octet ${places.join(", ")}${doubtful > places.length ? ", …" : ""})`,
+      hint: "mbox:FILE?dialect=every parts at such lines, mbox:FILE?dialect=blank leaves them where they stand; with either they are told no more.",
+    });
+  return items;
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Uint8Array> {
@@ -199,7 +238,7 @@ async function outside(file: Buffer): Promise<{ bytes?: number; state?: string }
     try {
       const status = await handle.stat({ bigint: true });
       const bytes = Number(status.size);
-      return { bytes, state: await generationOf(accessTo(handle, bytes, file.toString()), status) };
+      return { bytes, state: `${await generationOf(accessTo(handle, bytes, file.toString()), status)}-${READING}` };
     } finally {
       await handle.close();
     }

@@ -2,6 +2,7 @@
 
 import type { Hold } from "../core/lock.ts";
 import type { Fidelity } from "../mail/fidelity.ts";
+import type { LeftOut } from "../mail/left-out.ts";
 import type { Entry, Folder, Origin } from "../mail/model.ts";
 import type { Removable, Removal } from "../mail/removal.ts";
 
@@ -79,6 +80,13 @@ export interface Source extends AsyncDisposable {
   readonly readsAhead?: boolean;
   /** Parts of it that were lost, each in words: what they held cannot be read. Absent or empty where all is there. */
   readonly missing?: readonly string[];
+  /**
+   * What `folders` and `read` have met so far that is mail, or looks like it, and is not read, each once: a folder that may not be
+   * opened, a file of another kind, a place that may be a message. A run that met any is not complete (exit 3), nor is a comparison.
+   * What is left out by rule (by an option, or because it is no mail) does not belong here. A file that fails by itself neither: it
+   * fails as a message (see Incoming.content).
+   */
+  leftOut?(): readonly LeftOut[];
   /** Each folder once. Fails with MailError auth, connection or config. */
   folders(signal: AbortSignal): AsyncIterable<Folder>;
   slices(folder: Folder, signal: AbortSignal): AsyncIterable<Slice>;

@@ -115,7 +115,7 @@ describe("a single file", () => {
     };
     const first = await origins();
     expect(await origins()).toEqual(first);
-    expect(first.all[0]?.generation).toBe(first.state);
+    expect(first.state?.startsWith(first.all[0]?.generation ?? "none")).toBe(true);
     await appendFile(path, `${FROM}B: 2\n`);
     const grown = await origins();
     expect(grown.all).toHaveLength(2);

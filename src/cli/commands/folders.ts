@@ -2,9 +2,11 @@
 
 import { openSource, parseEndpoint } from "../../endpoints.ts";
 import { type Folder, showPath } from "../../mail/model.ts";
+import { leftOutOf } from "../../migrate/left-out.ts";
 import { selectFolders } from "../../migrate/plan.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { selectOf, textOf } from "../options.ts";
+import { renderLeftOut } from "../report.ts";
 import { openReportFile } from "../report-file.ts";
 import { contextOf, placeOf, type Session } from "../session.ts";
 import { cut, table } from "../text.ts";
@@ -27,8 +29,16 @@ export async function folders(session: Session): Promise<ExitCode> {
     await file?.add(event);
   }
   if (!ui.json) ui.print(...renderFolders(found));
-  await file?.finish({ exitCode: EXIT.complete });
-  return interrupts.code ?? EXIT.complete;
+  const left = leftOutOf(source, select);
+  for (const item of left) {
+    const event = { type: "left-out", ...item };
+    if (ui.json) await ui.emit(event);
+    await file?.add(event);
+  }
+  ui.insist(...renderLeftOut(left));
+  const exitCode = left.length > 0 ? EXIT.partial : EXIT.complete;
+  await file?.finish({ exitCode });
+  return interrupts.code ?? exitCode;
 }
 
 /** The inbox first, then a tree. */

@@ -13,13 +13,16 @@ import {
   showEndpoint,
 } from "../../endpoints.ts";
 import { configError, MailError } from "../../mail/errors.ts";
+import type { LeftOut } from "../../mail/left-out.ts";
 import { type FolderPath, showPath } from "../../mail/model.ts";
+import { leftOutOf, leftOutText } from "../../migrate/left-out.ts";
 import type { PairLedger } from "../../migrate/pair.ts";
 import type { VerifyFinding, VerifyFolderResult, VerifySummary } from "../../migrate/verify.ts";
 import type { Sink } from "../../sinks/sink.ts";
 import type { Source } from "../../sources/source.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { isOn, selectionOf, stateDirectoryOf, textOf } from "../options.ts";
+import { renderLeftOut } from "../report.ts";
 import { openReportFile, type ReportFile } from "../report-file.ts";
 import { contextOf, placeOf, type Session } from "../session.ts";
 import { cut, table } from "../text.ts";
@@ -81,7 +84,8 @@ async function verifyPair(
     const { folder, origin, kind, what } = finding;
     if (ui.json) void ui.emit({ type: "verify-finding", ...finding });
     void file?.add({ type: "verify-finding", ...finding });
-    if (kind === "known-loss" && ui.verbose === 0) return;
+    // What was left out is named at the end, with the way out.
+    if (kind === "left-out" || (kind === "known-loss" && ui.verbose === 0)) return;
     if (printed++ >= PRINTED && ui.verbose === 0) return;
     const where = `${cut(showPath(folder), 60)}${origin === undefined ? "" : ` ${cut(origin.id, 80)}`}`;
     ui.say(`${kind}: ${where}: ${cut(what, 300)}`);
@@ -103,9 +107,13 @@ async function verifyPair(
   else if (!ui.quiet) ui.print(...renderVerify(summary));
   await file?.finish({ summary });
   const verdict = verdictOf(summary, options);
+  const left = [...leftOutOf(source, options.select), ...(options.bothWays ? leftOutOf(target, undefined) : [])];
+  ui.insist(...renderLeftOut(left.slice(0, PRINTED), left.length));
   if (summary.equal) ui.say(verdict);
   else ui.insist(verdict);
-  return interrupts.code ?? (summary.equal ? EXIT.complete : EXIT.different);
+  return (
+    interrupts.code ?? (summary.equal ? EXIT.complete : isDifferent(summary, options) ? EXIT.different : EXIT.partial)
+  );
 }
 
 async function ledgerOf({ args, environment }: Session, source: Source, sink: Sink): Promise<PairLedger> {
@@ -158,8 +166,8 @@ export function verdictOf(
     seconds,
   } = summary;
   const how = options.quick ? ", by Message-ID, size, date and flags, without reading the bodies: weaker" : "";
-  if (summary.equal)
-    return `Verified: ${plural(matched, "message")} of the source ${matched === 1 ? "is" : "are"} in the target${how} (${showSeconds(seconds)}).${toldOf(knownLosses)}`;
+  if (!isDifferent(summary, options))
+    return `${summary.equal ? "Verified" : "Not complete"}: ${plural(matched, "message")} of the source ${matched === 1 ? "is" : "are"} in the target${how} (${showSeconds(seconds)})${summary.leftOut === undefined ? "" : `; but ${leftOutText(summary.leftOut)}`}.${toldOf(knownLosses)}`;
   const parts = [
     ...(missing > 0 ? [`${showCount(missing)} missing`] : []),
     ...(changed > 0 ? [`${showCount(changed)} changed${ofThem(altered, changed)}`] : []),
@@ -167,12 +175,19 @@ export function verdictOf(
     ...(options.bothWays && foldersExtra > 0 ? [plural(foldersExtra, "extra folder")] : []),
     ...(unlisted > 0 ? [`${plural(unlisted, "message")} that the source counts and does not list`] : []),
     ...(foldersMissing > 0 ? [plural(foldersMissing, "missing folder")] : []),
+    ...(summary.leftOut === undefined ? [] : [leftOutText(summary.leftOut)]),
   ];
   const advice =
     missing > 0 || foldersMissing > 0 || altered === 0
       ? "Copying again with --recheck brings what is missing."
       : "What a server altered stays as it is: copying again makes no other copy of it, and its original stays at the source.";
   return `Different: ${parts.join(", ")}${how}. ${advice}${toldOf(knownLosses)}`;
+}
+
+/** Whether what was compared differs, in whatever was asked for. */
+function isDifferent(summary: VerifySummary, { bothWays }: { readonly bothWays: boolean }): boolean {
+  const { missing, changed, extra, foldersMissing, foldersExtra, unlisted = 0 } = summary;
+  return missing + changed + foldersMissing + unlisted + (bothWays ? extra + foldersExtra : 0) > 0;
 }
 
 function toldOf(messages: number): string {
@@ -196,36 +211,49 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
   };
   let messages = 0;
   let unrecorded = 0;
+  let leftOut: readonly LeftOut[] = [];
   try {
-    ({ messages, unrecorded = 0 } = await (archive.kind === "maildir" ? checkMaildir : checkZip)(
-      archive.path,
-      interrupts.signal,
-      onProblem,
-    ));
+    ({
+      messages,
+      unrecorded = 0,
+      leftOut = [],
+    } = await (archive.kind === "maildir" ? checkMaildir : checkZip)(archive.path, interrupts.signal, onProblem));
   } catch (error) {
     // An archive too broken to be read on is what this command is there to find.
     if (!(error instanceof MailError) || error.code !== "malformed") throw error;
     onProblem(error.message);
   }
-  const summary = { messages, problems, ...(unrecorded > 0 ? { unrecorded } : {}) };
+  for (const item of leftOut) {
+    const event = { type: "left-out", ...item };
+    if (ui.json) void ui.emit(event);
+    void file?.add(event);
+  }
+  const left = leftOut.length === 0 ? {} : { leftOut: leftOut.length };
+  const summary = { messages, problems, ...(unrecorded > 0 ? { unrecorded } : {}), ...left };
   if (ui.json) await ui.emit({ type: "archive-checked", ...summary });
   await file?.finish({ summary });
   if (unrecorded > 0)
     ui.say(`${plural(unrecorded, "message")} of other programs: read, and in no ledger to compare them with.`);
-  if (problems === 0) ui.say(`Sound: ${plural(messages, "message")} in ${showEndpoint(archive)}.`);
+  ui.insist(...renderLeftOut(leftOut.slice(0, PRINTED), leftOut.length));
+  if (problems === 0 && leftOut.length > 0)
+    ui.insist(
+      `Not complete: ${plural(messages, "message")} in ${showEndpoint(archive)} ${messages === 1 ? "is" : "are"} sound; ${leftOutText(leftOut.length)}.`,
+    );
+  else if (problems === 0) ui.say(`Sound: ${plural(messages, "message")} in ${showEndpoint(archive)}.`);
   else
     ui.insist(
       `Damaged: ${plural(problems, "problem")} in ${showEndpoint(archive)}; ${plural(messages, "message")} were read. ` +
         "Restore takes what is whole; a new backup with --recheck fills the gaps.",
     );
-  return interrupts.code ?? (problems === 0 ? EXIT.complete : EXIT.different);
+  const code = problems > 0 ? EXIT.different : leftOut.length > 0 ? EXIT.partial : EXIT.complete;
+  return interrupts.code ?? code;
 }
 
 type Check = (
   path: string,
   signal: AbortSignal,
   onProblem: (what: string) => void,
-) => Promise<{ readonly messages: number; readonly unrecorded?: number }>;
+) => Promise<{ readonly messages: number; readonly unrecorded?: number; readonly leftOut?: readonly LeftOut[] }>;
 
 /** A Maildir archive by itself. */
 export const checkMaildir: Check = async (path, signal, onProblem) => {
@@ -239,7 +267,8 @@ export const checkMaildir: Check = async (path, signal, onProblem) => {
   const isOurs = (id: string): boolean => parseOwn(id) !== undefined;
   const wireSizeOf = (id: string): number | undefined => (isOurs(id) ? announcedWireSize(id) : undefined);
   const knows = { isOurs, wireSizeOf };
-  return await verifyArchive(source, join(path, "mailferry"), signal, onProblem, knows);
+  const found = await verifyArchive(source, join(path, "mailferry"), signal, onProblem, knows);
+  return { ...found, leftOut: leftOutOf(source, undefined) };
 };
 
 /** An mboxzip, a file or a directory, by itself. */

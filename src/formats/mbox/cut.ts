@@ -37,6 +37,8 @@ interface Scanned extends Extent {
   /** `From ` lines in it that are no separators, and those of them that look like one all the same. */
   readonly bare: number;
   readonly doubtful: number;
+  /** Where the first doubtful one begins; -1 where there is none. */
+  readonly doubtfulAt: number;
   /** The separator behind it is not beyond doubt: no blank line before it, or nothing like a header behind it. */
   readonly unsure: boolean;
 }
@@ -65,13 +67,13 @@ export function* cut(window: Window, found: Found, dialect: Dialect, headLimit: 
   const isForced = dialect === "every" || dialect === "blank";
   const boundary = multipart === -1 || isForced ? undefined : boundaryIn(head, multipart);
   // What Content-Length spans is looked through only where the quoting depends on it.
-  const { end, next, bare, doubtful, unsure }: Scanned =
+  const { end, next, bare, doubtful, doubtfulAt, unsure }: Scanned =
     landing !== undefined && dialect !== "auto"
-      ? { ...landing, bare: 0, doubtful: 0, unsure: false }
+      ? { ...landing, bare: 0, doubtful: 0, doubtfulAt: -1, unsure: false }
       : yield* scan(window, offset, content, landing, dialect, boundary, parts);
   // A separator may stand within what looked like the header.
   const own = head.length > end - content ? head.subarray(0, end - content) : head;
-  return { end, next, bare, doubtful, unsure, head: own, mayHoldState };
+  return { end, next, bare, doubtful, doubtfulAt, unsure, head: own, mayHoldState };
 }
 
 /** The first octet that is neither a byte order mark nor part of a blank line. */
@@ -243,8 +245,11 @@ const DOUBTFUL: Judged = { unsure: false, doubtful: true };
  */
 function* judge(window: Window, line: Line, keep: number, place: Place, dialect: Dialect): Lookup<Judged> {
   const { verdict, hasField, isBare } = line;
-  if (dialect === "every")
-    return verdict === "no" || place === "top" ? TEXT : { next: line, unsure: false, doubtful: false };
+  if (dialect === "every") {
+    // One of no known form too, where all but the form says that it is one.
+    const isOne = verdict !== "no" || (place === "behind-blank" && (yield* fieldsBehind(window, line, keep)) > 1);
+    return place === "top" || !isOne ? TEXT : { next: line, unsure: false, doubtful: false };
+  }
   if (place === "behind-blank") {
     if (verdict === "separator") return { next: line, unsure: !hasField && !isBare, doubtful: false };
     if (verdict === "if-header" && hasField)
@@ -279,6 +284,7 @@ function* scan(
   const limit = landing?.end ?? window.size;
   let bare = 0;
   let doubtful = 0;
+  let doubtfulAt = -1;
   // Every line of the content has an LF before it: the first one that of the From_ line. Looking for it along with the word is
   // faster than for the word alone, whose first letter is as frequent in base64 as line ends are.
   let at = content;
@@ -310,14 +316,14 @@ function* scan(
       // What looks like a separator may be a line of an attachment.
       const isPart =
         next !== undefined && boundary !== undefined && (yield* parts.goOn(window, content, at, boundary, offset));
-      if (next !== undefined && !isPart) return { end: at - blank, next, bare, doubtful, unsure };
-      if (judged.doubtful) doubtful++;
+      if (next !== undefined && !isPart) return { end: at - blank, next, bare, doubtful, doubtfulAt, unsure };
+      if (judged.doubtful && doubtful++ === 0) doubtfulAt = at;
     }
     if (after === SPACE) bare++;
     at++;
   }
-  if (landing !== undefined) return { ...landing, bare, doubtful, unsure: false };
-  return { end: yield* endOfFile(window, content), bare, doubtful, unsure: false };
+  if (landing !== undefined) return { ...landing, bare, doubtful, doubtfulAt, unsure: false };
+  return { end: yield* endOfFile(window, content), bare, doubtful, doubtfulAt, unsure: false };
 }
 
 function* octetAt(window: Window, at: number, keep: number): Lookup<number | undefined> {

@@ -42,6 +42,8 @@ export interface MboxMessage {
   readonly quoting: Quoting;
   /** Lines in it that look like separators and were not taken for ones: another message may have run into this one. */
   readonly doubtful: number;
+  /** Octet at which the first of them begins; -1 where there is none. */
+  readonly doubtfulAt: number;
   /** It begins at a separator that is not beyond doubt: it may be a piece of the message before it. */
   readonly unsure: boolean;
   /** The content, unquoted, with `head` in place of the head when one is given. Read at most once, before the next message. */
@@ -116,6 +118,7 @@ class Content implements MboxMessage {
   readonly mayHoldState: boolean;
   readonly quoting: Quoting;
   readonly doubtful: number;
+  readonly doubtfulAt: number;
   readonly unsure: boolean;
   readonly #window: Window;
   readonly #room: (length: number) => Buffer;
@@ -138,6 +141,7 @@ class Content implements MboxMessage {
     this.mayHoldState = extent.mayHoldState;
     this.quoting = quoting;
     this.doubtful = extent.doubtful;
+    this.doubtfulAt = extent.doubtfulAt;
     this.unsure = unsure;
     this.#window = window;
     this.#room = room;

@@ -119,6 +119,15 @@ describe("which reading is taken can be said", () => {
     expect(await texts(bare)).toHaveLength(1);
     expect(await texts(bare, { dialect: "every" })).toEqual([letter(1), "no header\n"]);
   });
+
+  test("every parts at each place that auto calls doubtful, and tells the first", async () => {
+    const body = `Subject: x\n\nforwarded:\n`;
+    const odd = `${FROM}${body}\nFrom the desk of Ann, today\n${letter(2)}`;
+    const [only] = await split(odd);
+    expect(only?.message).toMatchObject({ doubtful: 1, doubtfulAt: odd.indexOf("From the desk") });
+    expect(await texts(odd, { dialect: "every" })).toEqual([body, letter(2)]);
+    expect((await split(odd, { dialect: "every" })).map(({ message }) => message.doubtful)).toEqual([0, 0]);
+  });
 });
 
 describe("an attachment", () => {
