@@ -202,7 +202,8 @@ async function report(
       summary.kept > 0 ||
       !summary.closes ||
       summary.missing !== undefined ||
-      leftOut.length > 0);
+      leftOut.length > 0 ||
+      summary.unmatched !== undefined);
   if (ui.quiet && isLeft && !isNothing)
     ui.insist(
       ...troubles,

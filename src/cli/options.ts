@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Options } from "yargs";
 import { configError } from "../mail/errors.ts";
-import { type FolderPath, parsePath } from "../mail/model.ts";
+import { type FolderPath, parsePath, SPECIAL_USES, type SpecialUse } from "../mail/model.ts";
 import type { MostRemoved } from "../migrate/context.ts";
 import type { FolderMap } from "../migrate/plan.ts";
 import type { SecretOptions } from "./secrets.ts";
@@ -26,6 +26,7 @@ const SECRETS = "Passwords:";
 
 export const SELECTION_OPTIONS = {
   folder: text('Only folders that match GLOB (repeatable; "*" within a name, "**" spans)', WHICH),
+  use: text("Only folders of this use (inbox, sent, all, …), whatever they are called (repeatable)", WHICH),
   exclude: text("Not the folders that match GLOB (repeatable)", WHICH),
   since: text("Received on DATE or later (2024-01-31, UTC)", WHICH),
   before: text("Received before DATE", WHICH),
@@ -107,11 +108,22 @@ export interface SelectionOptions extends FolderMap {
   readonly maxSize?: number;
 }
 
-/** `--folder` and `--exclude`; undefined without either. */
+/** `--folder`, `--use` and `--exclude`; undefined without any. */
 export function selectOf(args: Arguments): FolderMap["select"] {
   const include = textsOf(args, "folder");
   const exclude = textsOf(args, "exclude");
-  return include.length + exclude.length === 0 ? undefined : { include, exclude };
+  const uses = textsOf(args, "use").map(parseUse);
+  if (include.length + exclude.length + uses.length === 0) return undefined;
+  // Without any the job of an archive that is written once has the name that it always had.
+  return { include, exclude, ...(uses.length === 0 ? {} : { uses }) };
+}
+
+function parseUse(text: string): SpecialUse {
+  const word = text.replace(/^\\/, "").toLowerCase();
+  const use = SPECIAL_USES.find((one) => one === word);
+  if (use === undefined)
+    throw configError(`--use "${text}" is no use of a folder`, `Known are ${SPECIAL_USES.join(", ")}.`);
+  return use;
 }
 
 /** Throws MailError config naming the option. */

@@ -1,6 +1,7 @@
 // The command line, read by yargs: a verb and its arguments, or the help that was asked for, or one clear error.
 
 import yargs, { type Argv, type Options } from "yargs";
+import { nearest } from "../core/near.ts";
 import { version } from "../core/version.ts";
 import { configError } from "../mail/errors.ts";
 import { FOOTER, VERBS, type Verb } from "./help.ts";
@@ -58,6 +59,7 @@ const OPTIONS_OF: Readonly<Record<Verb, Readonly<Record<string, Options>>>> = {
   },
   folders: {
     folder: SELECTION_OPTIONS.folder,
+    use: SELECTION_OPTIONS.use,
     exclude: SELECTION_OPTIONS.exclude,
     ...CONNECTION_OPTIONS,
     ...SOURCE_SECRET_OPTIONS,
@@ -194,28 +196,4 @@ function usageError(message: string, verb: Verb | undefined, argv: readonly stri
   const lacking = /^Not enough arguments following: (\S+)/.exec(message)?.[1];
   if (lacking !== undefined) return configError(`--${lacking} has no value`, help);
   return configError(message.split("\n")[0] ?? message, help);
-}
-
-/** The word that is nearest by edits, where one is near enough to have been meant. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
-  let best: string | undefined;
-  let least = Math.max(1, Math.floor(Math.min(word.length, 20) / 3)) + 1;
-  for (const candidate of known) {
-    const edits = distance(word.slice(0, 40), candidate);
-    if (edits < least) [best, least] = [candidate, edits];
-  }
-  return best;
-}
-
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const swap = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

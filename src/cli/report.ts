@@ -9,7 +9,7 @@ import { preview } from "../mail/preview.ts";
 import { DISPOSITIONS, type Disposition, type RunSummary } from "../migrate/events.ts";
 import { leftOutText } from "../migrate/left-out.ts";
 import type { Notes, Removal, Trouble } from "./notes.ts";
-import { cut, plain, table } from "./text.ts";
+import { cut, plain, sentence, table } from "./text.ts";
 import { plural, showBytes, showCount, showSeconds } from "./values.ts";
 
 /** Columns of text from outside in one line. */
@@ -49,11 +49,15 @@ export function renderBalance(summary: RunSummary, isDry: boolean): string[] {
     unlisted > 0
       ? `the source counts ${plural(unlisted, "message")} that it does not list`
       : "not every folder was read to its end";
-  const open = [...(summary.missing ?? []), ...(summary.leftOut === undefined ? [] : [leftOutText(summary.leftOut)])];
+  const open = [
+    ...(summary.missing ?? []),
+    ...(summary.unmatched ?? []),
+    ...(summary.leftOut === undefined ? [] : [leftOutText(summary.leftOut)]),
+  ];
   const verdict = closes
     ? open.length === 0
       ? "The balance closes."
-      : `Not complete: ${open.join("; ")}.`
+      : `Not complete: ${sentence(open)}`
     : summary.outcome === "stopped"
       ? settled === listed
         ? "Stopped before its end: not every folder was read to its end."

@@ -70,6 +70,12 @@ export function table(rows: readonly (readonly string[])[], right: ReadonlySet<n
   );
 }
 
+/** Clauses as the end of a sentence, with its full stop where none stands there. */
+export function sentence(clauses: readonly string[]): string {
+  const text = clauses.join("; ");
+  return /[.!?…]$/.test(text) ? text : `${text}.`;
+}
+
 /** Quotes an argument for a POSIX shell, so that a command line that is shown can be typed again. */
 export function shellQuote(text: string): string {
   return /^[A-Za-z0-9_@%+=:,./~-]+$/.test(text) ? text : `'${plain(text).replaceAll("'", "'\\''")}'`;

@@ -22,6 +22,11 @@ export function mayMatchBelow(globs: readonly string[]): (path: readonly string[
     });
 }
 
+/** The glob for a path as showPath writes it: what stands there is meant as it stands. */
+export function literalGlob(shown: string): string {
+  return shown.replace(/[*?]/g, "\\$&");
+}
+
 function compile(glob: string): readonly Segment[] {
   const parts: string[] = [];
   let part = "";

@@ -2,7 +2,19 @@
 
 /** Decoded names, root first. The separator and its encoding live only inside an adapter. `["INBOX"]` is the inbox everywhere. */
 export type FolderPath = readonly string[];
-export type SpecialUse = "inbox" | "all" | "archive" | "drafts" | "flagged" | "important" | "junk" | "sent" | "trash";
+export const SPECIAL_USES = [
+  "inbox",
+  "all",
+  "archive",
+  "drafts",
+  "flagged",
+  "important",
+  "junk",
+  "sent",
+  "trash",
+] as const;
+/** What a folder is for (RFC 6154). */
+export type SpecialUse = (typeof SPECIAL_USES)[number];
 export type SystemFlag = "seen" | "answered" | "flagged" | "deleted" | "draft";
 
 export const SYSTEM_FLAGS: readonly SystemFlag[] = ["seen", "answered", "flagged", "deleted", "draft"];

@@ -70,6 +70,8 @@ export interface RunSummary {
   readonly seconds: number;
   /** Parts of the source or the target that were lost, each in words; absent where none was. Such a run is not complete. */
   readonly missing?: readonly string[];
+  /** What the options ask for (a folder glob, a use, a mapped folder) and the source has not, each in words. Such a run is not complete. */
+  readonly unmatched?: readonly string[];
   /** The target was finished before: it was compared with the source, and what it does not hold has failed. */
   readonly targetFinished?: true;
   /** Things that look like mail and are not read, each told by an event; absent where there are none. Such a run is not complete. */

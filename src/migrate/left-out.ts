@@ -4,7 +4,7 @@ import { folderMatcher, mayMatchBelow } from "../core/glob.ts";
 import type { LeftOut } from "../mail/left-out.ts";
 import { type FolderPath, samePath } from "../mail/model.ts";
 import type { Source } from "../sources/source.ts";
-import type { Selection } from "./plan.ts";
+import type { Selection } from "./select.ts";
 
 /** Complete once all folders were listed and read. */
 export function leftOutOf(source: Source, select: Selection | undefined): readonly LeftOut[] {

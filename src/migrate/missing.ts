@@ -7,9 +7,11 @@ import type { EventStream } from "./event-stream.ts";
 
 /** Whether this run looks for everything that the source has once more: then nothing of what the target lost can be missed any longer. */
 export function looksForAll({ missing = [] }: Source, options: RunOptions): boolean {
-  const { include = [], exclude = [] } = options.select ?? {};
+  const { include = [], exclude = [], uses = [] } = options.select ?? {};
   return (
-    options.recheck === true && include.length + exclude.length + missing.length === 0 && !filtersMessages(options)
+    options.recheck === true &&
+    include.length + exclude.length + uses.length + missing.length === 0 &&
+    !filtersMessages(options)
   );
 }
 

@@ -30,6 +30,7 @@ import { Refusals } from "./refusals.ts";
 import { removeProved } from "./remove.ts";
 import { Room } from "./room.ts";
 import { logRun, type RunLines } from "./run-log.ts";
+import { selectFolders } from "./select.ts";
 import { Course } from "./suspects.ts";
 import { RunTally, sumOf } from "./tally.ts";
 import { finishTrial } from "./trial.ts";
@@ -207,7 +208,7 @@ async function carry(
     await tellLeftOut();
     const isComplete = tally.leftOut === 0 && tally.closes && balance.failed === 0 && tally.kept === 0;
     if (isComplete && !isDry && looksForAll(source, options) && (sink.missing ?? []).length > 0) await sink.forgive?.();
-    return await end(isComplete && tally.missing.length === 0 ? "complete" : "partial");
+    return await end(isComplete && tally.missing.length + tally.unmatched.length === 0 ? "complete" : "partial");
   } catch (caught) {
     const error = firstOf(caught);
     if (soft.aborted && isAbort(error)) return await end("stopped");
@@ -262,7 +263,11 @@ async function planPatiently(
       const text = await source.checkRemove?.(soft);
       if (text !== undefined) await events.emit({ type: "notice", text });
     }
-    const groups = await planFolders(source, sink, options, (folder, error) => refused.push({ folder, error }), soft);
+    const chosen = await selectFolders(source, options, soft);
+    tally.unmatched = chosen.unmatched;
+    for (const text of [...chosen.unmatched, ...chosen.idle]) await events.emit({ type: "notice", text });
+    const refuse = (folder: Folder, error: MailError): void => void refused.push({ folder, error });
+    const groups = await planFolders(chosen.folders, sink, options, refuse, soft);
     for (const { folder, error } of refused) tally.refuse(folder.path, error);
     tally.plan(groups.reduce((sum, group) => sum + group.length, 0));
     return groups;
@@ -339,6 +344,7 @@ function summarise(tally: RunTally, outcome: RunSummary["outcome"], seconds: num
     seconds,
     ...(tally.missing.length === 0 ? {} : { missing: tally.missing }),
     ...(tally.leftOut === 0 ? {} : { leftOut: tally.leftOut }),
+    ...(tally.unmatched.length === 0 ? {} : { unmatched: tally.unmatched }),
     ...(error === undefined ? {} : { error }),
   };
 }

@@ -79,6 +79,8 @@ export class RunTally {
   missing: readonly string[] = [];
   /** Things that look like mail and were not read. */
   leftOut = 0;
+  /** What the options ask for and the source has not, each in words. */
+  unmatched: readonly string[] = [];
   /** Messages that failed in an earlier run too. */
   failedAgain = 0;
   readonly #losses = new Map<string, { loss: Loss; messages: number }>();

@@ -66,7 +66,9 @@ export interface VerifySummary {
   readonly knownLosses?: number;
   /** Things that look like mail and were not read; left out where there are none. What was read may be equal all the same. */
   readonly leftOut?: number;
-  /** Nothing differs, and nothing was left out. */
+  /** What the options ask for and the source has not, each in words; nothing was compared for it. */
+  readonly unmatched?: readonly string[];
+  /** Nothing differs, was left out or unmatched. */
   readonly equal: boolean;
   readonly seconds: number;
 }

@@ -6,7 +6,8 @@ import { type Folder, type FolderPath, showPath } from "../mail/model.ts";
 import type { FolderPlan } from "../sinks/sink.ts";
 import type { Source } from "../sources/source.ts";
 import { leftOutOf } from "./left-out.ts";
-import { selectFolders, targetPath } from "./plan.ts";
+import { targetPath } from "./plan.ts";
+import { selectFolders } from "./select.ts";
 import { compareFolder, type Group, type Past } from "./verify-folder.ts";
 import { countOf } from "./verify-read.ts";
 import type { VerifyFinding, VerifyFolderResult, VerifyOptions, VerifySummary } from "./verify-result.ts";
@@ -41,7 +42,8 @@ export async function verify(
   // Several source folders may lead to one target folder: they are compared with it together.
   const groups = new Map<string, Group>();
   const described: { folder: Folder; wanted: Folder; plan: FolderPlan | undefined }[] = [];
-  for (const folder of await selectFolders(source, options.select, signal)) {
+  const { folders, unmatched } = await selectFolders(source, options, signal);
+  for (const folder of folders) {
     if (!folder.selectable) continue;
     const { name: _, ...rest } = folder;
     const wanted = { ...rest, path: targetPath(folder.path, options) };
@@ -78,7 +80,7 @@ export async function verify(
     for (const result of await compareFolder({ source, target, options, signal, onFinding, past }, group, there))
       report(result);
   }
-  const asked = options.select?.include.length ?? 0;
+  const asked = (options.select?.include.length ?? 0) + (options.select?.uses?.length ?? 0);
   let foldersExtra = 0;
   for (const folder of asked > 0 ? [] : present.values()) {
     if (!isConcerned(folder.path, options)) continue;
@@ -126,10 +128,12 @@ export async function verify(
     foldersMissing,
     foldersExtra,
     ...(unlisted === 0 ? {} : { unlisted }),
+    ...(unmatched.length === 0 ? {} : { unmatched }),
     ...(knownLosses === 0 ? {} : { knownLosses }),
     ...(leftOut.length === 0 ? {} : { leftOut: leftOut.length }),
     equal:
       leftOut.length === 0 &&
+      unmatched.length === 0 &&
       foldersMissing === 0 &&
       unlisted === 0 &&
       missing === 0 &&

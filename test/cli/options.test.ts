@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { FOOTER, VERBS } from "../../src/cli/help.ts";
 import { type Arguments, selectionOf, stateDirectoryOf, textOf } from "../../src/cli/options.ts";
-import { nearest, parseCommandLine } from "../../src/cli/parse.ts";
+import { parseCommandLine } from "../../src/cli/parse.ts";
+import { nearest } from "../../src/core/near.ts";
 import { MailError } from "../../src/mail/errors.ts";
 
 async function argsOf(...argv: string[]): Promise<Arguments> {

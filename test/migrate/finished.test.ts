@@ -20,7 +20,9 @@ const NEVER = new AbortController().signal;
 
 async function backup(folder: MemoryFolder, options: Partial<RunOptions> = {}, faults: SourceFaults = {}) {
   await using sink = await openMboxZipSink({ path: join(stateDirectory, "a.zip"), job: "job" }, NEVER);
-  const going = run(memorySource([folder], faults), sink, { stateDirectory, ...options }, NEVER);
+  // As a server has it, of which nothing is read to say whose a message is.
+  const source = Object.assign(memorySource([folder], faults), { describe: async function* () {} });
+  const going = run(source, sink, { stateDirectory, ...options }, NEVER);
   const events: MigrationEvent[] = [];
   for await (const event of going) events.push(event);
   return { summary: await going.finished, events };
@@ -44,7 +46,7 @@ it("one that the source calls by a new name is known by its bytes, as often as i
   });
 });
 
-it("of new mail no more is read than is named", async () => {
+it("new mail is not transferred to say that it is not there", async () => {
   await backup(inbox(mail("a")));
   let contents = 0;
   const step = (what: string): void => {
@@ -53,8 +55,7 @@ it("of new mail no more is read than is named", async () => {
   const many = Array.from({ length: 25 }, (_, i) => mail(`new${i}`));
   const { summary } = await backup(inbox(mail("a"), ...many), {}, { step });
   expect(summary.balance).toMatchObject({ "already-copied": 1, failed: 25 });
-  // From a disk, to say whose they are.
-  expect(contents).toBe(20);
+  expect(contents).toBe(0);
 });
 
 it("what the options leave out by the date in its header is not missed", async () => {

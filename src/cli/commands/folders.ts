@@ -3,7 +3,7 @@
 import { openSource, parseEndpoint } from "../../endpoints.ts";
 import { type Folder, showPath } from "../../mail/model.ts";
 import { leftOutOf } from "../../migrate/left-out.ts";
-import { selectFolders } from "../../migrate/plan.ts";
+import { selectFolders } from "../../migrate/select.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { selectOf, textOf } from "../options.ts";
 import { renderLeftOut } from "../report.ts";
@@ -21,7 +21,8 @@ export async function folders(session: Session): Promise<ExitCode> {
   await using file = reportPath === undefined ? undefined : await openReportFile(reportPath);
   const context = await contextOf(session, "source", endpoint, file);
   await using source = await openSource(endpoint, context, signal);
-  const found = [...(await selectFolders(source, select, signal))].sort(byPath);
+  const chosen = await selectFolders(source, { ...(select === undefined ? {} : { select }), bare: true }, signal);
+  const found = [...chosen.folders].sort(byPath);
   signal.throwIfAborted();
   for (const { path, selectable, use, subscribed, messages, bytes } of found) {
     const event = { type: "folder", path, name: showPath(path), selectable, use, subscribed, messages, bytes };
@@ -36,9 +37,11 @@ export async function folders(session: Session): Promise<ExitCode> {
     await file?.add(event);
   }
   ui.insist(...renderLeftOut(left));
-  const exitCode = left.length > 0 ? EXIT.partial : EXIT.complete;
-  await file?.finish({ exitCode });
-  return interrupts.code ?? exitCode;
+  for (const text of chosen.unmatched) ui.insist(cut(text, 400));
+  for (const text of chosen.idle) ui.say(cut(text, 400));
+  const code = interrupts.code ?? (chosen.unmatched.length + left.length > 0 ? EXIT.partial : EXIT.complete);
+  await file?.finish({ exitCode: code });
+  return code;
 }
 
 /** The inbox first, then a tree. */

@@ -25,7 +25,7 @@ import { isOn, selectionOf, stateDirectoryOf, textOf } from "../options.ts";
 import { renderLeftOut } from "../report.ts";
 import { openReportFile, type ReportFile } from "../report-file.ts";
 import { contextOf, placeOf, type Session } from "../session.ts";
-import { cut, table } from "../text.ts";
+import { cut, sentence, table } from "../text.ts";
 import { plural, showCount, showSeconds } from "../values.ts";
 
 /** Findings printed; --report and --json have them all. */
@@ -162,12 +162,14 @@ export function verdictOf(
     foldersMissing,
     foldersExtra,
     unlisted = 0,
+    unmatched = [],
     knownLosses = 0,
     seconds,
   } = summary;
   const how = options.quick ? ", by Message-ID, size, date and flags, without reading the bodies: weaker" : "";
+  const but = [...unmatched, ...(summary.leftOut === undefined ? [] : [leftOutText(summary.leftOut)])];
   if (!isDifferent(summary, options))
-    return `${summary.equal ? "Verified" : "Not complete"}: ${plural(matched, "message")} of the source ${matched === 1 ? "is" : "are"} in the target${how} (${showSeconds(seconds)})${summary.leftOut === undefined ? "" : `; but ${leftOutText(summary.leftOut)}`}.${toldOf(knownLosses)}`;
+    return `${summary.equal ? "Verified" : "Not complete"}: ${plural(matched, "message")} of the source ${matched === 1 ? "is" : "are"} in the target${how} (${showSeconds(seconds)})${but.length === 0 ? "." : `; but ${sentence(but)}`}${toldOf(knownLosses)}`;
   const parts = [
     ...(missing > 0 ? [`${showCount(missing)} missing`] : []),
     ...(changed > 0 ? [`${showCount(changed)} changed${ofThem(altered, changed)}`] : []),
@@ -175,13 +177,13 @@ export function verdictOf(
     ...(options.bothWays && foldersExtra > 0 ? [plural(foldersExtra, "extra folder")] : []),
     ...(unlisted > 0 ? [`${plural(unlisted, "message")} that the source counts and does not list`] : []),
     ...(foldersMissing > 0 ? [plural(foldersMissing, "missing folder")] : []),
-    ...(summary.leftOut === undefined ? [] : [leftOutText(summary.leftOut)]),
+    ...but,
   ];
   const advice =
     missing > 0 || foldersMissing > 0 || altered === 0
       ? "Copying again with --recheck brings what is missing."
       : "What a server altered stays as it is: copying again makes no other copy of it, and its original stays at the source.";
-  return `Different: ${parts.join(", ")}${how}. ${advice}${toldOf(knownLosses)}`;
+  return `Different: ${sentence([`${parts.join(", ")}${how}`])} ${advice}${toldOf(knownLosses)}`;
 }
 
 /** Whether what was compared differs, in whatever was asked for. */
