@@ -15,7 +15,7 @@ import { addFolderNote, FOLDER_MAP, type FolderNote, readFolderMap } from "../fo
 import { folderNames, needsPath } from "../formats/maildir/folder-names.ts";
 import { entriesOf, isMaildir } from "../formats/maildir/layout.ts";
 import { changeTimesNow, messageFiles } from "../formats/maildir/listing.ts";
-import { parseFileName } from "../formats/maildir/names.ts";
+import { announcedSize, parseFileName } from "../formats/maildir/names.ts";
 import { type BytePath, toBytes } from "../formats/maildir/paths.ts";
 import { type Retouch, retouching } from "../formats/maildir/retouch.ts";
 import { addSubscriptions } from "../formats/maildir/subscriptions.ts";
@@ -260,7 +260,10 @@ function folderSink(
       await mail.keywords.load();
       for await (const info of mail.infos(messageFiles(mail.directory))) {
         signal.throwIfAborted();
-        if (info !== undefined) yield { receipt: { ref: info.base }, traits: await mail.traits(info), size: info.size };
+        if (info === undefined) continue;
+        // What Dovecot compressed has the size of the message in its name.
+        const size = announcedSize(info.base) ?? info.size;
+        yield { receipt: { ref: info.base }, traits: await mail.traits(info), size };
       }
     },
     append: async (message, signal) => ({ receipt: { ref: await gathered.delivery.deliver(mail, message, signal) } }),

@@ -177,8 +177,12 @@ async function* readFolder(
     const { base } = parseFileName(file.slice(4));
     const info = { file, base, size: wanted.size[n] ?? 0, mtimeMs: wanted.time[n] ?? 0 };
     const early = info.size <= READ_AHEAD_SIZE ? await smallContent(`${folder.directory}/${file}`, base) : undefined;
-    const content = early ?? contentOf(folder, file, base, signal);
-    return { entry: await entryOf(i, info), content };
+    const content = early?.content ?? contentOf(folder, file, base, signal);
+    const entry = await entryOf(i, info);
+    // What is in a compressed file takes more room than the file.
+    const told = parseOwn(base) === undefined ? announcedSize(base) : undefined;
+    const size = Math.max(info.size, early?.size ?? told ?? 0);
+    return { entry: size === info.size ? entry : { ...entry, size }, content };
   };
   const numbers = async function* (): AsyncGenerator<number> {
     for (let n = 0; n < wanted.count && !signal.aborted; n++) yield n;

@@ -22,12 +22,15 @@ export interface FileName {
   readonly letters: string;
 }
 
+const PACKED = /\.(?:gz|bz2|xz|zst|lz4)$/;
+
 /** Reads any file name; one without an info part has no letters. Where ":" cannot be held, ";", "!" or "_" stands for it. */
 export function parseFileName(name: string): FileName {
   const colon = name.indexOf(":");
   if (colon !== -1) {
     const info = name.slice(colon);
-    return { base: name.slice(0, colon), letters: info.startsWith(":2,") ? info.slice(3) : "" };
+    // What a file was packed by, by hand, is no letter.
+    return { base: name.slice(0, colon), letters: info.startsWith(":2,") ? info.slice(3).replace(PACKED, "") : "" };
   }
   const other = /[;!_]2,([A-Za-z]*)$/.exec(name);
   return other === null ? { base: name, letters: "" } : { base: name.slice(0, other.index), letters: other[1] ?? "" };
