@@ -9,13 +9,14 @@ import {
   openSource,
   refuseCleartext,
   refuseSame,
+  showEndpoint,
 } from "../endpoints.ts";
 import { MailError } from "../mail/errors.ts";
 import type { MostRemoved, RemoveOptions } from "../migrate/context.ts";
 import type { MigrationEvent, RunSummary } from "../migrate/events.ts";
 import type { Sink } from "../sinks/sink.ts";
 import type { Source } from "../sources/source.ts";
-import { type ExitCode, exitCodeOf, exitCodeOfRun } from "./exit.ts";
+import { EXIT, type ExitCode, exitCodeOf, exitCodeOfRun } from "./exit.ts";
 import { Notes } from "./notes.ts";
 import {
   type Arguments,
@@ -36,6 +37,7 @@ import { askYes, canAsk } from "./prompt.ts";
 import {
   renderBalance,
   renderBroken,
+  renderDue,
   renderLeftOut,
   renderLosses,
   renderPlan,
@@ -45,7 +47,7 @@ import {
 import { belongsInReport, openReportFile, type ReportFile } from "./report-file.ts";
 import { contextOf, placeOf, type Session } from "./session.ts";
 import { shellQuote } from "./text.ts";
-import { plural } from "./values.ts";
+import { plural, showCount } from "./values.ts";
 
 export interface Carriage {
   readonly verb: "backup" | "migrate" | "drain" | "restore";
@@ -96,6 +98,14 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
     const follow = (event: MigrationEvent): Promise<unknown> | undefined => {
       notes.add(event);
       progress.add(event);
+      if (
+        event.type === "run-planned" &&
+        carriage.verb === "drain" &&
+        source.kind === "imap" &&
+        remove !== undefined &&
+        !isDry
+      )
+        ui.say(...renderDrain(source, event));
       const waits = [
         ui.json ? ui.emit(event) : undefined,
         reportFile !== undefined && belongsInReport(event) ? reportFile.add(event) : undefined,
@@ -114,6 +124,15 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
   }
   // Awaited here: the report file is closed when this function ends.
   return await report(carriage, session, notes, failure, isDry, reportFile);
+}
+
+/** An account is more than a maildrop: what drain takes from it is said before it begins. */
+function renderDrain(source: Endpoint, { folders, messages }: { folders: number; messages: number }): string[] {
+  const all = folders === 1 ? "the 1 folder" : `all ${showCount(folders)} folders`;
+  return [
+    `drain deletes what is proved to be in the archive from ${all} of ${showEndpoint(source)} (${plural(messages, "message")}). ` +
+      "--folder INBOX drains the inbox alone, --leave deletes nothing.",
+  ];
 }
 
 interface Ends extends AsyncDisposable {
@@ -183,7 +202,7 @@ async function report(
   file: ReportFile | undefined,
 ): Promise<ExitCode> {
   const { summary } = notes;
-  if (isDry && !ui.json && summary !== undefined) ui.print(...renderPlan(notes));
+  if (isDry && !ui.json && summary !== undefined) ui.print(...renderPlan(notes, carriage.remove !== undefined));
   const troubles = await renderTroubles(notes, summary?.balance);
   const broken = renderBroken(notes);
   const leftOut = renderLeftOut(notes.leftOut, summary?.leftOut);
@@ -194,16 +213,10 @@ async function report(
     ...(ui.quiet ? [] : [...troubles, ...broken, ...leftOut]),
     ...renderRemovals(notes),
     ...(summary === undefined || isNothing ? [] : renderBalance(summary, isDry)),
+    ...renderDue(notes),
   );
-  // With -q errors alone are said: mail that was left is one.
-  const isLeft =
-    summary !== undefined &&
-    (summary.balance.failed > 0 ||
-      summary.kept > 0 ||
-      !summary.closes ||
-      summary.missing !== undefined ||
-      leftOut.length > 0 ||
-      summary.unmatched !== undefined);
+  // With -q errors alone are said: mail that was left is one, and whatever else the exit code speaks of.
+  const isLeft = summary !== undefined && exitCodeOfRun(summary) !== EXIT.complete;
   if (ui.quiet && isLeft && !isNothing)
     ui.insist(
       ...troubles,

@@ -36,8 +36,12 @@ export interface PlanLine {
   readonly name: string;
   messages: number;
   bytes: number;
-  /** Messages that the target has, or that the options leave out. */
-  other: number;
+  /** Messages that the target has. */
+  there: number;
+  /** Left out by the options, or not to be had. */
+  out: number;
+  /** Would be deleted at the source. */
+  due: number;
   losses: number;
 }
 
@@ -75,7 +79,8 @@ export class Notes {
         if (as === "planned") {
           line.messages++;
           line.bytes += bytes;
-        } else line.other++;
+        } else if (as === "already-copied") line.there++;
+        else line.out++;
         line.losses += losses.length;
         return;
       }
@@ -84,9 +89,10 @@ export class Notes {
         if (this.#isDry) this.#planOf(event.folder.path, event.name).losses += event.losses.length;
         return;
       case "folder-unchanged":
-        if (this.#isDry) this.#planOf(event.folder.path).other += event.messages;
+        if (this.#isDry) this.#planOf(event.folder.path).there += event.messages;
         return;
       case "folder-finished":
+        if (this.#isDry) this.#planOf(event.folder.path).due += event.summary.due ?? 0;
         if (!event.summary.closes) this.brokenFolders.push(event.summary);
         return;
       case "folder-removed":
@@ -146,7 +152,7 @@ export class Notes {
     const key = showPath(folder);
     let line = this.plan.get(key);
     if (line === undefined) {
-      line = { folder: key, name: name ?? key, messages: 0, bytes: 0, other: 0, losses: 0 };
+      line = { folder: key, name: name ?? key, messages: 0, bytes: 0, there: 0, out: 0, due: 0, losses: 0 };
       this.plan.set(key, line);
     }
     return line;

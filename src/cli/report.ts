@@ -204,18 +204,43 @@ async function previewFile(path: string): ReturnType<typeof preview> {
   }
 }
 
-/** The plan of a dry run: folder to folder. */
-export function renderPlan(notes: Notes): string[] {
-  const rows = [["FOLDER", "", "IN THE TARGET", "MESSAGES", "BYTES", "NOT COPIED", "LOSSES"]];
-  for (const { folder, name, messages, bytes, other, losses } of notes.plan.values())
+/** The plan of a dry run: folder to folder. `removes`: it would delete at the source. */
+export function renderPlan(notes: Notes, removes = false): string[] {
+  const rows = [
+    [
+      "FOLDER",
+      "",
+      "IN THE TARGET",
+      "TO COPY",
+      "BYTES",
+      "THERE ALREADY",
+      "LEFT OUT",
+      "LOSSES",
+      ...(removes ? ["TO DELETE"] : []),
+    ],
+  ];
+  for (const { folder, name, messages, bytes, there, out, due, losses } of notes.plan.values())
     rows.push([
       cut(folder, 50),
       "→",
       cut(name, 50),
       showCount(messages),
       showBytes(bytes),
-      showCount(other),
+      showCount(there),
+      showCount(out),
       losses === 0 ? "-" : showCount(losses),
+      ...(removes ? [showCount(due)] : []),
     ]);
-  return table(rows, new Set([3, 4, 5, 6]));
+  return table(rows, new Set([3, 4, 5, 6, 7, 8]));
+}
+
+/** What a dry run says of deleting: how many, and where. */
+export function renderDue(notes: Notes): string[] {
+  const { due } = notes.summary ?? {};
+  if (due === undefined) return [];
+  if (due === 0) return ["Nothing would be deleted at the source."];
+  const lines = [...notes.plan.values()].filter((line) => line.due > 0).sort((a, b) => b.due - a.due);
+  const named = lines.slice(0, NAMED_FOLDERS).map((line) => `${cut(line.folder, 40)} ${showCount(line.due)}`);
+  if (lines.length > NAMED_FOLDERS) named.push(plural(lines.length - NAMED_FOLDERS, "more folder"));
+  return [`${plural(due, "message")} would be deleted at the source, once proved: ${named.join(", ")}.`];
 }

@@ -5,7 +5,8 @@ import type { Entry } from "../mail/model.ts";
 import { isFiltered, isGone, type RunContext } from "./context.ts";
 import type { Disposition } from "./events.ts";
 import { announce, type JobState, settle } from "./job.ts";
-import type { FolderLedger } from "./ledger.ts";
+import type { FolderLedger, Known } from "./ledger.ts";
+import { isDue } from "./remove.ts";
 
 export async function planMessages(
   context: RunContext,
@@ -23,6 +24,7 @@ export async function planMessages(
         const filtered = isFiltered(entry, context.options, entry.traits.received, entry.size);
         const isKnown = known !== undefined && known.state !== "failed" && !isForgotten;
         const as: Disposition = filtered ? "filtered" : isKnown ? "already-copied" : "planned";
+        if (as !== "filtered" && (await wouldGo(context, known))) state.tally.due++;
         const losses = as === "planned" ? narrow(entry.traits, state.job.plan.fidelity).losses : [];
         await settle(context, state, ledger, entry, { as, losses }, entry.size ?? 0);
         return false;
@@ -35,4 +37,12 @@ export async function planMessages(
     }
     state.tally.isCut = context.soft.aborted;
   }
+}
+
+/** Whether a run that deletes would delete it at the source, once it is proved: what is copied by that very run is too new for any age. */
+async function wouldGo(context: RunContext, known: Known | undefined): Promise<boolean> {
+  const { remove } = context.options;
+  if (remove === undefined || known?.state === "altered") return false;
+  const record = await known?.read();
+  return record === undefined ? remove.olderThanSeconds === undefined : isDue(context, record);
 }

@@ -48,6 +48,8 @@ export interface FolderSummary {
   readonly closes: boolean;
   /** Messages that the source counts in the folder and does not list; part of no other number. */
   readonly unlisted?: number;
+  /** In a dry run: what would be deleted at the source once it is proved. */
+  readonly due?: number;
   /** Why this folder as a whole could not be carried. */
   readonly error?: string;
 }
@@ -65,6 +67,8 @@ export interface RunSummary {
   readonly removed: number;
   /** Origins that were to be removed and were not. */
   readonly kept: number;
+  /** In a dry run that would delete: how many messages would be deleted at the source once they are proved. */
+  readonly due?: number;
   readonly losses: readonly { readonly loss: Loss; readonly messages: number }[];
   readonly folders: readonly FolderSummary[];
   readonly seconds: number;

@@ -14,6 +14,7 @@ import { type FolderResult, LET_GO } from "./folder.ts";
 import { announce, type JobState, settle, startJob } from "./job.ts";
 import type { FolderLedger } from "./ledger.ts";
 import type { FolderJob } from "./plan.ts";
+import { isDue } from "./remove.ts";
 
 /** Octets of a header that are looked at. */
 const HEAD = 64 * 1024;
@@ -43,6 +44,7 @@ export async function compareFinished(context: RunContext, jobs: readonly Folder
 async function compare(context: RunContext, state: JobState, ledger: FolderLedger): Promise<void> {
   const { source, options, soft } = context;
   const filters = filtersMessages(options);
+  const firstSeen = context.sink.sealed?.since ?? Math.floor(Date.now() / 1000);
   const missing = new MailError("config", "the target is finished and does not hold this message", {
     scope: "message",
     remedy: "give-up",
@@ -52,7 +54,11 @@ async function compare(context: RunContext, state: JobState, ledger: FolderLedge
   /** Read only to be described: these lie on a disk. */
   let read = 0;
   const end = async (entry: Entry, as: Disposition, known: KnownBy = {}, error = missing): Promise<void> => {
-    if (as === "already-copied") state.selected?.add(entry.origin.id);
+    if (as === "already-copied") {
+      state.selected?.add(entry.origin.id);
+      const { remove, dryRun } = options;
+      if (remove !== undefined && dryRun === true && isDue(context, { firstSeen })) state.tally.due++;
+    }
     await settle(context, state, ledger, entry, { as, losses: [], ...known }, 0, as === "failed" ? error : undefined);
   };
   const want = async (entry: Entry): Promise<boolean> => {

@@ -1,6 +1,7 @@
 // Deleting at the source: last of all, only what was read back from the sealed target just now, and only that.
 
 import { mapOrdered } from "../core/pool.ts";
+import { plural, showCount } from "../core/words.ts";
 import { MailError } from "../mail/errors.ts";
 import type { Origin } from "../mail/model.ts";
 import type { Removable, Removal } from "../mail/removal.ts";
@@ -52,22 +53,36 @@ async function refused(context: RunContext, works: readonly Work[]): Promise<Kep
   if (most === undefined && confirm === undefined) return undefined;
   let due = 0;
   for (const work of works) for await (const record of selected(work)) if (isDue(context, record)) due++;
-  if (most !== undefined) {
-    const listed = sumOf(context.tally.balance());
-    const allowed = "count" in most ? most.count : Math.floor((listed * most.percent) / 100);
-    if (due > allowed) {
-      const bound = "count" in most ? `${most.count}` : `${allowed}, ${most.percent}% of the ${listed} listed`;
-      await context.events.emit({
-        type: "notice",
-        text: `nothing is deleted at the source: ${due} messages would go, and the bound is ${bound}`,
-      });
-      return "over-limit";
-    }
+  const text = boundText(context, due);
+  if (text !== undefined) {
+    await context.events.emit({ type: "notice", text: `nothing is deleted at the source: ${text}` });
+    return "over-limit";
   }
   if (due === 0 || confirm === undefined || (await confirm(due, context.soft))) return undefined;
   if (!context.soft.aborted)
     await context.events.emit({ type: "notice", text: "nothing is deleted at the source: it was declined" });
   return "declined";
+}
+
+/** Says so when more would be deleted than was allowed. */
+function boundText({ tally, options }: RunContext, due: number): string | undefined {
+  const { most } = options.remove ?? {};
+  if (most === undefined) return undefined;
+  const listed = sumOf(tally.balance());
+  const allowed = "count" in most ? most.count : Math.floor((listed * most.percent) / 100);
+  if (due <= allowed) return undefined;
+  const bound =
+    "count" in most
+      ? showCount(most.count)
+      : `${showCount(allowed)}, ${most.percent}% of the ${showCount(listed)} listed`;
+  return `${plural(due, "message")} would go, and the bound is ${bound}`;
+}
+
+/** A dry run says beforehand what would be refused. */
+export async function tellBound(context: RunContext): Promise<void> {
+  const text = boundText(context, context.tally.due);
+  if (text !== undefined)
+    await context.events.emit({ type: "notice", text: `nothing would be deleted at the source: ${text}` });
 }
 
 /** What this run is about in a folder, and has a copy that its source's bytes were given to. */
@@ -83,7 +98,7 @@ function announcedOf({ announced }: DoneRecord): Pick<Removable, "announced"> {
 }
 
 /** Without an age to wait for the clock is not asked: it may have stepped back since the copy was made. */
-function isDue({ options }: RunContext, { firstSeen }: DoneRecord): boolean {
+export function isDue({ options }: RunContext, { firstSeen }: Pick<DoneRecord, "firstSeen">): boolean {
   const { olderThanSeconds } = options.remove ?? {};
   return olderThanSeconds === undefined || Math.floor(Date.now() / 1000) - firstSeen >= olderThanSeconds;
 }
@@ -216,7 +231,7 @@ async function removeFolder(context: RunContext, work: Work, places: Places): Pr
     await notice(
       context,
       state,
-      `${unproved} messages stay at the source: their copy could not be read back as it was sent`,
+      `${plural(unproved, "message")} ${unproved === 1 ? "stays" : "stay"} at the source: no copy could be read back as it was sent`,
     );
   const open = asked - gone - other;
   if (context.soft.aborted || (areTwo && !cut && open <= 0)) return;
@@ -226,7 +241,12 @@ async function removeFolder(context: RunContext, work: Work, places: Places): Pr
       state,
       "it cannot be told whether source and target are two places, as the source confirms no deletion: nothing is deleted",
     );
-  else if (!cut) await notice(context, state, `the server did not confirm that ${open} messages are gone`);
+  else if (!cut)
+    await notice(
+      context,
+      state,
+      `the server did not confirm that ${plural(open, "message")} ${open === 1 ? "is" : "are"} gone`,
+    );
   for await (const record of selected(work))
     if (isDue(context, record) && !said.has(record.origin.id))
       await keep(context, state, record.origin, cut ? "cut-short" : "not-confirmed");

@@ -27,7 +27,7 @@ import { patiently } from "./patiently.ts";
 import { type FolderJob, planFolders } from "./plan.ts";
 import { quarantineIn } from "./quarantine.ts";
 import { Refusals } from "./refusals.ts";
-import { removeProved } from "./remove.ts";
+import { removeProved, tellBound } from "./remove.ts";
 import { Room } from "./room.ts";
 import { logRun, type RunLines } from "./run-log.ts";
 import { selectFolders } from "./select.ts";
@@ -113,7 +113,11 @@ async function carry(
     await (outcome === "stopped" ? line?.catch(() => undefined) : line);
     await tellLeftOut();
     const sums = summarise(tally, outcome, (Date.now() - started) / 1000, error);
-    const summary = sink.sealed === undefined ? sums : { ...sums, targetFinished: true as const };
+    const summary = {
+      ...sums,
+      ...(sink.sealed === undefined ? {} : { targetFinished: true as const }),
+      ...(options.remove === undefined || options.dryRun !== true ? {} : { due: tally.due }),
+    };
     await events.emit({ type: "run-finished", summary });
     return summary;
   };
@@ -203,6 +207,7 @@ async function carry(
     if (!soft.aborted && !isDry && !isOpen) await seal(context, tally.balance().failed);
     if (options.remove !== undefined && !soft.aborted && options.dryRun !== true && !isOpen)
       await removeProved(context, results);
+    if (options.remove !== undefined && options.dryRun === true) await tellBound(context);
     if (soft.aborted) return await end("stopped");
     const balance = tally.balance();
     await tellLeftOut();

@@ -27,6 +27,8 @@ export class FolderTally {
   /** The source has not listed everything yet, or was stopped before it had: nobody knows what is left. */
   isCut = true;
   error: string | undefined;
+  /** In a dry run: what would be deleted at the source. */
+  due = 0;
   /** Deleted at the source, and what stayed there for which reason. */
   removed = 0;
   readonly stayed: Partial<Record<KeptWhy, number>> = {};
@@ -55,6 +57,7 @@ export class FolderTally {
       listed: settled + this.unresolved,
       balance: { ...this.balance },
       closes: this.closes,
+      ...(this.due === 0 ? {} : { due: this.due }),
       ...(unlisted === 0 ? {} : { unlisted }),
       ...(error === undefined ? {} : { error }),
     };
@@ -92,6 +95,10 @@ export class RunTally {
       if (known === undefined) this.#losses.set(key, { loss, messages: 1 });
       else known.messages++;
     }
+  }
+
+  get due(): number {
+    return this.folders.reduce((sum, { due }) => sum + due, 0);
   }
 
   plan(folders: number): void {

@@ -201,7 +201,7 @@ describe("tables", () => {
     notes.add(settled("1", "planned", { losses: [{ kind: "received" }] }));
     notes.add(settled("2", "planned"));
     notes.add(settled("3", "filtered"));
-    expect(renderPlan(notes)[1]).toMatch(/^Clients\/A\\\/B +→ +\.Clients\.A\\2fB +2 +24 B +1 +1$/);
+    expect(renderPlan(notes)[1]).toMatch(/^Clients\/A\\\/B +→ +\.Clients\.A\\2fB +2 +24 B +0 +1 +1$/);
   });
 
   it("of deletions say in words why mail stayed at the source, whatever the reason", () => {

@@ -88,7 +88,8 @@ async function verifyPair(
     if (kind === "left-out" || (kind === "known-loss" && ui.verbose === 0)) return;
     if (printed++ >= PRINTED && ui.verbose === 0) return;
     const where = `${cut(showPath(folder), 60)}${origin === undefined ? "" : ` ${cut(origin.id, 80)}`}`;
-    ui.say(`${kind}: ${where}: ${cut(what, 300)}`);
+    // With -q errors alone are said: a difference is one.
+    (kind === "known-loss" ? ui.say : ui.insist)(`${kind}: ${where}: ${cut(what, 300)}`);
   };
   const onFolder = (result: VerifyFolderResult): void => {
     if (ui.json) void ui.emit({ type: "verify-folder", ...result });
@@ -102,7 +103,7 @@ async function verifyPair(
     recall: async (paths: readonly FolderPath[]): Promise<void> => sink?.recall?.(await ledger.names(paths)),
   };
   const summary = await engine.verify(source, target, describe, options, signal, onFinding, onFolder, find, past);
-  if (printed > PRINTED && ui.verbose === 0) ui.say(`and ${showCount(printed - PRINTED)} more; -v shows them all`);
+  if (printed > PRINTED && ui.verbose === 0) ui.insist(`and ${showCount(printed - PRINTED)} more; -v shows them all`);
   if (ui.json) await ui.emit({ type: "verify-finished", summary });
   else if (!ui.quiet) ui.print(...renderVerify(summary));
   await file?.finish({ summary });
