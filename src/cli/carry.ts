@@ -128,7 +128,7 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
 
 /** An account is more than a maildrop: what drain takes from it is said before it begins. */
 function renderDrain(source: Endpoint, { folders, messages }: { folders: number; messages: number }): string[] {
-  const all = folders === 1 ? "the 1 folder" : `all ${showCount(folders)} folders`;
+  const all = folders === 1 ? "the one folder" : `all ${showCount(folders)} folders`;
   return [
     `drain deletes what is proved to be in the archive from ${all} of ${showEndpoint(source)} (${plural(messages, "message")}). ` +
       "--folder INBOX drains the inbox alone, --leave deletes nothing.",

@@ -2,6 +2,7 @@
 
 import { setMaxListeners } from "node:events";
 import { DEFAULT_PATIENCE, delayToSettle, pause } from "../core/retry.ts";
+import { plural } from "../core/words.ts";
 import { MailError } from "../mail/errors.ts";
 import { samePath } from "../mail/model.ts";
 import type { SinkFolder } from "../sinks/sink.ts";
@@ -158,10 +159,14 @@ export async function pass(
   if (current.again !== undefined) throw current.doubtful ? asDoubtful(current.again) : current.again;
   const lost = states.reduce((sum, { tally }) => sum + tally.unresolved, 0);
   if (lost > 0 && !context.soft.aborted)
-    throw new MailError("protocol", `${lost} messages of ${folder.name} were listed but never delivered`, {
-      scope: "folder",
-      remedy: "retry",
-    });
+    throw new MailError(
+      "protocol",
+      `${plural(lost, "message")} of ${folder.name} ${lost === 1 ? "was" : "were"} listed but never delivered`,
+      {
+        scope: "folder",
+        remedy: "retry",
+      },
+    );
   if (options.prove === true && ledger.nameless > 0) await tellUnproved(context, folder, ledger.nameless);
   // Not closed: the next run looks at everything.
   if (current.uncertain) return folder;
@@ -186,7 +191,7 @@ async function tellSetback(
 
 /** Said of what has no name, so that nothing of it could be read back. */
 async function tellUnproved({ events }: RunContext, { name }: SinkFolder, count: number): Promise<void> {
-  const text = `${count} messages in ${name} could not be read back: the server keeps equal messages once, and does not say where`;
+  const text = `${plural(count, "message")} in ${name} could not be read back: the server keeps equal messages once, and does not say where`;
   await events.emit({ type: "notice", text });
 }
 

@@ -1,6 +1,7 @@
 // Before anything is deleted: that the target is not the source under another name, where every copy would be its own original.
 
 import { DEFAULT_PATIENCE, delayToSettle, pause } from "../core/retry.ts";
+import { showCount } from "../core/words.ts";
 import { configError, MailError } from "../mail/errors.ts";
 import type { Mark, Sink } from "../sinks/sink.ts";
 import type { RunContext } from "./context.ts";
@@ -75,6 +76,6 @@ export async function suspectOnePlace(context: RunContext): Promise<void> {
   const text =
     isOne === true
       ? "source and target are one account under two names: nothing was copied, and there is no second copy of anything"
-      : `all ${adopted} messages were found in the target by the first run: if source and target are one place under two names, there is no second copy of anything`;
+      : `all ${showCount(adopted)} messages were found in the target by the first run: if source and target are one place under two names, there is no second copy of anything`;
   await events.emit({ type: "notice", text, insist: true });
 }

@@ -1,5 +1,6 @@
 // Messages that a server without UIDPLUS says it has stored: they count as copied when the target was listed and shows them.
 
+import { plural } from "../core/words.ts";
 import { MailError } from "../mail/errors.ts";
 import type { SinkFolder } from "../sinks/sink.ts";
 import { type Candidates, nameCopies } from "./candidates.ts";
@@ -38,6 +39,6 @@ export async function nameAll(
 
 /** What makes another pass look closer. */
 export function strayed(count: number, { name }: SinkFolder): MailError {
-  const text = `${count} messages that the server says it stored are not to be found in ${name} as they were sent`;
+  const text = `${plural(count, "message")} that the server says it stored ${count === 1 ? "is" : "are"} not to be found in ${name} as they were sent`;
   return new MailError("protocol", text, { scope: "folder", remedy: "retry" });
 }

@@ -1,6 +1,7 @@
 // An archive by itself: every message that its ledgers recorded is there, with the bytes that were recorded.
 
 import { join } from "node:path";
+import { plural } from "../core/words.ts";
 import { MailError } from "../mail/errors.ts";
 import { keyOf, wireSize } from "../mail/key.ts";
 import { showPath } from "../mail/model.ts";
@@ -73,7 +74,7 @@ export async function verifyArchive(
   for (const id of left)
     onProblem(`${join(home, "traits", id)}.jsonl belongs to no folder: that folder's labels and keywords are not read`);
   for (const [name, { table }] of recorded)
-    if (table.size > 0) onProblem(`${name}: the folder is gone, and with it ${table.size} messages that were stored`);
+    if (table.size > 0) onProblem(`${name}: the folder is gone, and with it ${plural(table.size, "message")}`);
   return { messages, unrecorded };
 }
 
@@ -86,11 +87,14 @@ function checkFolder(
   const { generation, strays, hasTraits } = found;
   let gone = 0;
   for (const _ of expected?.table.left() ?? []) gone++;
-  if (gone > 0) onProblem(`${where}: ${gone} messages that were stored are no longer there`);
+  if (gone > 0)
+    onProblem(
+      `${where}: ${plural(gone, "message")} that ${gone === 1 ? "was stored is" : "were stored are"} no longer there`,
+    );
   // After a run that was killed the next one records what it had stored.
   if (strays > 0 && expected?.closed !== false)
     onProblem(
-      `${where}: ${strays} messages that were stored are in no ledger: one is missing, or an older one was put back`,
+      `${where}: ${plural(strays, "message")} that ${strays === 1 ? "was stored is" : "were stored are"} in no ledger: one is missing, or an older one was put back`,
     );
   if (expected === undefined || generation === undefined) return;
   if (expected.generations.size > 0 && !expected.generations.has(generation))

@@ -1,5 +1,6 @@
 // One folder of the target compared with what leads to it: each message of the source finds its own, once.
 
+import { plural } from "../core/words.ts";
 import { common, difference, type Fidelity, FULL_FIDELITY, type Loss, narrow } from "../mail/fidelity.ts";
 import type { ContentKey } from "../mail/key.ts";
 import type { Entry, Folder, FolderPath, Origin, Traits } from "../mail/model.ts";
@@ -47,7 +48,7 @@ export async function compareFolder(
   const table = new KeyTable();
   let unread = 0;
   const leftOut = (end: "source" | "target", where: Folder, messages: number): void => {
-    const what = `${messages} messages that the ${end} counts and does not list`;
+    const what = `${plural(messages, "message")} that the ${end} counts and does not list`;
     onFinding({ kind: "unlisted", folder: where.path, what });
   };
   // A target message that cannot be read matches nothing; its source shows up as missing.
@@ -149,7 +150,7 @@ export async function compareFolder(
   const last = results.pop();
   if (last !== undefined) results.push({ ...last, extra });
   if (extra > 0 && there !== undefined)
-    onFinding({ kind: "extra", folder: there.path, what: `${extra} messages that the source does not have` });
+    onFinding({ kind: "extra", folder: there.path, what: `${plural(extra, "message")} that the source does not have` });
   return results;
 }
 

@@ -1,6 +1,7 @@
 // Verify: every message of one end is in the other, by content key, with the traits that both ends can keep.
 
 import { folderMatcher } from "../core/glob.ts";
+import { plural } from "../core/words.ts";
 import { configError } from "../mail/errors.ts";
 import { type Folder, type FolderPath, showPath } from "../mail/model.ts";
 import type { FolderPlan } from "../sinks/sink.ts";
@@ -92,7 +93,7 @@ export async function verify(
       onFinding({
         kind: "extra",
         folder: folder.path,
-        what: `${extra} messages in a folder that the source does not have`,
+        what: `${plural(extra, "message")} in a folder that the source does not have`,
       });
       report({
         folder: folder.path,

@@ -299,7 +299,7 @@ describe("a FILE.zip", () => {
       await using sink = await zip();
       const { summary, events } = await go(memorySource([folder], { content: refused("b") }), sink, { remove: {} });
       expect(summary).toMatchObject({ outcome: "partial", removed: 0, balance: { copied: 1, failed: 1 } });
-      expect(noticesOf(events)).toContain("not finished yet: 1 messages failed");
+      expect(noticesOf(events)).toContain("not finished yet: 1 message failed");
     }
     expect(await files()).toEqual(["mail.zip.part.d"]);
     await using sink = await zip();
@@ -312,7 +312,7 @@ describe("a FILE.zip", () => {
   it("is finished without what failed twice, and says so in every later run", async () => {
     const folder = folderOf("A", ["a", "b"]);
     const bad = () => memorySource([folder], { content: refused("b") });
-    for (const text of ["not finished yet", "finished without 1 messages"]) {
+    for (const text of ["not finished yet", "finished without 1 message that"]) {
       await using sink = await zip();
       const { summary, events } = await go(bad(), sink);
       expect(summary).toMatchObject({ outcome: "partial", balance: { failed: 1 } });

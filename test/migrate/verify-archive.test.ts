@@ -67,7 +67,7 @@ it("a flipped byte in any message is found", async () => {
 it("a message that is gone is found, and a whole folder", async () => {
   const [file = ""] = await files("cur", /./);
   await unlink(file);
-  expect(await problems()).toEqual(["INBOX: 1 messages that were stored are no longer there"]);
+  expect(await problems()).toEqual(["INBOX: 1 message that was stored is no longer there"]);
   await rm(join(path, ".Work.2024"), { recursive: true });
   expect(await problems()).toContainEqual(expect.stringContaining("the folder is gone"));
 });

@@ -1,5 +1,6 @@
 // LIST and UIDL: which messages there are, how large, and under which lasting names (RFC 1939 5 and 7).
 
+import { plural } from "../../core/words.ts";
 import { MailError } from "../../mail/errors.ts";
 import { LISTING_LINE_LIMIT } from "./limits.ts";
 import { lineBatches } from "./lines.ts";
@@ -58,7 +59,7 @@ export async function list(wire: Wire, able: Capabilities, known?: Maildrop): Pr
     throw wire.fail(
       new MailError(
         "protocol",
-        `${wire.server.host}:${wire.server.port} counts ${messages} messages and lists ${listing.count}`,
+        `${wire.server.host}:${wire.server.port} counts ${plural(messages, "message")} and lists ${listing.count}`,
         { scope: "account", remedy: "retry", outcome: "none", hint: "Run the same command again in a while." },
       ),
     );

@@ -107,7 +107,7 @@ it("what the target has beside is told, and is a difference with --both-ways alo
   writeFileSync(join(root, "beside", "cur", "1700000000.M1P1.elsewhere:2,"), "Subject: mine\n\nnot theirs\n");
   for (const way of [[], ["--quick"]]) {
     const one = await cli("verify", imap, "maildir:beside", ...way);
-    expect(one.stderr).toMatch(/^extra: INBOX: 1 messages that the source does not have$/m);
+    expect(one.stderr).toMatch(/^extra: INBOX: 1 message that the source does not have$/m);
     expect(one.stdout).toMatch(/INBOX +6 +0 +0 +1\n/);
     expect(one.stderr).toMatch(/^Verified: /m);
     expect(one.code, `${way}`).toBe(0);
