@@ -1,4 +1,4 @@
-// Bars on a terminal: one a folder in flight, one in sum, with messages, bytes, rate and ETA. Events count, a timer draws.
+// Bars on a terminal: one a folder in flight, one in sum, with percent, messages, bytes, rate and ETA. Events count, a timer draws.
 
 import { MultiBar } from "cli-progress";
 import { showPath } from "../mail/model.ts";
@@ -12,7 +12,9 @@ export interface Bars extends Disposable {
   readonly write: (text: string) => void;
 }
 
-/** Folders drawn at once; more than this many lanes are summed up in the last bar alone. */
+/** Lines of the terminal that are left to what is said above the bars. */
+const LINES_ABOVE = 4;
+/** Folders drawn at once where the terminal does not say how high it is; the others are in the last bar alone. */
 const FOLDER_BARS = 8;
 const FRAMES_PER_SECOND = 8;
 /** The rate is that of the last seconds: long enough to be calm, short enough to be true. */
@@ -23,13 +25,18 @@ export interface Meter {
   readonly name: string;
   total: number;
   done: number;
+  /** Octets copied. */
   bytes: number;
+  /** Octets of all its messages, where the source says so, and of those that are settled, copied or not. */
+  size: number | undefined;
+  passed: number;
 }
 
 interface Sample {
   readonly at: number;
   readonly done: number;
   readonly bytes: number;
+  readonly passed: number;
 }
 
 export function openBars(stream: NodeJS.WriteStream): Bars {
@@ -44,12 +51,13 @@ export function openBars(stream: NodeJS.WriteStream): Bars {
     gracefulExit: false,
     emptyOnZero: true,
   });
-  const sum: Meter = { name: "in sum", total: 0, done: 0, bytes: 0 };
+  const sum: Meter = { name: "in sum", total: 0, done: 0, bytes: 0, size: undefined, passed: 0 };
   const folders = new Map<string, Meter>();
   const rates = new Map<Meter, Sample[]>();
   let rows = 0;
   let stopped = false;
 
+  const most = (): number => Math.max(1, (stream.rows ?? FOLDER_BARS + LINES_ABOVE + 1) - LINES_ABOVE - 1);
   const draw = (row: number): string => {
     const meter = row === rows - 1 ? sum : [...folders.values()][row];
     if (meter === undefined) return "";
@@ -77,12 +85,14 @@ export function openBars(stream: NodeJS.WriteStream): Bars {
       switch (event.type) {
         case "run-planned":
           sum.total = event.messages;
+          sum.size = event.bytes;
           if (rows === 0) addRow();
           return;
         case "folder-opened": {
           const name = showPath(event.folder.path);
-          folders.set(name, { name, total: event.folder.messages ?? 0, done: 0, bytes: 0 });
-          while (rows < Math.min(folders.size, FOLDER_BARS) + 1) addRow();
+          const { messages = 0, bytes } = event.folder;
+          folders.set(name, { name, total: messages, done: 0, bytes: 0, size: bytes, passed: 0 });
+          while (rows < Math.min(folders.size, most()) + 1) addRow();
           return;
         }
         case "message-settled": {
@@ -90,11 +100,13 @@ export function openBars(stream: NodeJS.WriteStream): Bars {
           for (const one of meter === undefined ? [sum] : [sum, meter]) {
             one.done++;
             one.bytes += event.bytes;
+            one.passed += event.entry.size ?? event.bytes;
           }
           return;
         }
         case "folder-unchanged":
           sum.done += event.messages;
+          sum.passed += event.folder.bytes ?? 0;
           return;
         case "folder-finished": {
           const name = showPath(event.folder.path);
@@ -122,39 +134,77 @@ function rateOf(meter: Meter, rates: Map<Meter, Sample[]>, now: number): Rate {
     samples = [];
     rates.set(meter, samples);
   }
-  samples.push({ at: now, done: meter.done, bytes: meter.bytes });
+  samples.push({ at: now, done: meter.done, bytes: meter.bytes, passed: meter.passed });
   while (samples.length > 2 && now - (samples[0]?.at ?? now) > RATE_SECONDS * 1000) samples.shift();
   const first = samples[0];
   const seconds = first === undefined ? 0 : (now - first.at) / 1000;
-  if (first === undefined || seconds < 0.2) return { messages: 0, bytes: 0 };
-  return { messages: (meter.done - first.done) / seconds, bytes: (meter.bytes - first.bytes) / seconds };
+  if (first === undefined || seconds < 0.2) return { messages: 0, bytes: 0, passed: 0 };
+  const a = (from: number, to: number): number => (to - from) / seconds;
+  return {
+    messages: a(first.done, meter.done),
+    bytes: a(first.bytes, meter.bytes),
+    passed: a(first.passed, meter.passed),
+  };
 }
 
 /** Per second. */
 export interface Rate {
   readonly messages: number;
+  /** Octets copied. */
   readonly bytes: number;
+  /** Octets settled, copied or not. */
+  readonly passed: number;
 }
 
-/** One bar in so many columns: the name gives way first, then the bar itself. */
+const NAME = { least: 8, most: 40 } as const;
+const BAR = { least: 8, most: 24 } as const;
+
+/** One bar in so many columns. Where they are few the rates give way first, then the octets, the bar, and the count of messages. */
 export function barLine(meter: Meter, rate: Rate, columns: number): string {
   const { total, done, bytes } = meter;
-  const share = total > 0 ? Math.min(1, done / total) : 0;
+  const { share, seconds } = outlook(meter, rate);
   const count = total > 0 ? `${showCount(done)}/${showCount(Math.max(total, done))}` : showCount(done);
-  const left = total > done && rate.messages > 0 ? clock((total - done) / rate.messages) : "-";
-  const numbers = [
-    padStart(count, 15),
-    padStart(showBytes(bytes), 8),
-    padStart(`${showCount(rate.messages)}/s`, 8),
-    padStart(`${showBytes(rate.bytes)}/s`, 10),
-    `ETA ${padStart(left, 8)}`,
-  ].join(" ");
-  const room = columns - numbers.length - 2;
-  const bar = room >= 32 ? Math.min(24, Math.floor(room / 2)) : 0;
-  const name = Math.max(4, Math.min(40, room - (bar > 0 ? bar + 3 : 0)));
-  const filled = Math.round(share * bar);
-  const drawn = bar > 0 ? ` [${"=".repeat(filled)}${" ".repeat(bar - filled)}]` : "";
-  return cut(`${padEnd(cut(meter.name, name), name)}${drawn} ${numbers}`, columns);
+  const fixed = {
+    percent: padStart(share === undefined ? "" : `${Math.floor(share * 100)}%`, 4),
+    eta: `ETA ${padStart(seconds === undefined ? "-" : clock(seconds), 7)}`,
+  };
+  const optional = {
+    count: padStart(count, 15),
+    bytes: padStart(showBytes(bytes), 8),
+    octetRate: padStart(`${showBytes(rate.bytes)}/s`, 10),
+    messageRate: padStart(`${showCount(rate.messages)}/s`, 8),
+  };
+  let room = columns - fixed.percent.length - fixed.eta.length - 2 - NAME.least;
+  const takes = (width: number): boolean => {
+    if (width > room) return false;
+    room -= width;
+    return true;
+  };
+  const fits = (text: string): string => (takes(text.length + 1) ? ` ${text}` : "");
+  const shown = fits(optional.count);
+  const hasBar = shown !== "" && takes(BAR.least + 3);
+  const octets = hasBar ? fits(optional.bytes) : "";
+  const octetRate = octets === "" ? "" : fits(optional.octetRate);
+  const messageRate = octetRate === "" ? "" : fits(optional.messageRate);
+  const more = hasBar ? Math.min(BAR.most - BAR.least, Math.floor(room / 2)) : 0;
+  const name = Math.min(NAME.most, NAME.least + Math.max(0, room - more));
+  const bar = BAR.least + more;
+  const filled = Math.floor((share ?? 0) * bar);
+  const drawn = hasBar ? ` [${"=".repeat(filled)}${" ".repeat(bar - filled)}]` : "";
+  const line = `${padEnd(cut(meter.name, name), name)}${drawn} ${fixed.percent}${shown}${octets}${octetRate}${messageRate} ${fixed.eta}`;
+  return cut(line, columns);
+}
+
+/** How far it is, and for how long it will go on: by octets where the source says how many there are, else by messages. */
+function outlook(meter: Meter, rate: Rate): { share: number | undefined; seconds: number | undefined } {
+  const { total, done, size, passed } = meter;
+  const isMeasured = size !== undefined && size > 0 && done < total;
+  const [whole, part, pace] = isMeasured ? [size, passed, rate.passed] : [total, done, rate.messages];
+  if (whole <= 0) return { share: undefined, seconds: undefined };
+  const left = whole - part;
+  // Of a run that is not done never all of it.
+  const share = done >= total ? 1 : Math.min(0.99, part / whole);
+  return { share, seconds: left > 0 && pace > 0 ? left / pace : undefined };
 }
 
 /** "0:45", "12:05", "3:07:00". */

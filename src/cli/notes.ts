@@ -3,7 +3,7 @@
 import type { Loss } from "../mail/fidelity.ts";
 import type { LeftOut } from "../mail/left-out.ts";
 import { type FolderPath, showPath } from "../mail/model.ts";
-import type { Disposition, FolderSummary, MigrationEvent, RunSummary } from "../migrate/events.ts";
+import type { Disposition, MigrationEvent, RunSummary } from "../migrate/events.ts";
 
 /** Messages of one disposition named on the terminal; --report has them all. */
 const NAMED_MESSAGES = 20;
@@ -55,7 +55,6 @@ export class Notes {
   otherLosses = 0;
   /** Only in a dry run. */
   readonly plan = new Map<string, PlanLine>();
-  readonly brokenFolders: FolderSummary[] = [];
   /** A folder each: what was deleted at the source, and what stayed. */
   readonly removals: Removal[] = [];
   /** The first of what looks like mail and was not read. */
@@ -93,7 +92,6 @@ export class Notes {
         return;
       case "folder-finished":
         if (this.#isDry) this.#planOf(event.folder.path).due += event.summary.due ?? 0;
-        if (!event.summary.closes) this.brokenFolders.push(event.summary);
         return;
       case "folder-removed":
         this.removals.push(event);
@@ -107,6 +105,13 @@ export class Notes {
       default:
         return;
     }
+  }
+
+  /** In the order in which the source has its folders, whichever was done first. */
+  inOrder<T>(items: readonly T[], pathOf: (item: T) => string): T[] {
+    const places = new Map(this.summary?.folders.map(({ folder }, i) => [showPath(folder), i]));
+    const place = (item: T): number => places.get(pathOf(item)) ?? places.size;
+    return [...items].sort((a, b) => place(a) - place(b));
   }
 
   #trouble(event: Extract<MigrationEvent, { type: "message-settled" }>): void {

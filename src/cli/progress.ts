@@ -4,6 +4,7 @@ import { showPath } from "../mail/model.ts";
 import { decodeMutf7 } from "../mail/mutf7.ts";
 import { DISPOSITIONS, type FolderSummary, type MigrationEvent } from "../migrate/events.ts";
 import type { Bars } from "./bars.ts";
+import { isIdle } from "./report.ts";
 import { cut } from "./text.ts";
 import type { Ui } from "./ui.ts";
 import { showCount, showSeconds } from "./values.ts";
@@ -39,6 +40,9 @@ export async function showProgress(ui: Ui): Promise<Progress> {
 export function lineOf(event: MigrationEvent, verbose: number): string | undefined {
   switch (event.type) {
     case "folder-finished":
+      // Those in which there was nothing to do have one line together, at the end.
+      if (verbose === 0 && isIdle(event.summary) && (event.summary.listed > 0 || (event.folder.messages ?? 0) === 0))
+        return undefined;
       return folderLine(event.summary, event.folder.messages ?? 0);
     case "notice":
       return `${event.folder === undefined ? "" : `${cut(showPath(event.folder), 60)}: `}${cut(event.text, 400)}`;

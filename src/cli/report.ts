@@ -6,7 +6,7 @@ import type { Loss } from "../mail/fidelity.ts";
 import type { LeftOut } from "../mail/left-out.ts";
 import { showPath } from "../mail/model.ts";
 import { preview } from "../mail/preview.ts";
-import { DISPOSITIONS, type Disposition, type RunSummary } from "../migrate/events.ts";
+import { DISPOSITIONS, type Disposition, type FolderSummary, type RunSummary } from "../migrate/events.ts";
 import { leftOutText } from "../migrate/left-out.ts";
 import type { Notes, Removal, Trouble } from "./notes.ts";
 import { cut, plain, sentence, table } from "./text.ts";
@@ -59,13 +59,61 @@ export function renderBalance(summary: RunSummary, isDry: boolean): string[] {
       ? "The balance closes."
       : `Not complete: ${sentence(open)}`
     : summary.outcome === "stopped"
-      ? settled === listed
-        ? "Stopped before its end: not every folder was read to its end."
-        : `Stopped before its end: ${plural(listed - settled, "message")} of ${showCount(listed)} listed so far still open.`
+      ? stoppedText(summary)
       : settled === listed
         ? `The balance does not close: ${cause}.`
         : `The balance does not close: ${plural(listed - settled, "message")} of ${showCount(listed)} not accounted for.`;
   return ["Balance", ...table(rows, new Set([1])).map((line) => `  ${line}`), `  ${verdict}`];
+}
+
+/** Folders of which something is open, named at the end of a stopped run. */
+const OPEN_FOLDERS = 20;
+
+function stoppedText({ progress = [], error }: RunSummary): string {
+  const done = progress.reduce((sum, one) => sum + one.done, 0);
+  const open = progress.filter((one) => one.open !== 0);
+  const left = open.reduce((sum, one) => sum + (one.open ?? 0), 0);
+  const isKnown = open.every((one) => one.open !== undefined);
+  if (open.length === 0) return error === undefined ? "Stopped before its end." : "Ended before its time.";
+  const of = isKnown ? ` of ${showCount(done + left)}` : "";
+  const still = isKnown ? plural(left, "message") : `${showCount(left)} messages or more`;
+  return `Stopped before its end: ${showCount(done)}${of} done, ${still} open in ${plural(open.length, "folder")} of ${showCount(progress.length)}.`;
+}
+
+/** What a stopped run has done and left open, a line a folder, in their own order. */
+export function renderStopped({ progress = [] }: RunSummary): string[] {
+  const open = progress.filter((one) => one.open !== 0);
+  if (open.length === 0) return [];
+  const rows = [["FOLDER", "DONE", "OPEN"]];
+  for (const { folder, done, open: left } of open.slice(0, OPEN_FOLDERS))
+    rows.push([cut(showPath(folder), 60), showCount(done), left === undefined ? "?" : showCount(left)]);
+  const rest = open.length - OPEN_FOLDERS;
+  const lines = table(rows, new Set([1, 2])).map((line) => `  ${line}`);
+  if (rest > 0) lines.push(`  and ${plural(rest, "more folder")}; --report FILE has them all`);
+  return ["Open", ...lines];
+}
+
+/** Folders in which there was nothing to do: one line for all of them. */
+export function renderIdle(folders: readonly FolderSummary[]): string[] {
+  const idle = folders.filter(isIdle);
+  if (idle.length === 0) return [];
+  const sum = (name: Disposition): number => idle.reduce((total, { balance }) => total + balance[name], 0);
+  const parts = [
+    `${showCount(sum("already-copied"))} already copied`,
+    ...(sum("filtered") > 0 ? [`${showCount(sum("filtered"))} filtered`] : []),
+  ];
+  return [`Nothing new in ${plural(idle.length, "folder")}: ${parts.join(", ")}.`];
+}
+
+/** It came through whole, and nothing was to be done. */
+export function isIdle({ balance, closes, error, unlisted = 0 }: FolderSummary): boolean {
+  const quiet = balance["already-copied"] + balance.filtered;
+  return (
+    closes &&
+    error === undefined &&
+    unlisted === 0 &&
+    quiet === DISPOSITIONS.reduce((sum, name) => sum + balance[name], 0)
+  );
 }
 
 const STAYED: Readonly<Record<keyof Removal["stayed"], string>> = {
@@ -87,7 +135,7 @@ const STAYED: Readonly<Record<keyof Removal["stayed"], string>> = {
 export function renderRemovals(notes: Notes): string[] {
   if (notes.removals.length === 0) return [];
   const rows = [["FOLDER", "DELETED", "KEPT", "WHY"]];
-  for (const { folder, removed, stayed } of notes.removals) {
+  for (const { folder, removed, stayed } of notes.inOrder(notes.removals, (one) => showPath(one.folder))) {
     const reasons = Object.entries(stayed) as [keyof Removal["stayed"], number][];
     const kept = reasons.reduce((sum, [, count]) => sum + count, 0);
     const why = reasons.map(([reason, count]) => `${showCount(count)} ${STAYED[reason]}`).join(", ");
@@ -97,9 +145,11 @@ export function renderRemovals(notes: Notes): string[] {
 }
 
 /** Folders that were not carried to their end. */
-export function renderBroken(notes: Notes): string[] {
-  if (notes.brokenFolders.length === 0) return [];
-  const lines = notes.brokenFolders.map(({ folder, listed, balance, error }) => {
+export function renderBroken({ folders }: Pick<RunSummary, "folders">, isStopped = false): string[] {
+  // What a stopped run has left open is told by itself.
+  const broken = folders.filter(({ closes, error }) => !closes && (error !== undefined || !isStopped));
+  if (broken.length === 0) return [];
+  const lines = broken.map(({ folder, listed, balance, error }) => {
     const settled = DISPOSITIONS.reduce((sum, name) => sum + balance[name], 0);
     const why = error === undefined ? `${showCount(listed - settled)} of ${plural(listed, "message")} open` : error;
     return `  ${cut(showPath(folder), TEXT_COLUMNS)}: ${plain(why)}`;
@@ -219,7 +269,8 @@ export function renderPlan(notes: Notes, removes = false): string[] {
       ...(removes ? ["TO DELETE"] : []),
     ],
   ];
-  for (const { folder, name, messages, bytes, there, out, due, losses } of notes.plan.values())
+  const lines = notes.inOrder([...notes.plan.values()], (line) => line.folder);
+  for (const { folder, name, messages, bytes, there, out, due, losses } of lines)
     rows.push([
       cut(folder, 50),
       "→",

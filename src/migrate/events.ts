@@ -54,6 +54,15 @@ export interface FolderSummary {
   readonly error?: string;
 }
 
+/** Of a run that came to no end. */
+export interface FolderProgress {
+  readonly folder: FolderPath;
+  /** Messages that were settled. */
+  readonly done: number;
+  /** Messages that were not, as far as the source counts them. */
+  readonly open?: number;
+}
+
 export interface RunSummary {
   /** partial: it went to its end, but messages or folders failed. stopped: it did not go to its end. */
   readonly outcome: "complete" | "partial" | "stopped";
@@ -80,6 +89,8 @@ export interface RunSummary {
   readonly targetFinished?: true;
   /** Things that look like mail and are not read, each told by an event; absent where there are none. Such a run is not complete. */
   readonly leftOut?: number;
+  /** Of a run that was stopped, each folder that it was to carry. */
+  readonly progress?: readonly FolderProgress[];
   /** What ended the run before its time. */
   readonly error?: MailError;
 }

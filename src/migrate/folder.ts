@@ -7,6 +7,7 @@ import type { Entry } from "../mail/model.ts";
 import type { SinkFolder } from "../sinks/sink.ts";
 import { filtersMessages, isFiltered, isGone, type RunContext } from "./context.ts";
 import type { Settled } from "./copy.ts";
+import { DESCRIBED, headsOf, knownBy } from "./failures.ts";
 import { type JobState, settle, startJob } from "./job.ts";
 import type { FolderLedger, Known } from "./ledger.ts";
 import { pass } from "./pass.ts";
@@ -96,6 +97,22 @@ export async function runFolder(context: RunContext, jobs: readonly FolderJob[])
 async function giveUp(context: RunContext, state: JobState, ledger: FolderLedger, error: MailError): Promise<void> {
   const { source, soft } = context;
   let isBehind = false;
+  /** The first of them, to be described when nothing else is asked of the source. */
+  const nameless: Entry[] = [];
+  const nameFailed = async (): Promise<void> => {
+    const all = nameless.splice(0);
+    const heads = soft.aborted
+      ? undefined
+      : await headsOf(
+          context,
+          all.map(({ origin }) => origin),
+        );
+    for (const entry of all) {
+      const head = heads?.get(entry.origin.id);
+      const known = head === undefined ? {} : await knownBy(head);
+      await settle(context, state, ledger, entry, { as: "failed", losses: [], ...known }, 0, error);
+    }
+  };
   // Without a name nobody has seen it in the target.
   const isUnseen = async (known: Known): Promise<boolean> =>
     ledger.nameless > 0 && known.state !== "removed" && (await known.read())?.receipt === undefined;
@@ -114,13 +131,14 @@ async function giveUp(context: RunContext, state: JobState, ledger: FolderLedger
     // Not that the message is the reason, which would be asked for by itself next time.
     const code = error.code === "connection" ? "protocol" : error.code;
     if (isNew) await ledger.put({ state: "failed", origin: entry.origin, code });
-    const wait = settle(context, state, ledger, entry, outcome, 0, outcome.as === "failed" ? error : undefined);
-    await wait;
+    if (outcome.as === "failed" && nameless.length < DESCRIBED) nameless.push(entry);
+    else await settle(context, state, ledger, entry, outcome, 0, outcome.as === "failed" ? error : undefined);
     return false;
   };
   try {
     for await (const slice of source.slices(state.job.folder, soft))
       for await (const _ of source.read(slice, { want, signal: soft }));
+    await nameFailed();
     if (!soft.aborted) {
       state.tally.unresolved = 0;
       state.tally.isCut = false;
@@ -128,6 +146,7 @@ async function giveUp(context: RunContext, state: JobState, ledger: FolderLedger
       if (error.code === "not-found" || isBehind) state.tally.error = error.message;
     } else state.tally.error = error.message;
   } catch {
+    await nameFailed();
     state.tally.error = error.message;
   }
 }

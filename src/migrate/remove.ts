@@ -58,7 +58,11 @@ async function refused(context: RunContext, works: readonly Work[]): Promise<Kep
     await context.events.emit({ type: "notice", text: `nothing is deleted at the source: ${text}` });
     return "over-limit";
   }
-  if (due === 0 || confirm === undefined || (await confirm(due, context.soft))) return undefined;
+  if (due === 0 || confirm === undefined) return undefined;
+  const asked = Date.now();
+  const isConfirmed = await confirm(due, context.soft);
+  context.tally.waitedMs += Date.now() - asked;
+  if (isConfirmed) return undefined;
   if (!context.soft.aborted)
     await context.events.emit({ type: "notice", text: "nothing is deleted at the source: it was declined" });
   return "declined";

@@ -112,7 +112,7 @@ async function carry(
     const line = endLine?.(outcome);
     await (outcome === "stopped" ? line?.catch(() => undefined) : line);
     await tellLeftOut();
-    const sums = summarise(tally, outcome, (Date.now() - started) / 1000, error);
+    const sums = summarise(tally, outcome, (Date.now() - started - tally.waitedMs) / 1000, error);
     const summary = {
       ...sums,
       ...(sink.sealed === undefined ? {} : { targetFinished: true as const }),
@@ -274,7 +274,8 @@ async function planPatiently(
     const refuse = (folder: Folder, error: MailError): void => void refused.push({ folder, error });
     const groups = await planFolders(chosen.folders, sink, options, refuse, soft);
     for (const { folder, error } of refused) tally.refuse(folder.path, error);
-    tally.plan(groups.reduce((sum, group) => sum + group.length, 0));
+    const planned = new Set(groups.flat().map(({ folder }) => folder));
+    tally.plan(chosen.folders.filter((folder) => planned.has(folder)));
     return groups;
   };
   return await patiently("the list of folders", work, { patience: options.patience, events }, soft);
@@ -332,7 +333,7 @@ async function runLanes(
 }
 
 function summarise(tally: RunTally, outcome: RunSummary["outcome"], seconds: number, error?: MailError): RunSummary {
-  const folders = tally.folders.map((folder) => folder.summary());
+  const folders = tally.inOrder().map((folder) => folder.summary());
   const balance = tally.balance();
   const listed = folders.reduce((sum, folder) => sum + folder.listed, 0);
   return {
@@ -350,6 +351,7 @@ function summarise(tally: RunTally, outcome: RunSummary["outcome"], seconds: num
     ...(tally.missing.length === 0 ? {} : { missing: tally.missing }),
     ...(tally.leftOut === 0 ? {} : { leftOut: tally.leftOut }),
     ...(tally.unmatched.length === 0 ? {} : { unmatched: tally.unmatched }),
+    ...(outcome === "stopped" ? { progress: tally.progress() } : {}),
     ...(error === undefined ? {} : { error }),
   };
 }

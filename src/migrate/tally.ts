@@ -2,8 +2,15 @@
 
 import type { MailError } from "../mail/errors.ts";
 import type { Loss } from "../mail/fidelity.ts";
-import { type FolderPath, showPath } from "../mail/model.ts";
-import { type Balance, DISPOSITIONS, type Disposition, type FolderSummary, type KeptWhy } from "./events.ts";
+import { type Folder, type FolderPath, showPath } from "../mail/model.ts";
+import {
+  type Balance,
+  DISPOSITIONS,
+  type Disposition,
+  type FolderProgress,
+  type FolderSummary,
+  type KeptWhy,
+} from "./events.ts";
 
 export function emptyBalance(): Record<Disposition, number> {
   return Object.fromEntries(DISPOSITIONS.map((name) => [name, 0])) as Record<Disposition, number>;
@@ -74,6 +81,9 @@ export class RunTally {
   readonly folders: FolderTally[] = [];
   /** Folders that were planned and not begun; before the plan nobody knows how many there are. */
   #ahead: number | undefined;
+  #planned: readonly Folder[] = [];
+  /** Spent on waiting for an answer of the user. */
+  waitedMs = 0;
   bytes = 0;
   traitsUpdated = 0;
   removed = 0;
@@ -101,8 +111,29 @@ export class RunTally {
     return this.folders.reduce((sum, { due }) => sum + due, 0);
   }
 
-  plan(folders: number): void {
-    this.#ahead = folders;
+  /** In the order of the source. */
+  plan(folders: readonly Folder[]): void {
+    this.#ahead = folders.length;
+    this.#planned = folders;
+  }
+
+  /** In the order in which the source has them, whichever was begun first. */
+  inOrder(): readonly FolderTally[] {
+    const places = new Map(this.#planned.map(({ path }, i) => [showPath(path), i]));
+    const place = ({ folder }: FolderTally): number => places.get(showPath(folder)) ?? places.size;
+    return [...this.folders].sort((a, b) => place(a) - place(b));
+  }
+
+  /** Of a run that came to no end: what was done in each folder that it was to carry, and what is open, as far as the source counts it. */
+  progress(): readonly FolderProgress[] {
+    const begun = new Map(this.folders.map((tally) => [showPath(tally.folder), tally]));
+    return this.#planned.map(({ path, messages }) => {
+      const tally = begun.get(showPath(path));
+      const done = tally === undefined ? 0 : sumOf(tally.balance);
+      const listed = tally === undefined ? 0 : tally.summary().listed;
+      const isKnown = messages !== undefined || tally?.isCut === false;
+      return { folder: path, done, ...(isKnown ? { open: Math.max(messages ?? 0, listed) - done } : {}) };
+    });
   }
 
   begin(folder: FolderTally): void {

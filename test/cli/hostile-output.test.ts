@@ -160,7 +160,6 @@ it("an error that nobody awaited, which tells no secret either", () => {
 });
 
 it("a bar", () => {
-  const meter = { name: ATTACK, total: 10, done: 5, bytes: 100 };
-  for (const columns of [20, 60, 200])
-    expectHarmless(barLine(meter, { messages: 1, bytes: 1 } as Parameters<typeof barLine>[1], columns));
+  const meter = { name: ATTACK, total: 10, done: 5, bytes: 100, size: 200, passed: 100 };
+  for (const columns of [20, 60, 200]) expectHarmless(barLine(meter, { messages: 1, bytes: 1, passed: 1 }, columns));
 });

@@ -13,9 +13,11 @@ import { lineOf } from "../../src/cli/progress.ts";
 import {
   renderBalance,
   renderBroken,
+  renderIdle,
   renderLosses,
   renderPlan,
   renderRemovals,
+  renderStopped,
   renderTroubles,
 } from "../../src/cli/report.ts";
 import { belongsInReport, openReportFile } from "../../src/cli/report-file.ts";
@@ -24,7 +26,7 @@ import { configError, MailError } from "../../src/mail/errors.ts";
 import type { Loss } from "../../src/mail/fidelity.ts";
 import type { Folder } from "../../src/mail/model.ts";
 import { headerSlice, preview } from "../../src/mail/preview.ts";
-import type { Disposition, MigrationEvent, RunSummary } from "../../src/migrate/events.ts";
+import type { Disposition, FolderSummary, MigrationEvent, RunSummary } from "../../src/migrate/events.ts";
 import { emptyBalance } from "../../src/migrate/tally.ts";
 
 let root = "";
@@ -113,13 +115,37 @@ describe("the balance", () => {
     const balance = { ...emptyBalance(), copied: 5 };
     const summary = summaryOf({ listed: 7, balance, closes: false, outcome: "partial" });
     expect(renderBalance(summary, false).join("\n")).toContain("does not close: 2 messages of 7 not accounted for");
-    const stopped = renderBalance({ ...summary, outcome: "stopped" }, false).join("\n");
-    expect(stopped).toContain("Stopped before its end: 2 messages of 7");
-    const notes = new Notes(false);
     const lost = { folder: ["A\u001b"], name: "A", listed: 7, balance, closes: false };
-    notes.add({ type: "folder-finished", folder, summary: lost });
-    notes.add({ type: "folder-finished", folder, summary: { ...lost, error: "SELECT refused" } });
-    expect(renderBroken(notes).join("\n")).toMatch(/A\\u001b: 2 of 7 messages open\n.*: SELECT refused/);
+    const folders = [lost, { ...lost, error: "SELECT refused" }];
+    expect(renderBroken({ folders }).join("\n")).toMatch(/A\\u001b: 2 of 7 messages open\n.*: SELECT refused/);
+    expect(renderBroken({ folders }, true)).toEqual([expect.any(String), expect.stringContaining("SELECT refused")]);
+  });
+
+  it("of a stopped run says what was done and what is open, by folder, of all that was planned", () => {
+    const of = (progress: RunSummary["progress"]): RunSummary =>
+      summaryOf({
+        listed: 29,
+        balance: { ...emptyBalance(), copied: 29 },
+        closes: false,
+        outcome: "stopped",
+        ...(progress && { progress }),
+      });
+    const progress = [
+      { folder: ["INBOX"], done: 20, open: 30 },
+      { folder: ["Done"], done: 9, open: 0 },
+      { folder: ["Sent\u001b"], done: 0, open: 91 },
+    ];
+    expect(renderBalance(of(progress), false).at(-1)).toBe(
+      "  Stopped before its end: 29 of 150 done, 121 messages open in 2 folders of 3.",
+    );
+    expect(renderStopped(of(progress)).join("\n")).toMatch(
+      /^Open\n.*DONE +OPEN\n {2}INBOX +20 +30\n {2}Sent\\u001b +0 +91$/,
+    );
+    const unknown = [...progress, { folder: ["POP"], done: 1 }];
+    expect(renderBalance(of(unknown), false).at(-1)).toContain("30 done, 121 messages or more open in 3 folders of 4");
+    expect(renderStopped(of(unknown)).at(-1)).toMatch(/POP +1 +\?$/);
+    const many = Array.from({ length: 30 }, (_, i) => ({ folder: [`F${i}`], done: 0, open: 1 }));
+    expect(renderStopped(of(many)).at(-1)).toContain("and 10 more folders");
   });
 });
 
@@ -296,33 +322,94 @@ describe("lines while it runs", () => {
 
   it("draw bars whose columns stand still", () => {
     const lines = [0, 1, 500, 999].map((done) =>
-      barLine({ name: "Archive", total: 1000, done, bytes: done * 5000 }, { messages: done / 50, bytes: 1e5 }, 99),
+      barLine(
+        { name: "Archive", total: 1000, done, bytes: done * 5000, size: 5e6, passed: done * 5000 },
+        { messages: done / 50, bytes: 1e5, passed: 1e5 },
+        99,
+      ),
     );
-    expect(new Set(lines.map((line) => `${line.indexOf("[")} ${line.indexOf("ETA")} ${line.length}`)).size).toBe(1);
+    expect(
+      new Set(lines.map((line) => `${line.indexOf("[")} ${line.indexOf("%")} ${line.indexOf("ETA")} ${line.length}`))
+        .size,
+    ).toBe(1);
   });
 
   it("say of a folder that a stopped run never read that it was not read, and of an encoded name nothing", () => {
-    const finished = (path: string, name: string, listed: number, messages: number): string | undefined => {
+    const finished = (
+      path: string,
+      name: string,
+      listed: number,
+      messages: number,
+      verbose = 0,
+    ): string | undefined => {
       const summary = { folder: [path], name, listed, balance: emptyBalance(), closes: true };
-      return lineOf({ type: "folder-finished", folder: { path: [path], selectable: true, messages }, summary }, 0);
+      return lineOf(
+        { type: "folder-finished", folder: { path: [path], selectable: true, messages }, summary },
+        verbose,
+      );
     };
     expect(finished("Sent", "Sent", 0, 600)).toBe("Sent: not read");
-    expect(finished("Sent", "Sent", 0, 0)).toBe("Sent: empty");
-    expect(finished("Entwürfe", "Entw&APw-rfe", 0, 0)).toBe("Entwürfe: empty");
-    expect(finished("Entwürfe", ".Entw&APw-rfe", 0, 0)).toBe("Entwürfe → .Entw&APw-rfe: empty");
+    expect(finished("Sent", "Sent", 0, 0)).toBeUndefined();
+    expect(finished("Sent", "Sent", 0, 0, 1)).toBe("Sent: empty");
+    expect(finished("Entwürfe", "Entw&APw-rfe", 0, 0, 1)).toBe("Entwürfe: empty");
+    expect(finished("Entwürfe", ".Entw&APw-rfe", 0, 0, 1)).toBe("Entwürfe → .Entw&APw-rfe: empty");
   });
 
+  const meter = {
+    name: "日本語のとても長い名前\u001b[2J".repeat(3),
+    total: 1000,
+    done: 250,
+    bytes: 100_000_000,
+    size: 1_000_000_000,
+    passed: 100_000_000,
+  };
+  const rate = { messages: 10, bytes: 1e6, passed: 2e6 };
+
   it("draw a bar within any width", () => {
-    const meter = { name: "日本語のとても長い名前\u001b[2J".repeat(3), total: 1000, done: 250, bytes: 123_456_789 };
-    for (const columns of [20, 40, 79, 120, 300]) {
-      const line = barLine(meter, { messages: 10, bytes: 1e6 }, columns);
+    for (const columns of [20, 39, 59, 79, 119, 300]) {
+      const line = barLine(meter, rate, columns);
       expect(width(line)).toBeLessThanOrEqual(columns);
       expect(line).not.toContain("\u001b");
     }
-    expect(barLine(meter, { messages: 10, bytes: 1e6 }, 120)).toMatch(
-      /\[=+ +\] +250\/1,000 +123 MB +10\/s +1\.0 MB\/s ETA +1:15/,
-    );
-    expect(barLine({ name: "x", total: 0, done: 5, bytes: 0 }, { messages: 0, bytes: 0 }, 80)).toMatch(/ 5 .*ETA +-$/);
+  });
+
+  it("always say percent and time left, by octets where these are known; the rates give way first", () => {
+    expect(barLine(meter, rate, 39)).toMatch(/… +10% ETA +7:30$/);
+    expect(barLine(meter, rate, 59)).toMatch(/\[=* +\] +10% +250\/1,000 ETA +7:30$/);
+    expect(barLine(meter, rate, 79)).toMatch(/ +10% +250\/1,000 +100 MB +1\.0 MB\/s ETA +7:30$/);
+    expect(barLine(meter, rate, 119)).toMatch(/\[=+ +\] +10% +250\/1,000 +100 MB +1\.0 MB\/s +10\/s ETA +7:30$/);
+    const unmeasured = { ...meter, size: undefined };
+    expect(barLine(unmeasured, rate, 79)).toMatch(/ 25% +250\/1,000 .* ETA +1:15$/);
+    expect(barLine({ ...meter, passed: 1_000_000_000 }, rate, 79)).toMatch(/ 99% /);
+    expect(barLine({ ...meter, done: 1000 }, rate, 79)).toMatch(/ 100% /);
+    const empty = { name: "x", total: 0, done: 5, bytes: 0, size: undefined, passed: 0 };
+    expect(barLine(empty, { messages: 0, bytes: 0, passed: 0 }, 80)).toMatch(/ 5 .*ETA +-$/);
+  });
+
+  it("tell folders in which there was nothing to do in one line", () => {
+    const one = (name: string, balance: object, more: object = {}) => ({
+      folder: [name],
+      name,
+      listed: 3,
+      balance: { ...emptyBalance(), ...balance },
+      closes: true,
+      ...more,
+    });
+    const idle = Array.from({ length: 200 }, (_, i) => one(`F${i}`, { "already-copied": 3 }));
+    const lines = renderIdle([
+      ...idle,
+      one("new", { copied: 1, "already-copied": 2 }),
+      one("bad", {}, { error: "x", closes: false }),
+    ]);
+    expect(lines).toEqual(["Nothing new in 200 folders: 600 already copied."]);
+    const finishedOf = (summary: FolderSummary, verbose: number) =>
+      lineOf(
+        { type: "folder-finished", folder: { path: summary.folder, selectable: true, messages: 3 }, summary },
+        verbose,
+      );
+    expect(idle.map((summary) => finishedOf(summary, 0)).filter((line) => line !== undefined)).toEqual([]);
+    expect(finishedOf(one("F", { "already-copied": 3 }), 1)).toBe("F: 3 already copied");
+    expect(finishedOf(one("F", { "already-copied": 2, failed: 1 }), 0)).toBe("F: 2 already copied, 1 failed");
   });
 });
 
