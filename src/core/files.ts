@@ -15,6 +15,7 @@ import {
 import { mkdir, open, rename, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { ioError } from "./errors.ts";
+import { openOwnNow } from "./own-file.ts";
 import { Pace } from "./pace.ts";
 
 export const PRIVATE_DIRECTORY = 0o700;
@@ -68,7 +69,7 @@ function syncNow(path: string): void {
 
 /** Adds to the end of a file, which is made where it is missing; durable when it resolves. Throws what the system says. */
 export async function appendToFile(path: PathLike, text: string): Promise<void> {
-  const fd = openSync(path, "a", PRIVATE_FILE);
+  const fd = openOwnNow(path, "a");
   try {
     await writeDurably(fd, text);
   } finally {

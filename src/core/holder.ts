@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { readFile, readlink, stat } from "node:fs/promises";
 import { hostname, uptime } from "node:os";
 import { errno } from "./errors.ts";
+import { readOwn } from "./own-file.ts";
 
 export interface Holder {
   /** Names this very acquisition. */
@@ -58,7 +59,8 @@ export interface Found {
 /** Undefined where there is none. */
 export async function readLock(path: string): Promise<Found | undefined> {
   try {
-    const [text, { mtimeMs, ino }] = await Promise.all([readFile(path, "utf8"), stat(path)]);
+    const [bytes, { mtimeMs, ino }] = await Promise.all([readOwn(path), stat(path)]);
+    const text = bytes.toString("utf8");
     const holder = parseHolder(text);
     // From the time to come after the clock was set back: then it is not just being written.
     return { holder, id: holder?.token ?? `unreadable-${ino}`, text, ageMs: Math.abs(Date.now() - mtimeMs) };

@@ -1,9 +1,10 @@
 // A lock that was taken: renewed while its process lives, and looked at before anything is written that it is to guard.
 
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { closeSync, readSync, writeSync } from "node:fs";
+import type { open } from "node:fs/promises";
 import { ioError, MailError } from "./errors.ts";
 import { beginOf, endOf, type Holder, isMissing, nameOf, parseHolder, sinceOf } from "./holder.ts";
+import { openOwn, openOwnNow } from "./own-file.ts";
 
 export const RENEW_MS = 10_000;
 /** What a look at the file said holds for so long. Whoever takes a lock over waits twice that before it begins. */
@@ -114,7 +115,7 @@ export class Renewal {
     const began = this.#moment();
     let handle: Awaited<ReturnType<typeof open>>;
     try {
-      handle = await open(this.#path, "r+");
+      handle = await openOwn(this.#path, "r+");
     } catch (error) {
       if (isMissing(error)) this.#lost = this.#takenBy("");
       return;
@@ -137,7 +138,7 @@ export class Renewal {
     const began = this.#moment();
     let text = "";
     try {
-      const fd = openSync(this.#path, renew ? "r+" : "r");
+      const fd = openOwnNow(this.#path, renew ? "r+" : "r");
       try {
         const buffer = Buffer.alloc(MOST_BYTES);
         text = buffer.toString("utf8", 0, readSync(fd, buffer, 0, MOST_BYTES, 0));

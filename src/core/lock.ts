@@ -6,6 +6,7 @@ import { errno, ioError, MailError } from "./errors.ts";
 import { ensureDirectory, PRIVATE_FILE } from "./files.ts";
 import { type Found, type Holder, judge, myself, nameOf, readLock, sinceOf, textOf } from "./holder.ts";
 import { type Hold, LOOK_MS, type LockClock, MACHINE_CLOCK, RENEW_MS, Renewal } from "./lock-renewal.ts";
+import { isObstacle } from "./own-file.ts";
 
 export type { Hold, LockClock } from "./lock-renewal.ts";
 
@@ -73,7 +74,12 @@ async function claim(path: string, me: Holder, what: string, options: LockOption
   const mine = `${path}.${me.token}`;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     if (await create(path, mine, me)) return false;
-    const found = await readLock(path);
+    const found = await readLock(path).catch(async (error: unknown) => {
+      if (!isObstacle(error)) throw error;
+      // A pipe, a device, a folder: nobody's lock.
+      await rename(path, `${path}.damaged-${me.token}`);
+      return undefined;
+    });
     if (found === undefined) continue;
     const fate = await fateOf(path, found, me, options);
     if (fate === "changed") continue;

@@ -1,9 +1,10 @@
 // The identity of an archive on disk: `mailferry/archive.json`, which also says what kind of archive it is.
 
 import { randomUUID } from "node:crypto";
-import { link, open, readFile, rename, unlink } from "node:fs/promises";
+import { link, open, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { ensureDirectory, PRIVATE_FILE, syncDirectory } from "../core/files.ts";
+import { readOwn } from "../core/own-file.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
 
 export type ArchiveKind = "maildir" | "mboxzip";
@@ -13,6 +14,8 @@ export const ARCHIVE_HOME = "mailferry";
 const FILE = "archive.json";
 /** Raised when an older mailferry could do harm by writing to what a newer one left. */
 const VERSION = 1;
+/** Octets; it has a hundred. */
+const MOST = 1 << 16;
 const ID = /^[0-9A-Za-z][0-9A-Za-z-]{7,63}$/;
 
 interface ArchiveFile {
@@ -73,7 +76,7 @@ async function readArchive(root: string): Promise<ArchiveFile | undefined> {
   const path = join(root, ARCHIVE_HOME, FILE);
   let text: string;
   try {
-    text = await readFile(path, "utf8");
+    text = (await readOwn(path, MOST)).toString("utf8");
   } catch (error) {
     if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") return undefined;
     throw ioError(`cannot read ${path}`, error);

@@ -72,6 +72,8 @@ export interface RunContext {
   readonly ahead: { pays: boolean };
   /** Folders that nothing seems to have moved in, and that are looked at closely all the same: so many more. */
   readonly closeLooks: { left: number };
+  /** Gets the generation of each target folder of which nothing recorded was believed; undefined where nobody asks. */
+  readonly looked?: Set<string> | undefined;
   /** A file that is there while one message is deleted by itself; see trial.ts. */
   readonly trial: string;
   /** Where large bodies are staged. */

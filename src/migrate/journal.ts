@@ -6,7 +6,7 @@ import type { Hold } from "../core/lock.ts";
 import { samePath } from "../mail/model.ts";
 import type { FolderLedger, Glance, Ledger } from "./ledger.ts";
 import { decode, type Header, headsOf, JOURNAL_VERSION, type Stamp, stoodOf } from "./ledger-codec.ts";
-import { lastLine, openJournalFile } from "./ledger-file.ts";
+import { type FileOptions, lastLine, openJournalFile, type Written } from "./ledger-file.ts";
 import { loadFolder } from "./ledger-folder.ts";
 import { memoryStore } from "./ledger-memory.ts";
 import { RUNS_FILE, RunLog } from "./ledger-runs.ts";
@@ -22,6 +22,8 @@ export interface LedgerOptions {
   onNotice?(text: string): void;
   /** Called before each write. */
   hold?: Hold;
+  /** Gets the path of each journal with its first write. */
+  readonly written?: Map<string, Written>;
   /** Known.announced is wanted: four octets of memory a record. */
   readonly keepsAnnounced?: boolean;
 }
@@ -60,7 +62,7 @@ function ledger(
     base === undefined ? undefined : { path: join(base.directory, RUNS_FILE), header: header(base.pair, "") },
     writable,
     notice,
-    options.hold,
+    writesOf(options),
   );
   const stamp = (): Stamp | undefined =>
     log.number === undefined ? undefined : { run: log.number, now: Math.floor(Date.now() / 1000) };
@@ -75,7 +77,7 @@ function ledger(
         : await openJournalFile(at.path, at.header, {
             writable,
             notice,
-            ...(options.hold === undefined ? {} : { hold: options.hold }),
+            ...writesOf(options),
           });
     const store = writable && file !== undefined ? file : memoryStore(file);
     try {
@@ -125,6 +127,10 @@ function ledger(
       for (const folder of [...open.values()]) await (await folder)[Symbol.asyncDispose]();
     },
   };
+}
+
+function writesOf({ hold, written }: LedgerOptions): Pick<FileOptions, "hold" | "written"> {
+  return { ...(hold === undefined ? {} : { hold }), ...(written === undefined ? {} : { written }) };
 }
 
 function glanceOf(folder: FolderLedger): Glance {

@@ -1,11 +1,12 @@
 // A journal on disk: header, run counter, checked lines; appended durably, cut where it was torn, replaced as a whole.
 
-import { closeSync, constants, fdatasyncSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fdatasyncSync, fstatSync, readSync } from "node:fs";
 import { copyFile, type FileHandle, open, rename, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { ensureDirectory, PRIVATE_FILE, syncDirectory, writeNow } from "../core/files.ts";
 import { frame, type ScannedLine, scanLines, unframe } from "../core/lines.ts";
 import type { Hold } from "../core/lock.ts";
+import { isObstacle, openOwn, openOwnNow } from "../core/own-file.ts";
 import { Pace } from "../core/pace.ts";
 import { configError, errno, ioError } from "../mail/errors.ts";
 import { type Header, JOURNAL_VERSION, OLDEST_VERSION } from "./ledger-codec.ts";
@@ -61,16 +62,30 @@ export interface FileOptions {
   readonly mayReplace?: boolean;
   /** Called before each write; what it throws leaves the file as it is. */
   readonly hold?: Hold;
+  /** Gets the path with the first write. */
+  readonly written?: Map<string, Written>;
+}
+
+/** How a journal was when it was first written to. */
+export interface Written {
+  /** Its length. */
+  readonly from: number;
+  /** All of it was written anew. */
+  replaced: boolean;
 }
 
 /** Opens the journal at a path. MailError config when it belongs to another pair, folder or version; io when it cannot be read. */
 export async function openJournalFile(path: string, header: Header, options: FileOptions): Promise<JournalStore> {
   let handle: FileHandle | undefined;
   try {
-    handle = await open(path, options.writable ? "r+" : "r");
+    handle = await openOwn(path, options.writable ? "r+" : "r");
   } catch (error) {
+    if (isObstacle(error)) {
+      options.notice(`${(error as Error).message}; it is kept aside, and the target is looked at instead.`);
+      return store(path, header, undefined, { start: 0, runs: undefined, size: 0 }, options, "unreadable");
+    }
     if (errno(error) !== "ENOENT") throw ioError(`cannot open the ledger ${path}`, error);
-    return store(path, header, undefined, { start: 0, runs: undefined, size: 0 }, options.hold);
+    return store(path, header, undefined, { start: 0, runs: undefined, size: 0 }, options);
   }
   try {
     const { size, mtimeMs } = await handle.stat();
@@ -89,18 +104,18 @@ export async function openJournalFile(path: string, header: Header, options: Fil
         header,
         undefined,
         { start: 0, runs: undefined, size: 0 },
-        options.hold,
+        options,
         size > 0 ? "unreadable" : "empty",
       );
     }
     if (options.mayReplace === true && isOfAnotherJob(text, header)) {
       await handle.close();
-      return store(path, header, undefined, { start: 0, runs: undefined, size: 0 }, options.hold, "unreadable");
+      return store(path, header, undefined, { start: 0, runs: undefined, size: 0 }, options, "unreadable");
     }
     const isOld = checkHeader(path, text, header) !== header.v;
     const start = end + 1 + RUNS_LENGTH;
     const runs = readRuns(first.subarray(end + 1, start));
-    return store(path, header, handle, { start, runs, size, writtenAt: mtimeMs, isOld }, options.hold);
+    return store(path, header, handle, { start, runs, size, writtenAt: mtimeMs, isOld }, options);
   } catch (error) {
     await handle.close().catch(() => undefined);
     throw ioError(`cannot read the ledger ${path}`, error);
@@ -166,9 +181,9 @@ export async function lastLine(path: string, header: Header): Promise<{ text: st
 function nearLastLine(path: string, header: Header): { text: string; runs: number } | undefined | "look further" {
   let fd: number;
   try {
-    fd = openSync(path, "r");
+    fd = openOwnNow(path);
   } catch (error) {
-    if (errno(error) === "ENOENT") return undefined;
+    if (isObstacle(error) || errno(error) === "ENOENT") return undefined;
     throw ioError(`cannot open the ledger ${path}`, error);
   }
   try {
@@ -195,7 +210,7 @@ function nearLastLine(path: string, header: Header): { text: string; runs: numbe
 }
 
 async function tail(path: string, size: number, runs: number): Promise<{ text: string; runs: number } | undefined> {
-  const handle = await open(path, "r");
+  const handle = await openOwn(path);
   try {
     for (let length = 4096; ; length *= 8) {
       const end = Buffer.alloc(Math.min(length, size));
@@ -222,7 +237,7 @@ function store(
     readonly writtenAt?: number;
     readonly isOld?: boolean;
   },
-  hold: Hold = () => undefined,
+  { hold = () => undefined, written }: Pick<FileOptions, "hold" | "written">,
   /** What is in the way of a new file. */
   obstacle?: "unreadable" | "empty",
 ): JournalStore {
@@ -231,6 +246,11 @@ function store(
   let torn = false;
   let isOld = found.isOld === true;
   const head = frame(JSON.stringify(header));
+  const note = (replaced: boolean): void => {
+    const known = written?.get(path);
+    if (known === undefined) written?.set(path, { from: found.size, replaced });
+    else known.replaced ||= replaced;
+  };
 
   const create = async (): Promise<FileHandle> => {
     await ensureDirectory(dirname(path));
@@ -289,6 +309,7 @@ function store(
     },
     async append(lines, next) {
       hold();
+      note(false);
       const before = size;
       try {
         const file = handle ?? (await create());
@@ -338,6 +359,7 @@ function store(
           at += await writeFully(file, Buffer.from(pending, "latin1"), at);
           await file.sync();
           hold(true);
+          note(true);
           await rename(temporary, path);
           await handle?.close();
           handle = file;

@@ -12,13 +12,14 @@ export type RunLine =
       readonly v: string;
       readonly o: Readonly<Record<string, unknown>>;
     }
-  /** It ended: number, epoch seconds, outcome, balance. */
+  /** It ended: number, epoch seconds, outcome, balance, number of the archive's inventory as it was then. */
   | {
       readonly s: "end";
       readonly n: number;
       readonly a: number;
       readonly w: string;
       readonly b: Readonly<Record<string, number>>;
+      readonly i?: number;
     }
   /** A path got this raw name in the target. */
   | { readonly s: "name"; readonly f: FolderPath; readonly r: string };
@@ -39,7 +40,13 @@ function isRunLine(line: Fields): boolean {
     case "start":
       return isWhole(line.n) && isWhole(line.a) && isText(line.v) && isObject(line.o);
     case "end":
-      return isWhole(line.n) && isWhole(line.a) && isText(line.w) && isBalance(line.b);
+      return (
+        isWhole(line.n) &&
+        isWhole(line.a) &&
+        isText(line.w) &&
+        isBalance(line.b) &&
+        (line.i === undefined || isWhole(line.i))
+      );
     case "name":
       return isListOf(line.f, isText) && isText(line.r);
     default:

@@ -2,11 +2,10 @@
 
 import { GroupCommit } from "../core/group.ts";
 import { frame } from "../core/lines.ts";
-import type { Hold } from "../core/lock.ts";
 import type { FolderPath } from "../mail/model.ts";
 import type { RunEnd, RunRecord, RunStart } from "./ledger.ts";
 import type { Header } from "./ledger-codec.ts";
-import { type JournalStore, openJournalFile } from "./ledger-file.ts";
+import { type FileOptions, type JournalStore, openJournalFile } from "./ledger-file.ts";
 import { decodeRun, type RunLine } from "./ledger-runs-codec.ts";
 
 /** No folder's journal has this name: theirs end in a hash. */
@@ -33,7 +32,7 @@ export class RunLog {
   readonly #place: { readonly path: string; readonly header: Header } | undefined;
   readonly #writable: boolean;
   readonly #notice: (text: string) => void;
-  readonly #hold: Hold;
+  readonly #options: Pick<FileOptions, "hold" | "written">;
   readonly #writes: GroupCommit<RunLine, undefined>;
   #found: Promise<Found> | undefined;
   /** The run that was begun. */
@@ -44,12 +43,12 @@ export class RunLog {
     place: { readonly path: string; readonly header: Header } | undefined,
     writable: boolean,
     notice: (text: string) => void,
-    hold: Hold = () => undefined,
+    options: Pick<FileOptions, "hold" | "written"> = {},
   ) {
     this.#place = place;
     this.#writable = writable;
     this.#notice = notice;
-    this.#hold = hold;
+    this.#options = options;
     this.#writes = new GroupCommit((lines) => this.#write(lines));
   }
 
@@ -64,9 +63,10 @@ export class RunLog {
     return number;
   }
 
-  async end({ outcome, balance }: RunEnd): Promise<void> {
+  async end({ outcome, balance, inventory }: RunEnd): Promise<void> {
+    const list = inventory === undefined ? {} : { i: inventory };
     if (this.#number !== undefined)
-      await this.#writes.add({ s: "end", n: this.#number, a: now(), w: outcome, b: balance });
+      await this.#writes.add({ s: "end", n: this.#number, a: now(), w: outcome, b: balance, ...list });
   }
 
   /** The number of the last run that copied anything and came to its end; 0 where there is none. */
@@ -151,7 +151,7 @@ export class RunLog {
     const store = await openJournalFile(path, header, {
       writable: writing,
       notice,
-      hold: this.#hold,
+      ...this.#options,
       // An archive that was not begun when a run failed has another identity the next time.
       mayReplace: true,
     });

@@ -175,6 +175,8 @@ export interface RunStart {
 export interface RunEnd {
   readonly outcome: string;
   readonly balance: Readonly<Record<string, number>>;
+  /** Of an archive: the number of the list of its own files as the run left it. */
+  readonly inventory?: number;
 }
 
 /** One run as the ledger remembers it. */

@@ -73,6 +73,7 @@ export async function pass(
     for await (const { state, origin } of ledger.records())
       if (state === "altered") altered.add(JSON.stringify(origin));
   if (fresh) await ledger.forget();
+  if (options.recheck === true) context.looked?.add(folder.generation);
   ledger.unclaim();
   if (number > 1) ledger.relist();
   const trusted = number === 1 && !fresh && ledger.clean && ledger.sinkGeneration === folder.generation;

@@ -2,11 +2,12 @@
 
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { readdir, readFile, unlink, writeFile } from "node:fs/promises";
+import { readdir, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { crc32 } from "node:zlib";
 import { ensureDirectory, PRIVATE_FILE } from "../core/files.ts";
+import { readOwn } from "../core/own-file.ts";
 import type { Body } from "../mail/body.ts";
 import { errno, ioError } from "../mail/errors.ts";
 import { type Origin, showPath } from "../mail/model.ts";
@@ -86,7 +87,7 @@ export async function checkQuarantine(directory: string, onProblem: (text: strin
       onProblem(`${path}: the note that belongs to it is missing`);
     if (!name.endsWith(".txt")) continue;
     try {
-      const note = noteIn(await readFile(path, "utf8"));
+      const note = noteIn((await readOwn(path)).toString("utf8"));
       if (note === undefined) onProblem(`${path} is damaged`);
       else if (note.sha256 !== undefined) {
         const message = join(directory, `${stem}.eml`);

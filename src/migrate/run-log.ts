@@ -7,17 +7,18 @@ import type { RunTally } from "./tally.ts";
 
 export interface RunLines extends AsyncDisposable {
   /** Only the first one counts. */
-  end(outcome: string): Promise<void>;
+  end(outcome: string, inventory?: number): Promise<void>;
 }
 
 /** Durable when it resolves. Disposing of it without an end says that the run was stopped. */
 export async function logRun(ledger: Ledger, options: RunOptions, tally: RunTally): Promise<RunLines> {
   await ledger.beginRun({ version: version(), selection: selectionOf(options) });
   let isEnded = false;
-  const end = async (outcome: string): Promise<void> => {
+  const end = async (outcome: string, inventory?: number): Promise<void> => {
     if (isEnded) return;
     isEnded = true;
-    await ledger.endRun({ outcome, balance: tally.balance() });
+    const list = inventory === undefined ? {} : { inventory };
+    await ledger.endRun({ outcome, balance: tally.balance(), ...list });
   };
   // What was copied has its records, and a run without an end is what a killed one leaves.
   return { end, [Symbol.asyncDispose]: () => end("stopped").catch(() => undefined) };

@@ -19,6 +19,7 @@ import type { MigrationEvent, RunSummary } from "./events.ts";
 import { compareFinished } from "./finished.ts";
 import { type FolderResult, runFolder } from "./folder.ts";
 import { memoryLedger, openLedger } from "./journal.ts";
+import { InventoryKeeper, tellArchive } from "./keep-inventory.ts";
 import type { Ledger } from "./ledger.ts";
 import { leftOutOf } from "./left-out.ts";
 import { looksForAll, tellMissing } from "./missing.ts";
@@ -135,6 +136,7 @@ async function carry(
   try {
     tally.missing = [...(source.missing ?? []), ...(sink.missing ?? [])];
     await tellMissing(source, sink, options, events);
+    if (source.home !== undefined) await tellArchive(source.home, tally, events, soft);
     const groups = await planPatiently(source, sink, options, tally, events, soft);
     const home = sink.home ?? pairDirectory(options.stateDirectory, source.identity, sink.identity);
     const pair = { source: source.identity, sink: sink.identity };
@@ -158,15 +160,31 @@ async function carry(
         );
     const hold = lock?.hold ?? UNGUARDED;
     sink.guard?.(hold);
+    const isLookedFor = looksForAll(source, options);
+    const keeper =
+      sink.home === undefined || sink.once === true
+        ? undefined
+        : await InventoryKeeper.open(home, sink.identity, { isWritable: !isDry, isLookedFor });
+    await keeper?.tell(tally, events, isLookedFor);
+    const { written } = keeper ?? {};
     await using ledger = isDry
       ? memoryLedger(isFinished ? undefined : { directory: ledgerDirectory, pair }, { keepsAnnounced })
-      : await openLedger(ledgerDirectory, pair, { hold, keepsAnnounced });
+      : await openLedger(ledgerDirectory, pair, {
+          hold,
+          keepsAnnounced,
+          ...(written === undefined ? {} : { written }),
+        });
     await recallNames(sink, ledger, groups);
     const begin = (): Promise<RunLines> => logRun(ledger, options, tally);
     await using log = isDry
       ? undefined
       : await patiently("the ledger", begin, { patience: options.patience, events }, soft);
-    endLine = log?.end;
+    if (log !== undefined)
+      endLine = async (outcome) => {
+        hold(true);
+        const anew = outcome !== "stopped" && tally.closes && isLookedFor;
+        await log.end(outcome, await keeper?.write(anew));
+      };
     const context: RunContext = {
       source,
       sink,
@@ -182,6 +200,7 @@ async function carry(
       refusals: new Refusals(),
       ahead: { pays: source.readsAhead === true },
       closeLooks: { left: CLOSE_LOOKS },
+      looked: keeper?.looked,
       trial: join(home, "trial.json"),
       staging: join(home, "staging"),
       bytes: new Budget(BYTES_IN_FLIGHT),

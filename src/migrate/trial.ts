@@ -1,8 +1,9 @@
 // One deletion alone, and its copy read again: whether what was copied is a second message, or the very one at the source.
 
 import { createReadStream } from "node:fs";
-import { readFile, unlink } from "node:fs/promises";
+import { unlink } from "node:fs/promises";
 import { replaceFile } from "../core/files.ts";
+import { readOwn } from "../core/own-file.ts";
 import { DEFAULT_PATIENCE, delayToSettle, pause } from "../core/retry.ts";
 import { type Body, stage } from "../mail/body.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
@@ -296,7 +297,7 @@ async function forget(context: RunContext, { origin }: Note): Promise<void> {
 
 async function noteIn(path: string): Promise<Note | undefined> {
   try {
-    return JSON.parse(await readFile(path, "utf8")) as Note;
+    return JSON.parse((await readOwn(path)).toString("utf8")) as Note;
   } catch (error) {
     // Written as a whole or not at all.
     if (errno(error) === "ENOENT" || error instanceof SyntaxError) return undefined;

@@ -20,6 +20,8 @@ export interface ArchiveKnowledge {
   isOurs(id: string): boolean;
   /** Octets with CRLF line ends, where the name tells them: the key does not see a last line end that became a CR. */
   wireSizeOf?(id: string): number | undefined;
+  /** Told what a run that was broken off left, in words. */
+  onUnfinished?(text: string): void;
 }
 
 /**
@@ -34,7 +36,12 @@ export async function verifyArchive(
   knows: ArchiveKnowledge = { isOurs: () => false },
 ): Promise<VerifiedArchive> {
   const recorded = await readLedgers(join(home, "ledger"), source.identity, onProblem);
-  const traits = new Set((await list(join(home, "traits"))).map((file) => file.replace(/\.jsonl$/, "")));
+  const traits = new Set(
+    (await list(join(home, "traits")))
+      // What was set aside has another ending.
+      .filter((file) => file.endsWith(".jsonl"))
+      .map((file) => file.replace(/\.jsonl$/, "")),
+  );
   const left = new Set(traits);
   let messages = 0;
   let unrecorded = 0;
@@ -55,8 +62,8 @@ export async function verifyArchive(
           const { key, shape } = await keyOf(content);
           const [row] = expected?.table.find(nameKey(id)) ?? [];
           if (row === undefined) {
-            unrecorded++;
             if (knows.isOurs(id)) strays++;
+            else unrecorded++;
             continue;
           }
           expected?.table.take(row.index);
@@ -68,7 +75,8 @@ export async function verifyArchive(
         }
       }
     if (generation !== undefined) left.delete(generation);
-    checkFolder(where, expected, { generation, strays, hasTraits: traits.has(generation ?? "") }, onProblem);
+    const found = { generation, strays, hasTraits: traits.has(generation ?? "") };
+    checkFolder(where, expected, found, onProblem, knows.onUnfinished?.bind(knows));
   }
   // What file names cannot hold (labels, further keywords, odd dates) lies in a file a folder, under the folder's own id.
   for (const id of left)
@@ -83,6 +91,7 @@ function checkFolder(
   expected: Recorded | undefined,
   found: { readonly generation: string | undefined; readonly strays: number; readonly hasTraits: boolean },
   onProblem: (text: string) => void,
+  onUnfinished: ((text: string) => void) | undefined,
 ): void {
   const { generation, strays, hasTraits } = found;
   let gone = 0;
@@ -92,7 +101,9 @@ function checkFolder(
       `${where}: ${plural(gone, "message")} that ${gone === 1 ? "was stored is" : "were stored are"} no longer there`,
     );
   // After a run that was killed the next one records what it had stored.
-  if (strays > 0 && expected?.closed !== false)
+  if (strays > 0 && expected?.closed === false)
+    onUnfinished?.(`${where}: ${strays} messages were stored by a run that was broken off; the next one records them`);
+  else if (strays > 0)
     onProblem(
       `${where}: ${plural(strays, "message")} that ${strays === 1 ? "was stored is" : "were stored are"} in no ledger: one is missing, or an older one was put back`,
     );

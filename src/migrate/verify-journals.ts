@@ -1,9 +1,10 @@
 // The ledgers of an archive by themselves: every line is whole, they are of this archive, and what they say was stored.
 
 import { createHash } from "node:crypto";
-import { type FileHandle, open, readdir } from "node:fs/promises";
+import { type FileHandle, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { lacksOnlyItsEnd, type ReadAt, scanLines } from "../core/lines.ts";
+import { isObstacle, openOwn } from "../core/own-file.ts";
 import { errno, ioError } from "../mail/errors.ts";
 import type { ContentKey } from "../mail/key.ts";
 import { NO_TRAITS } from "../mail/model.ts";
@@ -104,7 +105,7 @@ async function eachLine(
 ): Promise<boolean> {
   let handle: FileHandle | undefined;
   try {
-    handle = await open(path, "r");
+    handle = await openOwn(path);
     const file = handle;
     const read: ReadAt = async (buffer, at) => (await file.read(buffer, 0, buffer.length, at)).bytesRead;
     let number = 0;
@@ -120,7 +121,9 @@ async function eachLine(
       }
     return isTorn;
   } catch (error) {
-    throw ioError(`cannot read ${path}`, error);
+    if (!isObstacle(error)) throw ioError(`cannot read ${path}`, error);
+    onProblem((error as Error).message);
+    return true;
   } finally {
     await handle?.close();
   }

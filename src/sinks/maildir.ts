@@ -19,6 +19,7 @@ import { announcedSize, parseFileName } from "../formats/maildir/names.ts";
 import { type BytePath, toBytes } from "../formats/maildir/paths.ts";
 import { type Retouch, retouching } from "../formats/maildir/retouch.ts";
 import { addSubscriptions } from "../formats/maildir/subscriptions.ts";
+import { isShortened } from "../formats/own-files.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
 import type { Folder } from "../mail/model.ts";
@@ -41,7 +42,8 @@ export async function openMaildirSink(options: { readonly path: string }, signal
   const id = ownId ?? randomUUID();
   const home = join(root, ARCHIVE_HOME);
   const map = join(home, FOLDER_MAP);
-  const names = folderNames(root, await readFolderMap(map));
+  const isLost = await isShortened(home, FOLDER_MAP);
+  const names = folderNames(root, await readFolderMap(map), isLost);
   /** Undefined for one that holds no mail. Thousands that nobody works in any more are not kept: they are as they lie on the disk. */
   const opened = new Map<string, Opened | undefined>();
   const inodes = new Map<string, string>();

@@ -73,6 +73,7 @@ export async function openMaildirSource(options: { readonly path: string }, sign
     kind: "maildir",
     identity: `maildir:${id ?? (await realpath(root))}`,
     limits: { sessions: SESSIONS },
+    ...(id === undefined ? {} : { home }),
     // Labels are only in what we wrote ourselves.
     tells: { ...FULL_FIDELITY, labels: id !== undefined },
     async *folders(stop) {

@@ -54,6 +54,7 @@ export async function openMboxZipSource(options: MboxZipSourceOptions, signal: A
     limits: { sessions: SESSIONS },
     tells: FULL_FIDELITY,
     missing,
+    ...(isSingleFile(options.path) ? {} : { home: join(options.path, ARCHIVE_HOME) }),
     async *folders(signal) {
       for (const { record, messages, bytes } of (await catalogue()).folders()) {
         signal.throwIfAborted();

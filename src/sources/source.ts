@@ -78,6 +78,8 @@ export interface Source extends AsyncDisposable {
    * before it is known whether it can go on.
    */
   readonly readsAhead?: boolean;
+  /** An archive's own folder (`mailferry/`), as Sink.home. Absent for all else. */
+  readonly home?: string;
   /** Parts of it that were lost, each in words: what they held cannot be read. Absent or empty where all is there. */
   readonly missing?: readonly string[];
   /**

@@ -1,6 +1,7 @@
 // The ledger on disk: what it remembers, whom it belongs to, and what it answers within one run.
 
 import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { describe, expect, it } from "vitest";
 import { MailError } from "../../src/mail/errors.ts";
 import { memoryLedger, openLedger } from "../../src/migrate/journal.ts";
@@ -179,15 +180,20 @@ describe("a ledger belongs to one job", () => {
     expect(three.size).toBe(1);
   });
 
-  it("and says so when its file cannot be read", async () => {
+  it("what lies in the place of its file and is none is told and kept aside", async () => {
     await using place = await scratch();
     await using ledger = await openLedger(place.path, PAIR);
     await (await ledger.folder("INBOX")).begin("1");
     const path = await journalIn(place.path);
     await rm(path);
     await mkdir(path);
-    await using again = await openLedger(place.path, PAIR);
-    await expect(again.folder("INBOX")).rejects.toBeInstanceOf(MailError);
+    const notices: string[] = [];
+    await using again = await openLedger(place.path, PAIR, { onNotice: (text) => notices.push(text) });
+    const folder = await again.folder("INBOX");
+    expect(folder.size).toBe(0);
+    expect(notices.join()).toContain(`${path} is a folder`);
+    await folder.begin("1");
+    expect((await readdir(dirname(path))).filter((name) => name.includes(".damaged-"))).toHaveLength(1);
   });
 });
 

@@ -1,8 +1,9 @@
 // The files of a Maildir archive beside its messages: checksums of our own lines, and dovecot-keywords against what we noted.
 
-import { open, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { lacksOnlyItsEnd, type ReadAt, scanLines } from "../../core/lines.ts";
+import { isObstacle, openOwn } from "../../core/own-file.ts";
 import { errno, ioError } from "../../mail/errors.ts";
 import { ARCHIVE_HOME } from "../archive.ts";
 import { folderId, LETTER_MARK } from "./folder.ts";
@@ -50,7 +51,7 @@ async function checkLines(
   onLine: (text: string) => void,
 ): Promise<void> {
   try {
-    const file = await open(path, "r");
+    const file = await openOwn(path);
     try {
       const read: ReadAt = async (buffer, at) => (await file.read(buffer, 0, buffer.length, at)).bytesRead;
       let number = 0;
@@ -64,7 +65,8 @@ async function checkLines(
       await file.close();
     }
   } catch (error) {
-    if (errno(error) !== "ENOENT") throw ioError(`cannot read ${path}`, error);
+    if (isObstacle(error)) onProblem((error as Error).message);
+    else if (errno(error) !== "ENOENT") throw ioError(`cannot read ${path}`, error);
   }
 }
 

@@ -1,9 +1,9 @@
 // `mailferry/folders.jsonl`: what the directory name of a folder cannot say (its true path, its use, that it holds no mail).
 
-import { appendFile, open, readFile, truncate } from "node:fs/promises";
 import { dirname } from "node:path";
-import { ensureDirectory, PRIVATE_FILE, syncDirectory } from "../../core/files.ts";
+import { appendToFile, ensureDirectory, syncDirectory } from "../../core/files.ts";
 import { frame, unframe } from "../../core/lines.ts";
+import { isObstacle, openOwn, readOwn } from "../../core/own-file.ts";
 import { errno, ioError } from "../../mail/errors.ts";
 import type { FolderPath, SpecialUse } from "../../mail/model.ts";
 
@@ -35,9 +35,10 @@ export async function readFolderMap(file: string): Promise<Map<string, FolderNot
   const notes = new Map<string, FolderNote>();
   let text: string;
   try {
-    text = await readFile(file, "utf8");
+    text = (await readOwn(file)).toString("utf8");
   } catch (error) {
-    if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") return notes;
+    // What lies there in its place is told where the archive's own files are looked at.
+    if (isObstacle(error) || errno(error) === "ENOENT" || errno(error) === "ENOTDIR") return notes;
     throw ioError(`cannot read ${file}`, error);
   }
   for (const line of text.split("\n")) {
@@ -53,10 +54,7 @@ export async function addFolderNote(file: string, note: FolderNote): Promise<voi
     const isNew = await ensureDirectory(dirname(file));
     await endLastLine(file);
     const { directory, path, use, selectable } = note;
-    await appendFile(file, frame(JSON.stringify({ d: directory, p: path, u: use, s: selectable })), {
-      mode: PRIVATE_FILE,
-      flush: true,
-    });
+    await appendToFile(file, frame(JSON.stringify({ d: directory, p: path, u: use, s: selectable })));
     await syncDirectory(dirname(file));
     if (isNew) await syncDirectory(dirname(dirname(file)));
   } catch (error) {
@@ -66,7 +64,7 @@ export async function addFolderNote(file: string, note: FolderNote): Promise<voi
 
 /** Cuts what a power cut left of a line. */
 async function endLastLine(file: string): Promise<void> {
-  const handle = await open(file, "r").catch((error: unknown) => {
+  const handle = await openOwn(file, "r+").catch((error: unknown) => {
     if (errno(error) === "ENOENT") return undefined;
     throw error;
   });
@@ -78,7 +76,7 @@ async function endLastLine(file: string): Promise<void> {
     await handle.read(last, 0, 1, size - 1);
     if (last[0] === 10) return;
     const text = await handle.readFile();
-    await truncate(file, text.lastIndexOf(10) + 1);
+    await handle.truncate(text.lastIndexOf(10) + 1);
   } finally {
     await handle.close();
   }

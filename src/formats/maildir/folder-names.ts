@@ -3,6 +3,7 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { FolderPath } from "../../mail/model.ts";
+import { folderId } from "./folder.ts";
 import type { FolderNote } from "./folder-map.ts";
 import { directoryName, isInbox, pathOfDirectory, substituteName } from "./folder-name.ts";
 import { entriesOf } from "./layout.ts";
@@ -21,8 +22,11 @@ export interface FolderNames {
   refuse(path: FolderPath, directory: string): void;
 }
 
-/** `notes`: the folder map as it was read; kept up to date by `learn`. Nothing is made on disk. */
-export function folderNames(root: string, notes: Map<string, FolderNote>): FolderNames {
+/**
+ * `notes`: the folder map as it was read; kept up to date by `learn`. `isLost`: some of it is gone, so that a shortened name that is there
+ * without a note is likelier our own than somebody's real one. Nothing is made on disk.
+ */
+export function folderNames(root: string, notes: Map<string, FolderNote>, isLost = false): FolderNames {
   const directories = new Map<string, string>();
   const owners = new Map<string, string>();
   const refused = new Set<string>();
@@ -49,7 +53,7 @@ export function folderNames(root: string, notes: Map<string, FolderNote>): Folde
     const there = entries.get(directory.toLowerCase());
     if (folds && there !== undefined && there !== directory) return false;
     // A shortened name may be somebody's real one.
-    return !isSubstitute || there !== directory;
+    return !isSubstitute || there !== directory || (isLost && folderId(toBytes(join(root, directory))) !== undefined);
   };
   const choose = async (path: FolderPath): Promise<string> => {
     if (isInbox(path)) return "";

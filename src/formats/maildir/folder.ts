@@ -1,10 +1,11 @@
 // One Maildir folder on disk: made durably, told from a later one of the same name, and opened with all that describes its mail.
 
 import { randomUUID } from "node:crypto";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { lstat, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { ensureDirectory, PRIVATE_FILE, replaceFile, syncDirectory } from "../../core/files.ts";
+import { ensureDirectory, replaceFile, syncDirectory } from "../../core/files.ts";
+import { isObstacle, openOwnNow, readOwnNow } from "../../core/own-file.ts";
 import { mapOrdered } from "../../core/pool.ts";
 import { errno, ioError } from "../../mail/errors.ts";
 import type { Traits } from "../../mail/model.ts";
@@ -18,6 +19,8 @@ import { traitsOfFile } from "./traits.ts";
 
 /** Holds a random id that is made with the folder: a folder that was deleted and made again has another. */
 const ID_FILE = "mailferry-folder";
+/** Octets; it has forty. */
+const MOST = 4096;
 const ID = /^[0-9a-f-]{36}$/;
 /** File statuses asked for at once: the thread pool has four, a few more keep it busy. */
 const STATS_AT_ONCE = 32;
@@ -29,10 +32,10 @@ const STATS_AT_ONCE = 32;
 export function folderId(directory: BytePath): string | undefined {
   const file = `${directory}/${ID_FILE}`;
   try {
-    const id = readFileSync(fsPath(file), "latin1").trim();
+    const id = readOwnNow(fsPath(file), MOST).toString("latin1").trim();
     return ID.test(id) ? id : undefined;
   } catch (error) {
-    if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") return undefined;
+    if (isObstacle(error) || errno(error) === "ENOENT" || errno(error) === "ENOTDIR") return undefined;
     throw ioError(`cannot read ${showBytes(file)}`, error);
   }
 }
@@ -62,7 +65,12 @@ export async function makeFolder(
 }
 
 function touch(path: string): void {
-  closeSync(openSync(path, "a", PRIVATE_FILE));
+  try {
+    closeSync(openOwnNow(path, "a"));
+  } catch (error) {
+    // Whatever it is, it is there.
+    if (!isObstacle(error)) throw error;
+  }
 }
 
 export interface FileInfo {

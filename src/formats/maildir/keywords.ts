@@ -1,9 +1,10 @@
 // dovecot-keywords: which keyword each of the 26 letters a to z stands for in one folder.
 
-import { closeSync, fstatSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
+import { closeSync, fstatSync, openSync, renameSync, statSync } from "node:fs";
 import { stat, unlink } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { PRIVATE_FILE, syncDirectory, writeDurably } from "../../core/files.ts";
+import { readOwnNow } from "../../core/own-file.ts";
 import { errno, ioError, MailError } from "../../mail/errors.ts";
 import { messageFiles } from "./listing.ts";
 import { parseFileName } from "./names.ts";
@@ -56,7 +57,7 @@ export function keywordsOf(folder: BytePath, fresh = false): Keywords {
     try {
       const now = stampOf(statSync(fsPath(path)));
       if (now === stamp) return;
-      take(parse(readFileSync(fsPath(path), "utf8")));
+      take(parse(readOwnNow(fsPath(path)).toString("utf8")));
       stamp = now;
     } catch (error) {
       if (errno(error) !== "ENOENT") throw ioError(`cannot read ${showBytes(path)}`, error);

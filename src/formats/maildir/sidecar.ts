@@ -1,8 +1,9 @@
 // What file names cannot hold of a folder's messages (labels, the 27th keyword, odd dates): an append-only JSON-lines journal.
 
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { type FileHandle, stat } from "node:fs/promises";
 import { appendToFile } from "../../core/files.ts";
 import { frame, unframe } from "../../core/lines.ts";
+import { openOwn } from "../../core/own-file.ts";
 import { errno, ioError } from "../../mail/errors.ts";
 import { type CompactIndex, compactIndex } from "./compact-index.ts";
 import { type BytePath, fsPath, showBytes } from "./paths.ts";
@@ -59,7 +60,7 @@ export async function openSidecar(path: BytePath | undefined, fresh = false): Pr
     const kept = blocks.get(owner);
     if (kept !== undefined && at >= kept.at && at + length <= kept.at + kept.bytes.length)
       return kept.bytes.subarray(at - kept.at, at - kept.at + length);
-    const handle = await open(fsPath(path ?? ""), "r");
+    const handle = await openOwn(fsPath(path ?? ""));
     try {
       const bytes = Buffer.allocUnsafe(Math.max(CHUNK, length));
       const { bytesRead } = await handle.read(bytes, 0, bytes.length, at);
@@ -132,7 +133,7 @@ export async function openSidecar(path: BytePath | undefined, fresh = false): Pr
 async function load(path: BytePath, index: CompactIndex): Promise<{ end: number; torn: boolean }> {
   let handle: FileHandle;
   try {
-    handle = await open(fsPath(path), "r");
+    handle = await openOwn(fsPath(path));
   } catch (error) {
     if (errno(error) === "ENOENT") return { end: 0, torn: false };
     throw ioError(`cannot open ${showBytes(path)}`, error);

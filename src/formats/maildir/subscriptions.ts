@@ -1,8 +1,8 @@
 // The `subscriptions` file of a Maildir, as Dovecot reads and writes it, in both of its forms; Courier's as a reader.
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { replaceFile } from "../../core/files.ts";
+import { readOwn } from "../../core/own-file.ts";
 import { errno, ioError } from "../../mail/errors.ts";
 
 const FILE = "subscriptions";
@@ -55,7 +55,7 @@ function linesOf(text: string): { names: string[]; tabbed: boolean } {
 
 async function read(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, "utf8");
+    return (await readOwn(path)).toString("utf8");
   } catch (error) {
     if (errno(error) === "ENOENT") return undefined;
     throw ioError(`cannot read ${path}`, error);

@@ -1,9 +1,10 @@
 // `mailferry/numbers`: the highest number that a zip of this archive ever had, so that none is given again, and which are not missed.
 
-import { open, readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { PRIVATE_FILE, syncDirectory } from "../../core/files.ts";
+import { syncDirectory } from "../../core/files.ts";
 import { frame, unframe } from "../../core/lines.ts";
+import { openOwn, readOwn } from "../../core/own-file.ts";
 import { errno, ioError } from "../../mail/errors.ts";
 import { missingNumbers, type ZipFileName } from "./layout.ts";
 import { zipNumber } from "./ref.ts";
@@ -45,7 +46,7 @@ interface Lines {
 async function readLines(home: string): Promise<Lines> {
   let text: Buffer;
   try {
-    text = await readFile(join(home, FILE));
+    text = await readOwn(join(home, FILE));
   } catch (error) {
     if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") return { last: undefined, isWhole: true, size: 0 };
     throw ioError(`cannot read ${join(home, FILE)}`, error);
@@ -81,7 +82,7 @@ export async function writeNumbers(home: string, { highest, forgiven }: Numbers)
   const path = join(home, FILE);
   try {
     const { size, isWhole } = await readLines(home);
-    const handle = await open(path, "a", PRIVATE_FILE);
+    const handle = await openOwn(path, "a");
     try {
       if (!isWhole) await handle.truncate(size);
       await handle.writeFile(frame(JSON.stringify({ highest, forgiven })));
@@ -114,7 +115,7 @@ async function highestRecorded(home: string): Promise<number> {
   for (const pair of await namesIn(join(home, "ledger")))
     for (const name of await namesIn(join(home, "ledger", pair))) {
       if (!name.endsWith(".jsonl")) continue;
-      const file = await open(join(home, "ledger", pair, name), "r");
+      const file = await openOwn(join(home, "ledger", pair, name));
       try {
         for await (const line of file.readLines({ encoding: "latin1" }))
           highest = Math.max(highest, Number(/"r":"(\d{4,9})\//.exec(line)?.[1] ?? 0));

@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
+import { openOwn } from "../../core/own-file.ts";
 import { MailError } from "../../mail/errors.ts";
 
 // CRCs cover the entries' octets alone: not names, dates, or the bits that deflate leaves unused. The comment is the last
@@ -49,7 +50,7 @@ export async function applySeal(path: string, digest: string): Promise<void> {
  * another program. Throws what reading the file throws.
  */
 export async function readSeal(path: string, signal: AbortSignal): Promise<"intact" | "broken" | "none"> {
-  const handle = await open(path, "r");
+  const handle = await openOwn(path);
   const tail = Buffer.alloc(BLANK_SEAL.length);
   let size: number;
   try {
