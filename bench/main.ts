@@ -12,8 +12,9 @@ import { type Profile, sizeOf } from "./mailboxes.ts";
 import { canCount } from "./measure.ts";
 import { openPlace } from "./place.ts";
 import { startBench } from "./run.ts";
-import { type Result, renderBars, renderWork } from "./table.ts";
+import { type Result, renderBars, renderCompared, renderWork } from "./table.ts";
 import { PEERS, TOOLS } from "./tools/index.ts";
+import { otherForm } from "./tools/mailferry.ts";
 import { versionOf } from "./tools/tool.ts";
 import { parseLine, worksOn } from "./works.ts";
 
@@ -27,6 +28,7 @@ const USAGE = `npm run bench -- [options]
   --scale X      so many times the messages, to try the bench itself
   --disk DIR     servers' mail and archives below DIR; default memory (/dev/shm) where there is some
   --growth       instead: 100,000 and 1,000,000 messages, 500 and 5,000 folders, mailferry alone (half an hour, 12 GB)
+  --other DIR    beside it the mailferry that was built in another checkout, and how much more CPU and memory this one takes
   --list         the works`;
 
 const { values } = parseArgs({
@@ -40,6 +42,7 @@ const { values } = parseArgs({
     limit: { type: "string" },
     scale: { type: "string", default: "1" },
     disk: { type: "string" },
+    other: { type: "string" },
     list: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
@@ -76,6 +79,7 @@ const isWanted = (name: string): boolean =>
 const tools = TOOLS.filter(
   ({ name, kind }) => isWanted(name) && (kind !== "peer" || installed.get(name) !== undefined),
 );
+if (values.other !== undefined) tools.push(otherForm(values.other));
 
 const memory = "/dev/shm";
 const parent = values.disk ?? (isWritable(memory) ? memory : tmpdir());
@@ -131,12 +135,17 @@ const started = Date.now();
   }
 }
 const bars = renderBars(results, where);
+const compared = values.other === undefined ? "" : renderCompared(results);
+if (compared !== "") console.log(`## To the other form\n\n${compared}`);
 console.log(`## Bars\n\n${bars}\n${Math.round((Date.now() - started) / 1000)} s in all.`);
 
 const folder = join(repository, "bench", "results");
 mkdirSync(folder, { recursive: true });
 writeFileSync(join(folder, "last.json"), `${JSON.stringify({ about, where, results }, null, 1)}\n`);
-writeFileSync(join(folder, "last.md"), [...about, "", ...results.map(renderWork), "## Bars", "", bars].join("\n"));
+writeFileSync(
+  join(folder, "last.md"),
+  [...about, "", ...results.map(renderWork), compared, "## Bars", "", bars].join("\n"),
+);
 process.exit(0);
 
 function fail(text: string): never {
