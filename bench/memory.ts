@@ -1,7 +1,8 @@
-// Peak memory of real runs, as whole processes: a 100 MB message, and a folder of 100,000 messages, IMAP to Maildir and to zip.
-// npm run bench:memory [-- messages]; fails when a run fails or goes over the bound.
+// Peak memory of real runs, as whole processes: a 100 MB message, and a folder of 100,000 messages, IMAP to Maildir and to zip; 20,000
+// empty folders to a Maildir and to another account. npm run bench:memory [-- messages [folders]]; fails when a run fails or goes over the bound.
 
 import { spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +13,7 @@ import { seedMaildir } from "../test/kit/seed-maildir.ts";
 /** Of RSS, at any moment of a run. */
 const MOST_MB = 150;
 const MANY = Number(process.argv[2] ?? 100_000);
+const WIDE = Number(process.argv[3] ?? 20_000);
 const main = new URL("../dist/bundle/main.js", import.meta.url).pathname;
 
 /** Runs a built command to its end; peak RSS in MB as the kernel counted it, sampled from /proc (VmHWM only grows). */
@@ -57,18 +59,31 @@ try {
       };
   };
   seedMaildir(dovecot, "many", small());
-  for (const user of ["big", "many"])
-    for (const target of [`maildir:${join(root, `${user}-maildir`)}`, `mboxzip:${join(root, `${user}.zip`)}`]) {
-      for (const again of [false, true]) {
-        const args = ["backup", "-q", dovecot.url("imaps", user), target];
-        const { peakMb, seconds, code } = await measure(args, dovecot.password);
-        const what = `${user === "big" ? "one message of 100 MB" : `${MANY} messages`} to ${target.split(":")[0]}${again ? ", again" : ""}`;
-        // No sample at all is no proof either.
-        const isGood = code === 0 && peakMb > 0 && peakMb <= MOST_MB;
-        if (!isGood) failures++;
-        const verdict = isGood ? "" : " FAILED";
-        console.log(`${what}: peak ${peakMb.toFixed(0)} MB, ${seconds.toFixed(1)} s, exit ${code}${verdict}`);
-      }
+  await dovecot.addUser("wide");
+  await dovecot.addUser("empty");
+  const wide = dovecot.maildir("wide");
+  for (let i = 0; i < WIDE; i++)
+    for (const part of ["cur", "new", "tmp"]) mkdirSync(join(wide, `.Folder ${i}`, part), { recursive: true });
+  dovecot.adopt("wide");
+  const SAID = { big: "one message of 100 MB", many: `${MANY} messages`, wide: `${WIDE} empty folders` };
+  const works = [
+    ...(["big", "many"] as const).flatMap((user) => [
+      { user, verb: "backup", target: `maildir:${join(root, `${user}-maildir`)}` },
+      { user, verb: "backup", target: `mboxzip:${join(root, `${user}.zip`)}` },
+    ]),
+    { user: "wide", verb: "backup", target: `maildir:${join(root, "wide-maildir")}` },
+    { user: "wide", verb: "migrate", target: dovecot.url("imaps", "empty") },
+  ] as const;
+  for (const { user, verb, target } of works)
+    for (const again of [false, true]) {
+      const args = [verb, "-q", dovecot.url("imaps", user), target, ...(verb === "migrate" ? ["--state", root] : [])];
+      const { peakMb, seconds, code } = await measure(args, dovecot.password);
+      const what = `${SAID[user]} to ${target.split(":")[0]}${again ? ", again" : ""}`;
+      // No sample at all is no proof either.
+      const isGood = code === 0 && peakMb > 0 && peakMb <= MOST_MB;
+      if (!isGood) failures++;
+      const verdict = isGood ? "" : " FAILED";
+      console.log(`${what}: peak ${peakMb.toFixed(0)} MB, ${seconds.toFixed(1)} s, exit ${code}${verdict}`);
     }
 } finally {
   await rm(root, { recursive: true, force: true });

@@ -5,6 +5,7 @@ import { mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { type Dovecot, type Kind, startDovecot } from "../test/kit/dovecot.ts";
 import type { Seed } from "../test/kit/imap-client.ts";
+import { asking } from "../test/kit/other-servers.ts";
 import { type FaultProxy, startProxy } from "../test/kit/proxy.ts";
 import { seedMaildir } from "../test/kit/seed-maildir.ts";
 import type { Account } from "./floors/socket.ts";
@@ -15,6 +16,8 @@ export const PASSWORD = "bench";
 export interface Line {
   readonly rttMs: number;
   readonly tls: boolean;
+  /** The target asks before each literal, and holds back small answers: no LITERAL+, no MULTIAPPEND. */
+  readonly asks?: true;
 }
 
 export interface Place extends AsyncDisposable {
@@ -38,6 +41,7 @@ export async function openPlace(root: string): Promise<Place> {
   const mail = join(root, "mail");
   mkdirSync(mail, { recursive: true });
   const dovecot = await startDovecot({ users: [], password: PASSWORD });
+  const other = await asking(dovecot);
   const owner = statSync(dovecot.directory);
   const give = (path: string): void => {
     if (process.getuid?.() === 0) execFileSync("chown", ["-R", `${owner.uid}:${owner.gid}`, path]);
@@ -52,7 +56,7 @@ export async function openPlace(root: string): Promise<Place> {
   const users = new Set<string>();
   const stop = async (): Promise<void> => {
     for (const proxy of proxies.values()) await proxy.close();
-    await dovecot.stop();
+    await other.stop();
     rmSync(mail, { recursive: true, force: true });
   };
   return {
@@ -79,7 +83,8 @@ export async function openPlace(root: string): Promise<Place> {
       users.delete(user);
       rmSync(maildir(user), { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
     },
-    account(kind, user, { rttMs, tls }) {
+    account(kind, user, { rttMs, tls, asks }) {
+      if (asks) return { port: other.ports.imap, user, password: PASSWORD, asks };
       const port: Kind = tls ? (kind === "imap" ? "imaps" : "pop3s") : kind;
       const number = rttMs === 0 ? dovecot.ports[port] : (proxies.get(port)?.port ?? 0);
       return { port: number, user, password: PASSWORD, ...(tls ? { ca: dovecot.caFile } : {}) };

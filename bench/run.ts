@@ -134,7 +134,7 @@ export function startBench(place: Place, settings: Settings): Bench {
       const written =
         isSplit || route === "mbox-imap" ? writeMbox(mbox, profile, settings.size(profile), isSplit) : undefined;
       const rows = tools
-        .filter((tool) => tool.does(route, moment))
+        .filter((tool) => tool.does(route, moment, line))
         .map((tool) => ({
           tool,
           costs: [] as (Cost | undefined)[],

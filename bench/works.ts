@@ -31,6 +31,7 @@ const PLAIN_0: Line = { rttMs: 0, tls: false };
 const PLAIN_50: Line = { rttMs: 50, tls: false };
 const TLS_0: Line = { rttMs: 0, tls: true };
 const TLS_50: Line = { rttMs: 50, tls: true };
+const ASKING: Line = { rttMs: 0, tls: false, asks: true };
 const PLAIN = [PLAIN_0, PLAIN_50];
 const ALL = [PLAIN_0, PLAIN_50, TLS_0, TLS_50];
 
@@ -107,6 +108,7 @@ const ROWS: readonly Row[] = [
       rttMs > 0 ? [...atMost("mpop", 1), ...atMost("getmail", 0.1), ...toReach("floor-pop", 2)] : [],
   },
   { profile: "small", route: "mbox-imap", lines: PLAIN },
+  { profile: "small", route: "mbox-imap", lines: [ASKING], bars: () => atMost("floor-ask", 1.3) },
   { profile: "mbox", route: "mbox-split", lines: [PLAIN_0], bars: () => atMost("floor-hash", 2, 1 / 0.8) },
   { profile: "mbox-small", route: "mbox-split", lines: [PLAIN_0], bars: () => atMost("floor-hash", 2, 1 / 0.8) },
   { profile: "small", route: "imap-maildir", moment: "unchanged", lines: PLAIN, quick: [PLAIN_0] },
@@ -128,11 +130,18 @@ const ROWS: readonly Row[] = [
 /** Every work, on its own lines or on these instead; the bars were set for 0 and 50 ms. */
 export function worksOn(chosen?: readonly Line[]): readonly Work[] {
   return ROWS.flatMap(({ profile, route, moment = "first", lines, quick, bars }) =>
-    (chosen === undefined || route === "mbox-split" ? lines : chosen).map((line) => ({
+    (chosen === undefined || route === "mbox-split" || lines.includes(ASKING) ? lines : chosen).map((line) => ({
       name:
         route === "mbox-split"
           ? `${profile}/${route}`
-          : [profile, route, moment, `${line.rttMs}ms`, ...(line.tls ? ["tls"] : [])].join("/"),
+          : [
+              profile,
+              route,
+              moment,
+              `${line.rttMs}ms`,
+              ...(line.tls ? ["tls"] : []),
+              ...(line.asks ? ["asking"] : []),
+            ].join("/"),
       profile,
       route,
       moment,

@@ -9,6 +9,8 @@ export interface Account {
   readonly password: string;
   /** A PEM file: TLS from the first octet. Absent: cleartext. */
   readonly ca?: string;
+  /** It wants to be asked before each literal. */
+  readonly asks?: true;
 }
 
 export interface Orders {

@@ -4,11 +4,7 @@ import { fileURLToPath } from "node:url";
 import type { Orders } from "../floors/socket.ts";
 import type { Moment, Route, Tool } from "./tool.ts";
 
-function floor(
-  name: string,
-  proves: "mail" | "bytes" | "nothing",
-  does: (route: Route, moment: Moment) => boolean,
-): Tool {
+function floor(name: string, proves: "mail" | "bytes" | "nothing", does: Tool["does"]): Tool {
   return {
     name,
     kind: "floor",
@@ -42,7 +38,8 @@ export const FLOORS: readonly Tool[] = [
   floor("floor-read", "bytes", (route, moment) => archive(route) && first(moment)),
   floor("floor-files", "mail", (route, moment) => archive(route) && first(moment)),
   floor("floor-copy", "mail", (route, moment) => route === "imap-imap" && first(moment)),
-  floor("floor-append", "mail", (route, moment) => route === "mbox-imap" && first(moment)),
+  floor("floor-append", "mail", (route, moment, { asks }) => route === "mbox-imap" && first(moment) && asks !== true),
+  floor("floor-ask", "mail", (route, moment, { asks }) => route === "mbox-imap" && first(moment) && asks === true),
   floor("floor-hash", "bytes", (route) => route === "mbox-split"),
   floor("floor-pop", "bytes", (route, moment) => route === "pop3-maildir" && first(moment)),
   floor("floor-status", "nothing", (_, moment) => !first(moment)),

@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import type { Account } from "../floors/socket.ts";
 import type { Command } from "../measure.ts";
+import type { Line } from "../place.ts";
 
 export type Route = "imap-maildir" | "imap-mboxzip" | "imap-imap" | "pop3-maildir" | "mbox-imap" | "mbox-split";
 /** A first copy of everything; a run when nothing changed; a run after a few messages came. */
@@ -31,7 +32,7 @@ export interface Tool {
   readonly kind: "mailferry" | "peer" | "floor";
   /** As it calls itself; undefined when it is not installed. Floors have none and are always there. */
   version?(): string | undefined;
-  does(route: Route, moment: Moment): boolean;
+  does(route: Route, moment: Moment, line: Line): boolean;
   /** Header fields that it adds to the mail: not counted as wrong, but told. */
   readonly adds?: readonly string[];
   /** Writes what it needs into `job.state`; the command is then run. */

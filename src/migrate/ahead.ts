@@ -1,5 +1,6 @@
 // A source folder that is read while its target is still being opened: neither waits for the other's round trips.
 
+import { AbortChild } from "../core/abort.ts";
 import { pulled } from "../core/pulled.ts";
 import type { Entry, Folder } from "../mail/model.ts";
 import type { Incoming, ReadOptions, Source } from "../sources/source.ts";
@@ -23,10 +24,11 @@ export class Ahead implements AsyncDisposable {
   readonly #readings: Readings;
   #judge: Judge | undefined;
   #begin: () => void = () => undefined;
-  readonly #ender = new AbortController();
+  readonly #ender: AbortChild;
 
   /** On abort it ends quietly, as a source does. */
   constructor(source: Source, folder: Folder, signal: AbortSignal) {
+    this.#ender = new AbortChild(signal);
     const begun = new Promise<void>((resolve) => {
       this.#begin = resolve;
     });
@@ -38,7 +40,7 @@ export class Ahead implements AsyncDisposable {
       unlisted: (messages) => this.#judge?.unlisted(messages),
       everything: true,
       untilNothingNew: true,
-      signal: AbortSignal.any([signal, this.#ender.signal]),
+      signal: this.#ender.signal,
     };
     this.#readings = pulled(first(readings(source, folder, options)));
   }
@@ -52,8 +54,9 @@ export class Ahead implements AsyncDisposable {
 
   /** Ends what nobody came to read. */
   async [Symbol.asyncDispose](): Promise<void> {
+    using ender = this.#ender;
     if (this.#judge !== undefined) return;
-    this.#ender.abort();
+    ender.abort();
     this.#begin();
     try {
       for await (const reading of this.#readings) await reading[Symbol.asyncIterator]().return?.();

@@ -1,6 +1,6 @@
 // One pass over a target folder and the source folders that lead to it.
 
-import { setMaxListeners } from "node:events";
+import { AbortChild } from "../core/abort.ts";
 import { DEFAULT_PATIENCE, delayToSettle, pause } from "../core/retry.ts";
 import { plural } from "../core/words.ts";
 import { MailError } from "../mail/errors.ts";
@@ -41,8 +41,8 @@ export async function pass(
     return undefined;
   }
 
-  const reader = new AbortController();
-  const signal = listenedTo(AbortSignal.any([context.soft, reader.signal]));
+  using reader = new AbortChild(context.soft);
+  const { signal } = reader;
   const knowsNothing = (): boolean => number === 1 && ledger.size === 0 && !filtersMessages(options);
   const isAhead = context.ahead.pays && knowsNothing();
   await using ahead = isAhead ? new Ahead(context.source, first.job.folder, signal) : undefined;
@@ -235,12 +235,6 @@ async function leftOver(candidates: Promise<Candidates> | undefined, isEmpty: bo
 /** Nothing of this source folder stayed behind, by choice or by failure. */
 function leftNothing({ options }: RunContext, { tally }: JobState): boolean {
   return tally.balance.failed === 0 && tally.balance.filtered === 0 && !filtersMessages(options);
-}
-
-/** Everything in flight listens to it, which is no leak. */
-function listenedTo(signal: AbortSignal): AbortSignal {
-  setMaxListeners(0, signal);
-  return signal;
 }
 
 /**

@@ -13,7 +13,7 @@ type Rewriter = (chunk: Buffer) => Buffer;
 
 /** The same server; what comes through its port `imap`, in the clear, tells no UIDPLUS. It stops with the server. */
 export function withoutUidplus(dovecot: Dovecot): Promise<Dovecot> {
-  return behind(dovecot, { down: () => silencer() });
+  return behind(dovecot, { down: () => linewise(silenced) });
 }
 
 /** The same server; what is appended through its port `imap`, in the clear, has an X for each octet above 127 in its header. */
@@ -28,14 +28,27 @@ export function masked(bytes: Uint8Array): Buffer {
   return Buffer.from(text.slice(0, body).replace(/[\x80-\xff]/g, "X") + text.slice(body), "latin1");
 }
 
+/**
+ * The same server; what comes through its port `imap`, in the clear, has to ask before each literal (no LITERAL+, no MULTIAPPEND), and
+ * TCP holds back its small answers until the one before was acknowledged (Nagle's algorithm).
+ */
+export function asking(dovecot: Dovecot): Promise<Dovecot> {
+  return behind(dovecot, { down: () => linewise(withoutLiterals), holdsBack: true });
+}
+
 interface Rewriters {
   readonly up?: () => Rewriter;
   readonly down?: () => Rewriter;
+  /** Default false. */
+  readonly holdsBack?: boolean;
 }
 
 const asItIs = (): Rewriter => (chunk) => chunk;
 
-async function behind(dovecot: Dovecot, { up = asItIs, down = asItIs }: Rewriters): Promise<Dovecot> {
+async function behind(
+  dovecot: Dovecot,
+  { up = asItIs, down = asItIs, holdsBack = false }: Rewriters,
+): Promise<Dovecot> {
   const sockets = new Set<Socket>();
   const proxy = createServer((client) => {
     const server = connect({ host: "127.0.0.1", port: dovecot.ports.imap });
@@ -49,7 +62,7 @@ async function behind(dovecot: Dovecot, { up = asItIs, down = asItIs }: Rewriter
       [server, client],
     ] as const) {
       sockets.add(one);
-      one.setNoDelay(true);
+      one.setNoDelay(one === server || !holdsBack);
       one.on("error", () => other.destroy());
       one.once("close", () => {
         sockets.delete(one);
@@ -69,7 +82,7 @@ async function behind(dovecot: Dovecot, { up = asItIs, down = asItIs }: Rewriter
 }
 
 /** Answers end with a line: what is behind the last line end waits for the rest of its line. */
-function silencer(): Rewriter {
+function linewise(rewritten: (answers: string) => string): Rewriter {
   let rest: Buffer[] = [];
   return (chunk) => {
     const end = chunk.lastIndexOf(LF) + 1;
@@ -79,7 +92,7 @@ function silencer(): Rewriter {
     }
     const whole = Buffer.concat([...rest, chunk.subarray(0, end)]);
     rest = end < chunk.length ? [chunk.subarray(end)] : [];
-    return Buffer.from(silenced(whole.toString("latin1")), "latin1");
+    return Buffer.from(rewritten(whole.toString("latin1")), "latin1");
   };
 }
 
@@ -87,6 +100,12 @@ function silenced(answers: string): string {
   return answers
     .replace(/^(\S+ OK )\[APPENDUID [^\]\r\n]*\] /gm, "$1")
     .replace(/^(\* (?:OK \[)?CAPABILITY\b[^\r\n]*?|\S+ OK \[CAPABILITY\b[^\r\n]*?) UIDPLUS\b/gm, "$1");
+}
+
+function withoutLiterals(answers: string): string {
+  return answers.replace(/^(?:\* (?:OK \[)?CAPABILITY|\S+ OK \[CAPABILITY)\b[^\r\n]*/gm, (line) =>
+    line.replace(/ (?:LITERAL[+-]|MULTIAPPEND)(?=[\] \r])/g, ""),
+  );
 }
 
 /** Follows the client's lines and literals; those of an APPEND are messages. */

@@ -53,7 +53,8 @@ export async function makeFolder(
     for (const name of ["tmp", "new", "cur"]) made.push(await ensureDirectory(join(path, name)));
     if (!isRoot) touch(join(path, "maildirfolder"));
     const known = folderId(toBytes(path));
-    const id = known ?? randomUUID();
+    // V8 keeps a fresh one as the twenty pieces that it was put together from.
+    const id = known ?? Buffer.from(randomUUID()).toString("latin1");
     if (known === undefined) await replaceFile(join(path, ID_FILE), `${id}\n`);
     else if (made.includes(true)) await syncDirectory(path);
     if (made.includes(true)) await syncDirectory(join(path, ".."));
