@@ -6,6 +6,7 @@ import { type Endpoint, isAccount, type ServerEndpoint, showEndpoint } from "./e
 import { parseEndpoint } from "./endpoints/parse.ts";
 import { isLoopback } from "./endpoints/parse-server.ts";
 import { identityOf, refuseSame } from "./endpoints/same.ts";
+import type { RecordedDates } from "./formats/maildir/dates.ts";
 import { configError, ioError } from "./mail/errors.ts";
 import type { ServerOptions } from "./protocol/server.ts";
 import type { Sink } from "./sinks/sink.ts";
@@ -63,11 +64,17 @@ export async function openSource(endpoint: Endpoint, context: EndpointContext, s
       return (await import("./sources/mbox.ts")).openMboxSource({ ...options, ...notice }, signal);
     }
     case "maildir":
-      return (await import("./sources/maildir.ts")).openMaildirSource({ path: endpoint.path }, signal);
+      return (await import("./sources/maildir.ts")).openMaildirSource(
+        { path: endpoint.path, recordedDates: loadRecordedDates, ...notice },
+        signal,
+      );
     case "mboxzip":
       return (await import("./sources/mbox-zip.ts")).openMboxZipSource({ path: endpoint.path, ...notice }, signal);
   }
 }
+
+const loadRecordedDates = async (home: string): Promise<RecordedDates> =>
+  (await import("./migrate/recorded-dates.ts")).recordedDates(home);
 
 /** Opens an endpoint for writing. Throws MailError auth, connection, config, locked or io. Dispose it with `await using`. */
 export async function openSink(endpoint: Endpoint, context: SinkContext, signal: AbortSignal): Promise<Sink> {

@@ -40,23 +40,28 @@ export async function contextOf(
   endpoint: Endpoint,
   report?: ReportFile,
 ): Promise<EndpointContext> {
-  const { args, ui, secrets, interrupts, trace } = session;
+  const { args, secrets, interrupts, trace } = session;
   const allowCleartext = isOn(args, "allow-cleartext");
   refuseCleartext(endpoint, allowCleartext);
   const connections = connectionsOf(args);
   const secretOptions = secretOptionsOf(args, side);
   return {
     allowCleartext,
-    onNotice: (text) => {
-      ui.say(text);
-      const notice = { type: "notice", text };
-      if (ui.json) void ui.emit(notice);
-      void report?.add(notice);
-    },
+    onNotice: noticesOf(session, report),
     ...(connections === undefined ? {} : { connections }),
     ...(trace === undefined ? {} : { trace: trace.write }),
     ...(isAccount(endpoint)
       ? { password: await secrets.password(side, showEndpoint(endpoint), secretOptions, interrupts.signal) }
       : {}),
+  };
+}
+
+/** Says what an end of the job wants known. */
+export function noticesOf({ ui }: Session, report: ReportFile | undefined): (text: string) => void {
+  return (text) => {
+    ui.say(text);
+    const notice = { type: "notice", text };
+    if (ui.json) void ui.emit(notice);
+    void report?.add(notice);
   };
 }

@@ -2,9 +2,10 @@
 
 import { join } from "node:path";
 import { plural } from "../core/words.ts";
+import type { RecordedDates } from "../formats/maildir/dates.ts";
 import { MailError } from "../mail/errors.ts";
 import { keyOf, wireSize } from "../mail/key.ts";
-import { showPath } from "../mail/model.ts";
+import { type Entry, showPath } from "../mail/model.ts";
 import type { Source } from "../sources/source.ts";
 import { firstWord, list, nameKey, type Recorded, readLedgers } from "./verify-journals.ts";
 
@@ -22,6 +23,8 @@ export interface ArchiveKnowledge {
   wireSizeOf?(id: string): number | undefined;
   /** Told what a run that was broken off left, in words. */
   onUnfinished?(text: string): void;
+  /** The dates under which a message was stored; of ours alone, as those of others are their files' affair. */
+  readonly dates?: RecordedDates;
 }
 
 /**
@@ -69,6 +72,7 @@ export async function verifyArchive(
           expected?.table.take(row.index);
           const isOther = row.id !== firstWord(key) || (knows.wireSizeOf?.(id) ?? wireSize(shape)) !== wireSize(shape);
           if (isOther) onProblem(`${where}: ${id} has other bytes than were stored`);
+          if (knows.isOurs(id)) checkDate(entry, knows.dates, (text) => onProblem(`${where}: ${id} ${text}`));
         } catch (error) {
           if (!(error instanceof MailError) || error.details.scope !== "message") throw error;
           onProblem(`${where}: ${id} cannot be read: ${error.message}`);
@@ -84,6 +88,25 @@ export async function verifyArchive(
   for (const [name, { table }] of recorded)
     if (table.size > 0) onProblem(`${name}: the folder is gone, and with it ${plural(table.size, "message")}`);
   return { messages, unrecorded };
+}
+
+/** Where several sources lead to one copy, it has the date of one of them. */
+function checkDate(
+  { origin, traits }: Entry,
+  dates: RecordedDates | undefined,
+  onProblem: (text: string) => void,
+): void {
+  const recorded = dates?.of(origin.id) ?? [];
+  const has = traits.received?.epochSeconds;
+  if (recorded.length === 0 || recorded.some(({ received }) => received === undefined || received.epochSeconds === has))
+    return;
+  onProblem(`has the date ${showDate(has)}, and was stored with ${showDate(recorded.at(-1)?.received?.epochSeconds)}`);
+}
+
+function showDate(epochSeconds: number | undefined): string {
+  if (epochSeconds === undefined) return "none";
+  const date = new Date(epochSeconds * 1000);
+  return Number.isNaN(date.getTime()) ? String(epochSeconds) : date.toISOString();
 }
 
 function checkFolder(

@@ -6,6 +6,7 @@ import { syncDirectory } from "../core/files.ts";
 import { mapOrdered } from "../core/pool.ts";
 import { ARCHIVE_HOME, readArchiveId } from "../formats/archive.ts";
 import { messageContent, smallContent } from "../formats/maildir/content.ts";
+import { hasLostTime, hasOtherTime, type RecordedDates, recoveredDate } from "../formats/maildir/dates.ts";
 import { countFolder, type FileInfo, folderId, type MailFolder, openMailFolder } from "../formats/maildir/folder.ts";
 import { FOLDER_MAP, readFolderMap } from "../formats/maildir/folder-map.ts";
 import { pathOfDirectory } from "../formats/maildir/folder-name.ts";
@@ -17,7 +18,7 @@ import { type BytePath, fsPath, showBytes, toBytes } from "../formats/maildir/pa
 import { readSubscriptions } from "../formats/maildir/subscriptions.ts";
 import { configError, errno, ioError, isAbort, MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
-import type { Entry, Folder, FolderPath, Origin } from "../mail/model.ts";
+import { type Entry, type Folder, type FolderPath, type Origin, showPath, type Traits } from "../mail/model.ts";
 import type { Incoming, ReadOptions, Source } from "./source.ts";
 
 /** Unique names are for ever, so a folder that no mailferry made has one generation. */
@@ -36,11 +37,19 @@ interface Place {
   readonly folder: Omit<Folder, "messages" | "bytes">;
 }
 
+export interface MaildirSourceOptions {
+  readonly path: string;
+  /** What the ledgers in an archive's `mailferry/` say of its dates: asked where files of ours lost their time. */
+  readonly recordedDates?: (home: string) => Promise<RecordedDates>;
+  /** Told what is uncertain, once a reading. */
+  readonly onNotice?: (text: string) => void;
+}
+
 /**
  * Opens a Maildir for reading (and deleting). Nothing is written. Throws MailError config when there is no Maildir at `path`, or
  * an archive of another kind.
  */
-export async function openMaildirSource(options: { readonly path: string }, signal: AbortSignal): Promise<Source> {
+export async function openMaildirSource(options: MaildirSourceOptions, signal: AbortSignal): Promise<Source> {
   const root = resolve(options.path);
   const info = await stat(root).catch((error: unknown) => {
     if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") throw configError(`there is no Maildir at ${root}`);
@@ -58,6 +67,11 @@ export async function openMaildirSource(options: { readonly path: string }, sign
     return known;
   };
 
+  let dates: Promise<RecordedDates> | undefined;
+  const recorded = async (): Promise<RecordedDates | undefined> => {
+    if (id !== undefined) dates ??= options.recordedDates?.(home);
+    return dates;
+  };
   const directoryOf = async (path: FolderPath): Promise<BytePath> => {
     const place = (await places()).get(JSON.stringify(path));
     if (place?.directory !== undefined) return place.directory;
@@ -86,9 +100,9 @@ export async function openMaildirSource(options: { readonly path: string }, sign
     async *slices(folder) {
       if (folder.selectable) yield { folder };
     },
-    async *read({ folder: { path } }, options) {
+    async *read({ folder: { path } }, read) {
       const { generation, folder } = await open(await directoryOf(path));
-      yield* readFolder(path, generation, folder, options);
+      yield* readFolder(path, generation, folder, { ...read, recorded, onNotice: options.onNotice });
     },
     async *remove(origins, stop) {
       yield* removeFiles(origins, stop, directoryOf);
@@ -141,14 +155,15 @@ async function* readFolder(
   path: FolderPath,
   generation: string,
   folder: MailFolder,
-  { want, listed, signal }: ReadOptions,
+  { want, listed, signal, recorded, onNotice }: ReadOptions & Dating,
 ): AsyncGenerator<Incoming> {
   const listing = await listFolder(folder.directory);
   const entryOf = async (i: number, info: FileInfo): Promise<Entry> => ({
     origin: { folder: path, generation, id: idOf(listing, i) },
-    traits: await folder.traits(info),
+    traits: await datedTraits(folder, info, recorded),
     size: info.size,
   });
+  let undated = 0;
 
   // Only numbers are kept of what is wanted: 20 octets a message.
   const wanted = { index: new Uint32Array(64), size: new Float64Array(64), time: new Float64Array(64), count: 0 };
@@ -180,6 +195,7 @@ async function* readFolder(
     const early = info.size <= READ_AHEAD_SIZE ? await smallContent(`${folder.directory}/${file}`, base) : undefined;
     const content = early?.content ?? contentOf(folder, file, base, signal);
     const entry = await entryOf(i, info);
+    if (hasOtherTime(base, info.mtimeMs)) undated++;
     // What is in a compressed file takes more room than the file.
     const told = parseOwn(base) === undefined ? announcedSize(base) : undefined;
     const size = Math.max(info.size, early?.size ?? told ?? 0);
@@ -192,6 +208,27 @@ async function* readFolder(
     if (signal.aborted) return;
     yield incoming;
   }
+  if (undated > 0) onNotice?.(timesLost(path, undated));
+}
+
+interface Dating {
+  readonly recorded: () => Promise<RecordedDates | undefined>;
+  readonly onNotice: ((text: string) => void) | undefined;
+}
+
+async function datedTraits(folder: MailFolder, info: FileInfo, recorded: Dating["recorded"]): Promise<Traits> {
+  const traits = await folder.traits(info);
+  const isOfFile = traits.received?.epochSeconds === Math.floor(info.mtimeMs / 1000);
+  if (!isOfFile || !hasLostTime(info.base, info.mtimeMs)) return traits;
+  const ledger = parseOwn(info.base) === undefined ? undefined : await recorded();
+  const { received: _, ...rest } = traits;
+  const received = await recoveredDate(folder.directory, info, ledger);
+  return received === undefined ? rest : { ...rest, received };
+}
+
+function timesLost(path: FolderPath, messages: number): string {
+  const files = messages === 1 ? "the file of 1 message has" : `the files of ${messages} messages have`;
+  return `${showPath(path)}: ${files} the time of a copy (made without times, by a sync or by git); the dates are taken from names, ledger or Received. Other mail programs show the time of the copy`;
 }
 
 function grown<A extends Uint32Array | Float64Array>(old: A, type: new (length: number) => A): A {

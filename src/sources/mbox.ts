@@ -138,7 +138,7 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
           told.internal++;
           continue;
         }
-        const state = (message.mayHoldState ? readState : plainState)(message.head, message.from.received);
+        const state = (message.mayHoldState ? readState : plainState)(message.head, message.from);
         if (state.dateFromHeader) told.dates++;
         told.doubtful += message.doubtful;
         if (message.doubtful > 0 && told.places.length < NAMED_PLACES) told.places.push(message.doubtfulAt);

@@ -314,6 +314,27 @@ describe("the received date", () => {
     });
     expect(await date("From - \nA: 1\n")).toBeUndefined();
   });
+
+  test("of a From_ line that says when Thunderbird stored it gives way to the header's, which cannot be later", async () => {
+    const stored = Date.UTC(2023, 10, 1, 11, 33, 16) / 1000;
+    const received = "Received: by x; Thu, 28 Oct 2004 17:00:38 -0400\n";
+    const seconds = Date.UTC(2004, 9, 28, 21, 0, 38) / 1000;
+    for (const line of ["From - Wed Nov 01 11:33:16 2023\n", "From - Wed Nov 01 11:33:16 UTC 2023\n"]) {
+      expect(await date(`${line}X-Mozilla-Status: 0001\n${received}`)).toEqual({
+        epochSeconds: seconds,
+        zoneMinutes: -240,
+      });
+      expect(await date(`${line}${received}Date: 1 Jan 2001 00:00:00 Z\n`)).toMatchObject({ epochSeconds: seconds });
+      expect(await date(`${line}Received: by x; Thu, 28 Oct 2032 17:00:38 -0400\n`)).toMatchObject({
+        epochSeconds: stored,
+      });
+      expect(await date(`${line}Subject: x\n`)).toMatchObject({ epochSeconds: stored });
+    }
+    expect(await date(`From a@b Wed Nov 01 11:33:16 2023\n${received}`)).toMatchObject({ epochSeconds: stored });
+    const notices: string[] = [];
+    await date(`From - Wed Nov 01 11:33:16 2023\n${received}`, { onNotice: (text) => notices.push(text) });
+    expect(notices).toEqual([]);
+  });
 });
 
 describe("a folder of files", () => {

@@ -24,7 +24,7 @@ import { EXIT, type ExitCode } from "../exit.ts";
 import { isOn, selectionOf, stateDirectoryOf, textOf } from "../options.ts";
 import { renderLeftOut } from "../report.ts";
 import { openReportFile, type ReportFile } from "../report-file.ts";
-import { contextOf, placeOf, type Session } from "../session.ts";
+import { contextOf, noticesOf, placeOf, type Session } from "../session.ts";
 import { cut, sentence, table } from "../text.ts";
 import { plural, showCount, showSeconds } from "../values.ts";
 
@@ -224,7 +224,12 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
       leftOut = [],
       unfinished = [],
       isListed = true,
-    } = await (archive.kind === "maildir" ? checkMaildir : checkZip)(archive.path, interrupts.signal, onProblem));
+    } = await (archive.kind === "maildir" ? checkMaildir : checkZip)(
+      archive.path,
+      interrupts.signal,
+      onProblem,
+      noticesOf(session, file),
+    ));
   } catch (error) {
     // An archive too broken to be read on is what this command is there to find.
     if (!(error instanceof MailError) || error.code !== "malformed") throw error;
@@ -274,7 +279,12 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
   return interrupts.code ?? code;
 }
 
-type Check = (path: string, signal: AbortSignal, onProblem: (what: string) => void) => Promise<Checked>;
+type Check = (
+  path: string,
+  signal: AbortSignal,
+  onProblem: (what: string) => void,
+  onNotice?: (text: string) => void,
+) => Promise<Checked>;
 
 interface Checked {
   readonly messages: number;
@@ -300,13 +310,14 @@ async function checkOwn(
 }
 
 /** A Maildir archive by itself. */
-export const checkMaildir: Check = async (path, signal, onProblem) => {
+export const checkMaildir: Check = async (path, signal, onProblem, onNotice) => {
   const { verifyArchive } = await import("../../migrate/verify-archive.ts");
   const { checkMaildirFiles } = await import("../../formats/maildir/check.ts");
   const { announcedWireSize, parseOwn } = await import("../../formats/maildir/names.ts");
   const { checkQuarantine } = await import("../../migrate/quarantine.ts");
   const { ARCHIVE_HOME, readArchiveId } = await import("../../formats/archive.ts");
-  await using source = await openSource({ kind: "maildir", path }, {}, signal);
+  const { recordedDates } = await import("../../migrate/recorded-dates.ts");
+  await using source = await openSource({ kind: "maildir", path }, onNotice === undefined ? {} : { onNotice }, signal);
   await checkMaildirFiles(path, onProblem);
   await checkQuarantine(join(path, "mailferry", "quarantine"), onProblem);
   const isOurs = (id: string): boolean => parseOwn(id) !== undefined;
@@ -316,7 +327,8 @@ export const checkMaildir: Check = async (path, signal, onProblem) => {
   if ((await readArchiveId(path)) === undefined)
     return { ...(await verifyArchive(source, home, signal, onProblem)), leftOut: left() };
   const { unfinished, isListed } = await checkOwn(home, signal, onProblem);
-  const knows = { isOurs, wireSizeOf, onUnfinished: (text: string) => void unfinished.push(text) };
+  const onUnfinished = (text: string): void => void unfinished.push(text);
+  const knows = { isOurs, wireSizeOf, onUnfinished, dates: await recordedDates(home) };
   return { ...(await verifyArchive(source, home, signal, onProblem, knows)), unfinished, isListed, leftOut: left() };
 };
 

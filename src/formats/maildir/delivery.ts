@@ -101,9 +101,9 @@ function write(folder: MailFolder, message: Message, signal: AbortSignal): Writt
   const { shape } = body;
   const rule = diskRule(shape);
   const size = rule === "lf" ? shape.size - shape.crlf : shape.size;
-  const zoneMinutes = traits.received?.zoneMinutes;
+  const { epochSeconds, zoneMinutes } = traits.received ?? {};
   // Taken before anything is awaited: names sort in the order in which the messages came.
-  const base = uniqueName({ rule, size, wireSize: wireSize(shape), zoneMinutes });
+  const base = uniqueName({ rule, size, wireSize: wireSize(shape), received: epochSeconds, zoneMinutes });
   const path = `${folder.directory}/tmp/${base}`;
   const written = (held: Held, file: Temporary): Written => {
     const received = traits.received?.epochSeconds ?? 0;

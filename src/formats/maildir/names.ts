@@ -67,28 +67,32 @@ export function letterOf(flag: SystemFlag): string {
 export interface OwnName {
   readonly pid: number;
   readonly host: string;
-  /** Minutes east of UTC of the received date. */
+  /** The received date, and its minutes east of UTC. */
+  readonly epochSeconds?: number;
   readonly zoneMinutes?: number;
   /** How the bytes lie in the file. */
   readonly rule: LineEndRule;
 }
 
-const OWN = /^\d+\.M\d+P(\d+)Q\d+R[0-9a-f]{8}(?:Z(-?\d{1,4}))?(A?)\.([^,:]*)(?:,|$)/;
+const OWN = /^\d+\.M\d+P(\d+)Q\d+R[0-9a-f]{8}(?:D(-?\d{1,12}))?(?:Z(-?\d{1,4}))?(A?)\.([^,:]*)(?:,|$)/;
 
 /** Undefined for a name that another program made. */
 export function parseOwn(base: string): OwnName | undefined {
   const match = OWN.exec(base);
   if (match === null) return undefined;
-  const [, pid = "", zone, as, host = ""] = match;
+  const [, pid = "", received, zone, as, host = ""] = match;
   return {
     pid: Number(pid),
     host,
     rule: as === "A" ? "as-is" : "lf",
+    ...(received === undefined ? {} : { epochSeconds: Number(received) }),
     ...(zone === undefined ? {} : { zoneMinutes: Number(zone) }),
   };
 }
 
 export interface NewName {
+  /** Epoch seconds of the received date. */
+  readonly received?: number | undefined;
   readonly zoneMinutes?: number | undefined;
   readonly rule: LineEndRule;
   /** Octets of the file. */
@@ -110,17 +114,18 @@ const RANDOM = randomBytes(4).toString("hex");
 const HOST = safeHost(hostname());
 
 /**
- * A base name that no other call anywhere gives. `S=` and `W=` are as Dovecot reads them; both are exact. The zone (Z) and the
- * rule of the line ends (A for as they are) lie in the part that the convention leaves to the writer: so they cost no file
- * of their own, and no program changes them.
+ * A base name that no other call anywhere gives. `S=` and `W=` are as Dovecot reads them; both are exact. The received date (D; the
+ * file's time has it too, and is lost by whoever copies files without it), its zone (Z) and the rule of the line ends (A for as they
+ * are) lie in the part that the convention leaves to the writer: so they cost no file of their own, and no program changes them.
  */
 export function uniqueName(about: NewName): string {
   lastMicros = Math.max(lastMicros + 1, Date.now() * 1000);
   const seconds = Math.floor(lastMicros / 1_000_000);
   const micros = lastMicros % 1_000_000;
-  const { zoneMinutes: zone, rule, size, wireSize } = about;
+  const { received, zoneMinutes: zone, rule, size, wireSize } = about;
+  const d = received !== undefined && Number.isInteger(received) && Math.abs(received) < 1e12 ? `D${received}` : "";
   const z = zone !== undefined && Number.isInteger(zone) && Math.abs(zone) <= 1440 ? `Z${zone}` : "";
-  const own = `M${micros}P${process.pid}Q${++counter}R${RANDOM}${z}${rule === "as-is" ? "A" : ""}`;
+  const own = `M${micros}P${process.pid}Q${++counter}R${RANDOM}${d}${z}${rule === "as-is" ? "A" : ""}`;
   return `${seconds}.${own}.${HOST},S=${size},W=${wireSize}`;
 }
 

@@ -21,8 +21,9 @@ export interface Stores {
 export async function traitsOfFile(fileName: string, mtimeMs: number, stores: Stores): Promise<Traits> {
   const { base, letters } = parseFileName(fileName);
   const extra = (await stores.sidecar?.get(base)) ?? NO_EXTRA;
-  const zone = parseOwn(base)?.zoneMinutes;
-  const epochSeconds = extra.received ?? Math.floor(mtimeMs / 1000);
+  const own = parseOwn(base);
+  const zone = own?.zoneMinutes;
+  const epochSeconds = extra.received ?? own?.epochSeconds ?? Math.floor(mtimeMs / 1000);
   return {
     flags: flagsOf(letters),
     keywords: new Set(keywordsOfLetters(letters, stores.keywords, extra)),

@@ -15,6 +15,8 @@ export interface FromLine {
    * it where they knew none), and the constant of `git format-patch`.
    */
   readonly received?: Received;
+  /** `received` is when a program of Mozilla's put the message into this file, which may be years later. */
+  readonly isOfStoring?: true;
 }
 
 /**
@@ -94,7 +96,8 @@ function unusual(text: string): { verdict: Verdict; from: FromLine } {
 }
 
 function fromOf(sender: string, received: Received | undefined): FromLine {
-  return { sender: sender === "-" ? "" : sender, ...(received === undefined ? {} : { received }) };
+  if (received === undefined) return { sender: sender === "-" ? "" : sender };
+  return sender === "-" ? { sender: "", received, isOfStoring: true } : { sender, received };
 }
 
 /** True when the line at `at` begins like a header field, or like the `>From ` that old gateways put first. */
@@ -124,7 +127,9 @@ function plainFrom(text: string): FromLine {
   // The 30th of February is no day.
   if (new Date(midnight).getUTCDate() !== day) return { sender };
   const epochSeconds = midnight / 1000 + two(11) * 3600 + two(14) * 60 + two(17);
-  return saysSomething(epochSeconds) ? { sender, received: { epochSeconds } } : { sender };
+  if (!saysSomething(epochSeconds)) return { sender };
+  const received = { epochSeconds };
+  return word === "-" ? { sender, received, isOfStoring: true } : { sender, received };
 }
 
 function digit(text: string, at: number): number {

@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import type libmime from "libmime";
 import { fieldEnd, fieldName, headerBlock, headerText, headerValue, receivedFromHeader } from "../../mail/headers.ts";
 import { NO_TRAITS, type Received, type SystemFlag, type Traits } from "../../mail/model.ts";
+import type { FromLine } from "./from-line.ts";
 
 /**
  * The container's fields, and what their value must look like to be the container's own: a `Status: 5.0.0` is the sender's,
@@ -22,6 +23,9 @@ const CONTAINER_FIELDS: ReadonlyMap<string, RegExp> = new Map([
   ["content-length", /^\d*$/],
 ]);
 
+/** What a From_ line says of the date. */
+type DatedLine = Pick<FromLine, "received" | "isOfStoring">;
+
 export interface MessageState {
   readonly traits: Traits;
   /** The received date is the header's, as the From_ line had none. */
@@ -31,14 +35,14 @@ export interface MessageState {
 }
 
 /** What `readState` says of a header that has none of the fields it reads, without looking for them (see head.ts). */
-export function plainState(head: Buffer, fromDate: Received | undefined): MessageState {
-  const received = fromDate ?? receivedFromHeader(head);
+export function plainState(head: Buffer, line: DatedLine = {}): MessageState {
+  const received = dateOf(head, line);
   return {
     traits:
       received === undefined
         ? NO_TRAITS
         : { flags: NO_TRAITS.flags, keywords: NO_TRAITS.keywords, labels: NO_TRAITS.labels, received },
-    dateFromHeader: fromDate === undefined && received !== undefined,
+    dateFromHeader: line.received === undefined && received !== undefined,
     head,
   };
 }
@@ -47,7 +51,7 @@ export function plainState(head: Buffer, fromDate: Received | undefined): Messag
  * Traits from a message's first octets (the header with its blank line) and the date of its From_ line; `head` is everything
  * else, byte for byte. Where no field tells flags, there are none.
  */
-export function readState(head: Buffer, fromDate: Received | undefined): MessageState {
+export function readState(head: Buffer, line: DatedLine = {}): MessageState {
   const block = Buffer.from(headerBlock(head));
   const fields = new Map<string, string>();
   const kept: Buffer[] = [];
@@ -68,12 +72,23 @@ export function readState(head: Buffer, fromDate: Received | undefined): Message
     at = end;
   }
   const rest = kept.length === 0 ? head : Buffer.concat([...kept, block.subarray(from), head.subarray(block.length)]);
-  const received = fromDate ?? receivedFromHeader(head);
+  const received = dateOf(head, line);
   return {
     traits: traitsOf(fields, gmailLabels(head), received),
-    dateFromHeader: fromDate === undefined && received !== undefined,
+    dateFromHeader: line.received === undefined && received !== undefined,
     head: rest,
   };
+}
+
+/** Written by a clock that may be a little ahead or behind. */
+const CLOCKS_DIFFER = 86_400;
+
+/** The date of storing gives way to the header's, which cannot be later. */
+function dateOf(head: Buffer, { received, isOfStoring }: DatedLine): Received | undefined {
+  if (received !== undefined && isOfStoring === undefined) return received;
+  const header = receivedFromHeader(head);
+  if (received === undefined || header === undefined) return header ?? received;
+  return header.epochSeconds <= received.epochSeconds + CLOCKS_DIFFER ? header : received;
 }
 
 /** True for the message that UW-IMAP, Alpine and Dovecot keep their own data in (the first of a mailbox). */
