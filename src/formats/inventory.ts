@@ -45,6 +45,17 @@ export interface Inventory {
   readonly size: number;
 }
 
+const STRAYS = "strays/";
+
+/** Under which name it says how many messages in a folder are in no ledger although they have names of ours: no file, a number. */
+export function strayName(generation: string): string {
+  return STRAYS + generation;
+}
+
+export function isStrays(file: string): boolean {
+  return file.startsWith(STRAYS);
+}
+
 export function inventoryFile(home: string): string {
   return join(home, FILE);
 }

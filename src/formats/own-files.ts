@@ -6,7 +6,15 @@ import { join } from "node:path";
 import { isObstacle } from "../core/own-file.ts";
 import { Pace } from "../core/pace.ts";
 import { errno, ioError } from "../mail/errors.ts";
-import { type Inventory, inventoryFile, readInventory, type Stated, stateOf } from "./inventory.ts";
+import {
+  type Inventory,
+  inventoryFile,
+  isStrays,
+  readInventory,
+  type Stated,
+  stateOf,
+  strayName,
+} from "./inventory.ts";
 
 const pace = new Pace();
 /** Files of one folder that are named one by one. */
@@ -59,6 +67,7 @@ export interface Amiss {
 /** What is gone, or shorter than it was: by a look at the sizes alone. */
 export function* shortened(inventory: Inventory, sizes: ReadonlyMap<string, number>): Generator<Amiss> {
   for (const [file, { size }] of inventory.files) {
+    if (isStrays(file)) continue;
     const now = sizes.get(file);
     if (now === undefined) yield { file, what: "is missing" };
     else if (now < size) yield { file, what: lacks(now, size) };
@@ -76,6 +85,7 @@ export async function isShortened(home: string, file: string): Promise<boolean> 
 export async function* changed(home: string, inventory: Inventory, signal: AbortSignal): AsyncGenerator<Amiss> {
   for (const [file, stated] of inventory.files) {
     signal.throwIfAborted();
+    if (isStrays(file)) continue;
     try {
       const now = await stateOf(join(home, file), { upTo: stated.size });
       const what = differs(stated, now);
@@ -140,6 +150,12 @@ export function* ofInventory(
   } else if (!inventory.isWhole) yield `${path} is damaged: it says what files belong to the archive`;
   else if (wanted !== undefined && inventory.batch < wanted)
     yield `${path} is an older one than the last run left: it says what files belong to the archive`;
+}
+
+/** How many messages of a folder may be in no ledger: a run with --recheck found no owner for them. */
+export async function knownStrays(home: string): Promise<(generation: string) => number> {
+  const inventory = await readInventory(home).catch(() => undefined);
+  return (generation) => inventory?.files.get(strayName(generation))?.size ?? 0;
 }
 
 /** Many in one folder are counted. */

@@ -11,6 +11,7 @@ import type { EventStream } from "./event-stream.ts";
 import type { Ledger } from "./ledger.ts";
 import type { FolderJob, FolderMap } from "./plan.ts";
 import type { Quarantine } from "./quarantine.ts";
+import type { ArchiveRecords } from "./recorded.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Room } from "./room.ts";
 import type { Course } from "./suspects.ts";
@@ -72,8 +73,13 @@ export interface RunContext {
   readonly ahead: { pays: boolean };
   /** Folders that nothing seems to have moved in, and that are looked at closely all the same: so many more. */
   readonly closeLooks: { left: number };
-  /** Gets the generation of each target folder of which nothing recorded was believed; undefined where nobody asks. */
-  readonly looked?: Set<string> | undefined;
+  /**
+   * Gets, for each target folder that was looked at anew, its generation and how many copies in it are nobody's; undefined where nobody
+   * asks.
+   */
+  readonly looked?: Map<string, number> | undefined;
+  /** What the ledgers of a source that is an archive of ours know of its messages. */
+  readonly recorded?: ArchiveRecords | undefined;
   /** A file that is there while one message is deleted by itself; see trial.ts. */
   readonly trial: string;
   /** Where large bodies are staged. */

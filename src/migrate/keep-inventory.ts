@@ -2,7 +2,15 @@
 
 import { join, relative } from "node:path";
 import { isObstacle } from "../core/own-file.ts";
-import { addToInventory, type Inventory, readInventory, type Stated, stateOf } from "../formats/inventory.ts";
+import {
+  addToInventory,
+  type Inventory,
+  isStrays,
+  readInventory,
+  type Stated,
+  stateOf,
+  strayName,
+} from "../formats/inventory.ts";
 import { mendLines, setObstaclesAside } from "../formats/mend.ts";
 import { type Amiss, checkOwnFiles, inWords, ofInventory, ownFiles, shortened } from "../formats/own-files.ts";
 import { readArchiveRuns } from "./archive-runs.ts";
@@ -20,8 +28,8 @@ export class InventoryKeeper {
   readonly ledgers: readonly string[];
   /** Journals that the run writes to, by their paths. */
   readonly written = new Map<string, Written>();
-  /** The generations of folders that were looked at anew. */
-  readonly looked = new Set<string>();
+  /** The generations of folders that were looked at anew, each with the number of copies in it that are nobody's. */
+  readonly looked = new Map<string, number>();
   readonly #home: string;
   readonly #archive: string;
   readonly #before: Inventory | undefined;
@@ -115,9 +123,10 @@ export class InventoryKeeper {
       const now = await stateOf(join(this.#home, file), isNew ? {} : { known: stated });
       if (now !== undefined && !isSame(now, stated)) changes.set(file, now);
     }
+    if (anew) for (const [generation, strays] of this.looked) noteStrays(changes, this.#before, generation, strays);
     if (anew)
       for (const file of this.#before?.files.keys() ?? [])
-        if (!sizes.has(file) && !this.#isKept(file, this.#before?.files.get(file), undefined, true))
+        if (!sizes.has(file) && !isStrays(file) && !this.#isKept(file, this.#before?.files.get(file), undefined, true))
           changes.set(file, undefined);
     if (changes.size === 0 && this.#before !== undefined && !this.#isSpoilt) return this.#before.batch;
     const before = this.#isSpoilt ? undefined : this.#before;
@@ -151,6 +160,18 @@ export async function tellArchive(
   for (const text of unfinished) found.push(`the archive is not complete: ${text}`);
   for (const text of found) await events.emit({ type: "notice", text });
   tally.missing = [...tally.missing, ...found];
+}
+
+/** Copies under our names that no record speaks of, and that nobody can be asked about any more. */
+function noteStrays(
+  changes: Map<string, Stated | undefined>,
+  before: Inventory | undefined,
+  generation: string,
+  strays: number,
+): void {
+  const name = strayName(generation);
+  const known = before?.files.get(name)?.size ?? 0;
+  if (strays !== known) changes.set(name, strays === 0 ? undefined : { size: strays, sum: 0 });
 }
 
 function isSame(now: Stated, before: Stated | undefined): boolean {

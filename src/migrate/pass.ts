@@ -19,6 +19,7 @@ import { leavesOut } from "./left-out.ts";
 import { type Pass, readFolder, readLater } from "./read.ts";
 import { Rivals } from "./rivals.ts";
 import { setbackOf } from "./setback.ts";
+import { setSpoiltAside } from "./spoilt.ts";
 import type { Suspects } from "./suspects.ts";
 import { nameAll, strayed } from "./unnamed.ts";
 
@@ -72,8 +73,8 @@ export async function pass(
   if (fresh && ledger.size > 0)
     for await (const { state, origin } of ledger.records())
       if (state === "altered") altered.add(JSON.stringify(origin));
+  if (isFirst && options.recheck === true) await setSpoiltAside(context, first, ledger, folder);
   if (fresh) await ledger.forget();
-  if (options.recheck === true) context.looked?.add(folder.generation);
   ledger.unclaim();
   if (number > 1) ledger.relist();
   const trusted = number === 1 && !fresh && ledger.clean && ledger.sinkGeneration === folder.generation;
@@ -173,7 +174,10 @@ export async function pass(
   if (current.uncertain) return folder;
   const isWhole = !context.soft.aborted && states.every((state) => leftNothing(context, state));
   const ours = ledger.heads().every((path) => states.some(({ job }) => samePath(job.folder.path, path)));
+  const isLookedAt = options.recheck === true && context.looked !== undefined;
+  if (isLookedAt) await current.target.candidates();
   const left = await leftOver(candidates, certainlyEmpty);
+  if (isLookedAt) context.looked?.set(folder.generation, left ?? 0);
   const known = left !== undefined && (left === 0 || (isWhole && ours));
   const position = known ? await folder.position(context.hard) : since;
   await closeLedger(context, folder, position, ledger, states, current.changed || begun !== undefined);

@@ -279,6 +279,14 @@ function letGo(current: Pass, state: JobState, entry: Entry, body: Body, release
   const sent = state.strayed.size > 0 && state.strayed.has(entry.origin.id);
   const doubtful = state.doubtful.size > 0 && state.doubtful.has(entry.origin.id);
   const staged: Staged = { state, entry, body, release, sent, doubtful };
+  const spoilt = current.context.recorded?.doubt(state.job.folder, entry, body);
+  if (spoilt !== undefined) {
+    spawn(current, release, async () => {
+      await giveUpOn(current, state, entry, body, spoilt);
+      await body[Symbol.asyncDispose]();
+    });
+    return;
+  }
   const doubt = current.context.whole?.doubt(entry, body);
   if (doubt !== undefined) {
     spawn(current, release, () => doubted(current, staged, doubt));

@@ -27,6 +27,7 @@ import { ledgerDirectoryOf, pairDirectory, rememberedNames } from "./pair.ts";
 import { patiently } from "./patiently.ts";
 import { type FolderJob, planFolders } from "./plan.ts";
 import { quarantineIn } from "./quarantine.ts";
+import { ArchiveRecords } from "./recorded.ts";
 import { Refusals } from "./refusals.ts";
 import { removeProved, tellBound } from "./remove.ts";
 import { Room } from "./room.ts";
@@ -201,6 +202,7 @@ async function carry(
       ahead: { pays: source.readsAhead === true },
       closeLooks: { left: CLOSE_LOOKS },
       looked: keeper?.looked,
+      recorded: await ArchiveRecords.of(source),
       trial: join(home, "trial.json"),
       staging: join(home, "staging"),
       bytes: new Budget(BYTES_IN_FLIGHT),

@@ -18,6 +18,7 @@ import { changeTimesNow, messageFiles } from "../formats/maildir/listing.ts";
 import { announcedSize, parseFileName } from "../formats/maildir/names.ts";
 import { type BytePath, toBytes } from "../formats/maildir/paths.ts";
 import { type Retouch, retouching } from "../formats/maildir/retouch.ts";
+import { isWhole, moveOut, noFiles } from "../formats/maildir/spoilt.ts";
 import { addSubscriptions } from "../formats/maildir/subscriptions.ts";
 import { isShortened } from "../formats/own-files.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
@@ -110,7 +111,13 @@ export async function openMaildirSink(options: { readonly path: string }, signal
       const present = known?.mail.deref();
       // Made for the one who opened it first; whoever comes later may find mail.
       if (known !== undefined && present !== undefined)
-        return folderSink(plan, { id: known.id, created: false, ...setBack(known.setback) }, present, gathered);
+        return folderSink(
+          plan,
+          { id: known.id, created: false, ...setBack(known.setback) },
+          present,
+          join(home, "spoilt", known.id),
+          gathered,
+        );
       const path = directory === "" ? root : join(root, directory);
       const made = await makeFolder(path, directory === "");
       const inode = inodeOf(path);
@@ -129,7 +136,13 @@ export async function openMaildirSink(options: { readonly path: string }, signal
       const setback = looks ? await setbackOf(toBytes(path), stood) : known?.setback;
       opened.set(directory, { id: made.id, setback, mail: new WeakRef(mail) });
       inodes.set(inode, directory);
-      return folderSink(plan, { id: made.id, created, ...setBack(setback) }, mail, gathered);
+      return folderSink(
+        plan,
+        { id: made.id, created, ...setBack(setback) },
+        mail,
+        join(home, "spoilt", made.id),
+        gathered,
+      );
     }
   };
 
@@ -245,6 +258,8 @@ function folderSink(
   { name, path, fidelity }: FolderPlan,
   { id, created, setback }: { readonly id: string; readonly created: boolean; readonly setback?: Setback },
   mail: MailFolder,
+  /** Where what is no mail any more goes. */
+  spoilt: string,
   gathered: { readonly delivery: Delivery; readonly retouches: GroupCommit<Retouch, void> },
 ): SinkFolder {
   const gone = (ref: string): MailError =>
@@ -288,6 +303,16 @@ function folderSink(
       } finally {
         await begun.rest.return(undefined);
       }
+    },
+    setAside: (receipt, key, signal) =>
+      mail.locator.with(receipt.ref, async (file) => {
+        if (await isWhole(mail, file, receipt.ref, key, signal)) return undefined;
+        return await moveOut(mail.directory, file, spoilt);
+      }),
+    async sweep() {
+      const moved: string[] = [];
+      for (const file of await noFiles(mail.directory)) moved.push(await moveOut(mail.directory, file, spoilt));
+      return moved;
     },
     traits: ({ ref }) =>
       mail.locator.with(ref, async (file) => {

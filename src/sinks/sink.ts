@@ -114,6 +114,13 @@ export interface SinkFolder extends FolderPlan {
   appendAll?(messages: readonly Message[], signal: AbortSignal): Promise<readonly Fate<Stored>[]>;
   /** The proof: the bytes as the sink holds them. MailError not-found when they are gone. Calls may run at once. */
   reopen(receipt: Receipt, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /**
+   * Only in an archive: a copy whose bytes are not those of the key any more (or that cannot be read) is moved out of the mail, and this
+   * says where to; undefined where nothing is wrong with it, or it is not there.
+   */
+  setAside?(receipt: Receipt, key: ContentKey, signal: AbortSignal): Promise<string | undefined>;
+  /** Only in an archive: what lies among the mail and can be none (pipes, devices, links) is moved out of it; where to. */
+  sweep?(): Promise<readonly string[]>;
   /** Its traits as they are now, where they can be had by themselves; undefined when it is gone. */
   traits?(receipt: Receipt, signal: AbortSignal): Promise<Traits | undefined>;
   /** Only where traits can change after the fact. Applies just this change. Calls may run at once, and are gathered. */

@@ -315,6 +315,7 @@ export const checkMaildir: Check = async (path, signal, onProblem, onNotice) => 
   const { checkMaildirFiles } = await import("../../formats/maildir/check.ts");
   const { announcedWireSize, parseOwn } = await import("../../formats/maildir/names.ts");
   const { checkQuarantine } = await import("../../migrate/quarantine.ts");
+  const { knownStrays } = await import("../../formats/own-files.ts");
   const { ARCHIVE_HOME, readArchiveId } = await import("../../formats/archive.ts");
   const { recordedDates } = await import("../../migrate/recorded-dates.ts");
   await using source = await openSource({ kind: "maildir", path }, onNotice === undefined ? {} : { onNotice }, signal);
@@ -328,7 +329,8 @@ export const checkMaildir: Check = async (path, signal, onProblem, onNotice) => 
     return { ...(await verifyArchive(source, home, signal, onProblem)), leftOut: left() };
   const { unfinished, isListed } = await checkOwn(home, signal, onProblem);
   const onUnfinished = (text: string): void => void unfinished.push(text);
-  const knows = { isOurs, wireSizeOf, onUnfinished, dates: await recordedDates(home) };
+  const straysIn = await knownStrays(home);
+  const knows = { isOurs, wireSizeOf, straysIn, onUnfinished, dates: await recordedDates(home) };
   return { ...(await verifyArchive(source, home, signal, onProblem, knows)), unfinished, isListed, leftOut: left() };
 };
 
