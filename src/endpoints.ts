@@ -27,6 +27,8 @@ export interface EndpointContext {
   readonly trace?: ServerOptions["trace"];
   /** What an adapter has to say about a place as a whole. */
   readonly onNotice?: (text: string) => void;
+  /** In a folder on a disk, links that lead out of it are followed too. Never in an archive of ours. */
+  readonly followLinks?: boolean;
   /** A source that is opened to be read through: an account is asked for its folders with the login, and not for their octets. */
   readonly toRead?: boolean;
 }
@@ -48,6 +50,7 @@ export function refuseCleartext(endpoint: Endpoint, allowed: boolean | undefined
 /** Opens an endpoint for reading. Throws MailError auth, connection, config or io. Dispose it with `await using`. */
 export async function openSource(endpoint: Endpoint, context: EndpointContext, signal: AbortSignal): Promise<Source> {
   const notice = context.onNotice === undefined ? {} : { onNotice: context.onNotice };
+  const links = context.followLinks === true ? { followLinks: true } : {};
   switch (endpoint.kind) {
     case "imap": {
       const server = await serverOptions(endpoint, context);
@@ -61,11 +64,11 @@ export async function openSource(endpoint: Endpoint, context: EndpointContext, s
     case "mbox": {
       const { path, dialect, raw } = endpoint;
       const options = { path, ...(dialect === undefined ? {} : { dialect }), ...(raw === undefined ? {} : { raw }) };
-      return (await import("./sources/mbox.ts")).openMboxSource({ ...options, ...notice }, signal);
+      return (await import("./endpoints/local.ts")).openMboxes({ ...options, ...notice, ...links }, signal);
     }
     case "maildir":
-      return (await import("./sources/maildir.ts")).openMaildirSource(
-        { path: endpoint.path, recordedDates: loadRecordedDates, ...notice },
+      return (await import("./endpoints/local.ts")).openMaildirs(
+        { path: endpoint.path, recordedDates: loadRecordedDates, ...notice, ...links },
         signal,
       );
     case "mboxzip":

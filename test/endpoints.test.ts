@@ -207,7 +207,6 @@ describe("paths", () => {
 
   it.each([
     ["nothing-here", "there is nothing at"],
-    ["picture", "neither a zip nor an mbox"],
     ["half.zip", "not finished"],
   ])("refuses the source %s with what is wrong", (name, why) => {
     expect(words(refusal(() => parseEndpoint(join(root, name), "source")))).toContain(why);

@@ -32,6 +32,10 @@ export const SELECTION_OPTIONS = {
   before: text("Received before DATE", WHICH),
   "max-size": text("Nothing larger than SIZE (25M)", WHICH),
   "skip-deleted": flag("Leave out messages that are marked as deleted", WHICH),
+  "follow-links": flag(
+    "Of a folder on a disk, what links lead to outside of it too (never in an archive of ours)",
+    WHICH,
+  ),
   map: text("OLD=NEW: another name for a folder and all below it (repeatable)", WHERE),
   into: text("Everything below this folder of the target", WHERE),
 } as const;

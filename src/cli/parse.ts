@@ -61,6 +61,7 @@ const OPTIONS_OF: Readonly<Record<Verb, Readonly<Record<string, Options>>>> = {
     folder: SELECTION_OPTIONS.folder,
     use: SELECTION_OPTIONS.use,
     exclude: SELECTION_OPTIONS.exclude,
+    "follow-links": SELECTION_OPTIONS["follow-links"],
     ...CONNECTION_OPTIONS,
     ...SOURCE_SECRET_OPTIONS,
     ...OUTPUT_OPTIONS,

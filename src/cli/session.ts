@@ -49,6 +49,7 @@ export async function contextOf(
     allowCleartext,
     onNotice: noticesOf(session, report),
     ...(connections === undefined ? {} : { connections }),
+    ...(isOn(args, "follow-links") ? { followLinks: true } : {}),
     ...(trace === undefined ? {} : { trace: trace.write }),
     ...(isAccount(endpoint)
       ? { password: await secrets.password(side, showEndpoint(endpoint), secretOptions, interrupts.signal) }

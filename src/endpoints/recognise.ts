@@ -23,13 +23,12 @@ export function recognise(path: string, role: Role, side: Role): "mbox" | "maild
     );
   }
   if (stat.isDirectory()) return recogniseDirectory(path);
+  // A zip by its form, and by none of the names in it a mailbox.
+  if (/\.olm$/i.test(path)) return "mbox";
   if (startsWith(path, "PK\u0003\u0004") || startsWith(path, "PK\u0005\u0006")) return "mboxzip";
   if (path.toLowerCase().endsWith(".zip")) return "mboxzip";
-  if (startsWith(path, "From ") || stat.size === 0) return "mbox";
-  throw configError(
-    `${path} is neither a zip nor an mbox (which starts with "From ")`,
-    "Say what it is: mbox:FILE, mboxzip:FILE.zip, maildir:DIR.",
-  );
+  // Also one whose beginning is damaged; what is none is refused by its form, when it is opened.
+  return "mbox";
 }
 
 function recogniseTarget(path: string): "maildir" | "mboxzip" {

@@ -5,19 +5,21 @@ import { join, resolve } from "node:path";
 import { syncDirectory } from "../core/files.ts";
 import { mapOrdered } from "../core/pool.ts";
 import { ARCHIVE_HOME, readArchiveId } from "../formats/archive.ts";
+import { type Disk, insteadOf, openDisk } from "../formats/disk/disk.ts";
+import type { DiskFolder } from "../formats/disk/tree.ts";
 import { messageContent, smallContent } from "../formats/maildir/content.ts";
 import { hasLostTime, hasOtherTime, type RecordedDates, recoveredDate } from "../formats/maildir/dates.ts";
 import { countFolder, type FileInfo, folderId, type MailFolder, openMailFolder } from "../formats/maildir/folder.ts";
 import { FOLDER_MAP, readFolderMap } from "../formats/maildir/folder-map.ts";
 import { pathOfDirectory } from "../formats/maildir/folder-name.ts";
-import { findFolders } from "../formats/maildir/layout.ts";
-import { type Listing, listFolder, PLACES } from "../formats/maildir/listing.ts";
+import { type Listing, listFolder, nameIn, type OnOdd, PLACES } from "../formats/maildir/listing.ts";
 import { locatorOf } from "../formats/maildir/locate.ts";
 import { announcedSize, parseFileName, parseOwn } from "../formats/maildir/names.ts";
 import { type BytePath, fsPath, showBytes, toBytes } from "../formats/maildir/paths.ts";
 import { readSubscriptions } from "../formats/maildir/subscriptions.ts";
 import { configError, errno, ioError, isAbort, MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
+import { type LeftOut, LeftOuts } from "../mail/left-out.ts";
 import { type Entry, type Folder, type FolderPath, type Origin, showPath, type Traits } from "../mail/model.ts";
 import type { Incoming, ReadOptions, Source } from "./source.ts";
 
@@ -43,6 +45,8 @@ export interface MaildirSourceOptions {
   readonly recordedDates?: (home: string) => Promise<RecordedDates>;
   /** Told what is uncertain, once a reading. */
   readonly onNotice?: (text: string) => void;
+  /** What lies in it, where another source reads the mboxes; then it may hold no Maildir at all. */
+  readonly disk?: Disk;
 }
 
 /**
@@ -57,13 +61,23 @@ export async function openMaildirSource(options: MaildirSourceOptions, signal: A
   });
   if (!info.isDirectory()) throw configError(`${root} is a file, not a Maildir`, "Use mbox: for an mbox file.");
   const id = await readArchiveId(root, "maildir");
-  if (id === undefined && (await findFolders(toBytes(root)).next()).done === true)
-    throw configError(`${root} is no Maildir: it holds no folder with cur and new in it`);
+  const disk = options.disk ?? openDisk(root, { style: "maildir", isOwn: id !== undefined });
+  if (options.disk === undefined && id === undefined) {
+    const { folders, leftOut } = await disk.list({}, signal);
+    const { text, hint } = insteadOf(leftOut);
+    if (!folders.some(({ kind }) => kind === "maildir"))
+      throw configError(`${root} is no Maildir: it holds no folder with cur and new in it${text}`, hint);
+  }
   signal.throwIfAborted();
   const home = join(root, ARCHIVE_HOME);
+  const leftOut = new LeftOuts();
+  const reader = {};
   let known: Promise<Map<string, Place>> | undefined;
-  const places = (): Promise<Map<string, Place>> => {
-    known ??= findPlaces(root, home);
+  const places = (stop = signal): Promise<Map<string, Place>> => {
+    known ??= disk.list(reader, stop).then(({ folders }) => {
+      if (options.disk === undefined) leftOut.set("", [...disk.leftOut, ...folders.flatMap(otherKind)]);
+      return findPlaces(root, home, folders);
+    });
     return known;
   };
 
@@ -90,25 +104,34 @@ export async function openMaildirSource(options: MaildirSourceOptions, signal: A
     ...(id === undefined ? {} : { home }),
     // Labels are only in what we wrote ourselves.
     tells: { ...FULL_FIDELITY, labels: id !== undefined },
+    leftOut: () => leftOut.all(),
     async *folders(stop) {
       known = undefined;
-      for (const { directory, folder } of (await places()).values()) {
+      for (const { directory, folder } of (await places(stop)).values()) {
         stop.throwIfAborted();
-        yield directory === undefined ? folder : { ...folder, ...(await countFolder(directory)) };
+        // One that cannot be listed keeps no other from being carried: reading it will say why.
+        const count = directory === undefined ? undefined : await countFolder(directory).catch(() => undefined);
+        yield { ...folder, ...count };
       }
     },
     async *slices(folder) {
       if (folder.selectable) yield { folder };
     },
     async *read({ folder: { path } }, read) {
-      const { generation, folder } = await open(await directoryOf(path));
-      yield* readFolder(path, generation, folder, { ...read, recorded, onNotice: options.onNotice });
+      const directory = await directoryOf(path);
+      const { generation, folder } = await open(directory);
+      const odd: LeftOut[] = [];
+      const asked = { ...read, recorded, onNotice: options.onNotice };
+      yield* readFolder(path, generation, folder, asked, (name, why) =>
+        odd.push({ name, why, folder: path, isTree: true, ...ODD }),
+      );
+      leftOut.set(directory, odd);
     },
     async *remove(origins, stop) {
       yield* removeFiles(origins, stop, directoryOf);
     },
     wireSize({ origin, size }) {
-      const { base } = parseFileName(origin.id.replace(/^(?:cur|new)\//, ""));
+      const { base } = parseFileName(nameIn(origin.id));
       const wire = /,W=(\d{1,15})(?=,|$)/.exec(base);
       // What another program's name says is not trusted; where a file of ours has another size than its name, it is damaged.
       if (wire === null || parseOwn(base) === undefined) return undefined;
@@ -118,13 +141,24 @@ export async function openMaildirSource(options: MaildirSourceOptions, signal: A
   } satisfies Source;
 }
 
+const ODD = {
+  hint: "Make a Maildir of it (a folder with cur, new and tmp) beside the others, or take it away.",
+} as const;
+
+/** What nobody reads when this source is opened by itself. */
+function otherKind({ kind, place, path }: DiskFolder): readonly LeftOut[] {
+  if (kind !== "mbox") return [];
+  const name = showBytes(place);
+  return [{ name, why: "it is an mbox", hint: `Give it by itself: mbox:${name}`, folder: path }];
+}
+
 /** Where the traits of a folder lie that its file names cannot hold. The id is checked where it is read. */
 function traitsFile(home: string, id: string): string {
   return join(home, "traits", `${id}.jsonl`);
 }
 
 /** Every folder under the path that it is known by; no two share one. */
-async function findPlaces(root: string, home: string): Promise<Map<string, Place>> {
+async function findPlaces(root: string, home: string, folders: readonly DiskFolder[]): Promise<Map<string, Place>> {
   const [notes, subscribed] = await Promise.all([readFolderMap(join(home, FOLDER_MAP)), readSubscriptions(root)]);
   const found = new Map<string, Place>();
   const add = (wanted: FolderPath, name: BytePath, directory?: BytePath): void => {
@@ -142,9 +176,10 @@ async function findPlaces(root: string, home: string): Promise<Map<string, Place
     found.set(JSON.stringify(path), { path, folder, ...(directory === undefined ? {} : { directory }) });
   };
   const there = new Set<string>();
-  for await (const { path, name, directory } of findFolders(toBytes(root))) {
+  for (const { path, name, place, kind } of folders) {
+    if (kind !== "maildir") continue;
     there.add(name);
-    add(path, name, directory);
+    add(path, name, place);
   }
   for (const { selectable, path, directory } of notes.values())
     if (!selectable && directory !== "" && !there.has(directory)) add(path ?? pathOfDirectory(directory), directory);
@@ -156,8 +191,13 @@ async function* readFolder(
   generation: string,
   folder: MailFolder,
   { want, listed, signal, recorded, onNotice }: ReadOptions & Dating,
+  onOdd: OnOdd,
 ): AsyncGenerator<Incoming> {
-  const listing = await listFolder(folder.directory);
+  const listing = await listFolder(folder.directory, onOdd).catch((error: unknown) => {
+    // This folder alone.
+    const { code, message, details } = ioError(`cannot list ${showBytes(folder.directory)}`, error);
+    throw new MailError(code, message, { ...details, scope: "folder" });
+  });
   const entryOf = async (i: number, info: FileInfo): Promise<Entry> => ({
     origin: { folder: path, generation, id: idOf(listing, i) },
     traits: await datedTraits(folder, info, recorded),
@@ -190,7 +230,7 @@ async function* readFolder(
   const take = async (n: number): Promise<Incoming> => {
     const i = wanted.index[n] ?? 0;
     const file = listing.file(i);
-    const { base } = parseFileName(file.slice(4));
+    const { base } = parseFileName(nameIn(file));
     const info = { file, base, size: wanted.size[n] ?? 0, mtimeMs: wanted.time[n] ?? 0 };
     const early = info.size <= READ_AHEAD_SIZE ? await smallContent(`${folder.directory}/${file}`, base) : undefined;
     const content = early?.content ?? contentOf(folder, file, base, signal);
@@ -240,7 +280,7 @@ function grown<A extends Uint32Array | Float64Array>(old: A, type: new (length: 
 /** The base name; for one of several files with the same base name (copied by hand) the whole name, with its place. */
 function idOf(listing: Listing, i: number): string {
   const file = listing.file(i);
-  return listing.isTwin(i) ? file : parseFileName(file.slice(4)).base;
+  return listing.isTwin(i) ? file : parseFileName(nameIn(file)).base;
 }
 
 async function* contentOf(
@@ -312,14 +352,16 @@ async function remover(directory: BytePath): Promise<(batch: readonly Origin[]) 
   const generation = folderId(directory) ?? FOREIGN_GENERATION;
   const listing = await listFolder(directory);
   const locator = locatorOf(directory);
+  const touched = new Set<string>(PLACES);
   const drop = async (file: string): Promise<true> => {
     await unlink(fsPath(`${directory}/${file}`));
+    touched.add(file.slice(0, file.lastIndexOf("/")));
     return true;
   };
   const isGone = async ({ id, generation: old }: Origin): Promise<boolean> => {
-    const [, name = id] = /^(?:cur|new)\/(.*)$/s.exec(id) ?? [];
+    const [, name = id] = /^(?:cur|new)\/(?:[^/]+\/)?([^/]*)$/s.exec(id) ?? [];
     // A folder that was made anew holds other messages; and a name leads nowhere else.
-    if (old !== generation || /[\x00/]/.test(name)) return false;
+    if (old !== generation || /[\x00/]/.test(name) || /(?:^|\/)\.\.?(?:\/|$)/.test(id)) return false;
     try {
       if (name !== id) return await drop(id);
       // Of two files with one base name nobody can say which is meant.
@@ -334,7 +376,7 @@ async function remover(directory: BytePath): Promise<(batch: readonly Origin[]) 
   return async (batch) => {
     const gone: Origin[] = [];
     for (const origin of batch) if (await isGone(origin)) gone.push(origin);
-    for (const place of PLACES) await syncDirectory(showBytes(`${directory}/${place}`)).catch(ignoreMissing);
+    for (const place of touched) await syncDirectory(showBytes(`${directory}/${place}`)).catch(ignoreMissing);
     return gone;
   };
 }

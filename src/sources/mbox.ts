@@ -3,10 +3,14 @@
 import { createHash } from "node:crypto";
 import type { BigIntStats } from "node:fs";
 import { type FileHandle, open, realpath, stat } from "node:fs/promises";
-import { basename } from "node:path";
-import { type Dialect, looksLikeMbox, type MboxMessage, notMbox, splitMbox } from "../formats/mbox/split.ts";
+import { basename, dirname } from "node:path";
+import { type Disk, insteadOf, openDisk } from "../formats/disk/disk.ts";
+import { wayOut } from "../formats/disk/foreign.ts";
+import { sniff } from "../formats/disk/sniff.ts";
+import { type DiskFolder, folderName } from "../formats/disk/tree.ts";
+import { showBytes, toBytes } from "../formats/maildir/paths.ts";
+import { type Dialect, type MboxMessage, notMbox, splitMbox } from "../formats/mbox/split.ts";
 import { isInternalData, plainState, readState } from "../formats/mbox/state.ts";
-import { findMboxes, folderName, type MboxFile } from "../formats/mbox/tree.ts";
 import { type RandomAccess, Shortened } from "../formats/mbox/window.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
@@ -24,6 +28,8 @@ export interface MboxSourceOptions {
   readonly raw?: boolean;
   /** Told what is passed over or uncertain: files that are no mbox, internal data, dates that were guessed. */
   readonly onNotice?: (text: string) => void;
+  /** What lies in the folder, where another source reads the Maildirs; then it may hold no mbox at all. */
+  readonly disk?: Disk;
 }
 
 /**
@@ -56,22 +62,30 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
   signal.throwIfAborted();
   let files: Map<string, MboxFile> | undefined;
   const leftOut = new LeftOuts();
+  const disk = options.disk ?? openDisk(root, { style: "mbox" });
+  const reader = {};
 
   /** Looked for anew each time, but told once what is passed over. */
   async function find(stop: AbortSignal): Promise<Map<string, MboxFile>> {
-    const passedOver: string[] = [];
-    const list = status.isFile()
-      ? [{ path: [folderName(basename(root))], file: Buffer.from(root) }]
-      : await findMboxes(root, (text) => passedOver.push(text), stop);
-    // A folder of something else is a mistake, and what lies in it no news.
-    if (list.length === 0)
-      throw configError(
-        `${options.path} holds no mbox`,
-        "Name the folder that the mail is in; maildir:DIR and mboxzip:DIR read other kinds.",
-      );
-    if (files === undefined) passedOver.forEach(notice);
+    const single = [{ path: [folderName(basename(root))], file: Buffer.from(root) }];
+    const list = status.isFile() ? single : await findAll(stop);
     files = new Map(list.map((file) => [showPath(file.path), file]));
     return files;
+  }
+
+  async function findAll(stop: AbortSignal): Promise<readonly MboxFile[]> {
+    const { folders, notices } = await disk.list(reader, stop);
+    const list = folders.flatMap(mboxOf);
+    if (options.disk === undefined) leftOut.set("", [...disk.leftOut, ...folders.flatMap(otherKind)]);
+    const { text, hint } = insteadOf(leftOut.all());
+    // A folder of something else is a mistake, and what lies in it no news.
+    if (list.length === 0 && options.disk === undefined)
+      throw configError(
+        `${options.path} holds no mbox${text}`,
+        hint ?? "Name the folder that the mail is in; maildir:DIR and mboxzip:DIR read other kinds.",
+      );
+    if (files === undefined && folders.length > 0) notices.forEach(notice);
+    return list;
   }
 
   async function fileOf(folder: Folder, stop: AbortSignal): Promise<Buffer> {
@@ -181,6 +195,24 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
   }
 }
 
+interface MboxFile {
+  readonly path: FolderPath;
+  /** The file's name on disk; octets, as it need not be UTF-8. Absent for a folder that only holds folders. */
+  readonly file?: Buffer;
+}
+
+function mboxOf({ path, kind, place }: DiskFolder): readonly MboxFile[] {
+  if (kind === "maildir") return [];
+  return [kind === "none" ? { path } : { path, file: Buffer.from(place, "latin1") }];
+}
+
+/** What nobody reads when this source is opened by itself. */
+function otherKind({ kind, place, path }: DiskFolder): readonly LeftOut[] {
+  if (kind !== "maildir") return [];
+  const name = showBytes(place);
+  return [{ name, why: "it is a Maildir", hint: `Give it by itself: maildir:${name}`, folder: path }];
+}
+
 /** What is said of a file when it was read to its end. */
 interface Told {
   internal: number;
@@ -280,32 +312,40 @@ async function openFile(file: Buffer, name: string): Promise<FileHandle> {
   try {
     return await open(file, "r");
   } catch (error) {
-    if (errno(error) === "ENOENT")
-      throw new MailError("not-found", `${name} is not there any more`, {
-        scope: "folder",
-        remedy: "retry",
-        cause: error,
-      });
-    if (errno(error) === "EACCES" || errno(error) === "EPERM")
-      throw new MailError("config", `${name} may not be read`, {
-        scope: "folder",
-        remedy: "give-up",
-        hint: "Mend its permissions, or leave the folder out.",
-        cause: error,
-      });
-    throw ioError(`cannot open ${name}`, error);
+    throw openError(error, name);
   }
 }
 
+function openError(error: unknown, name: string): MailError {
+  if (errno(error) === "ENOENT")
+    return new MailError("not-found", `${name} is not there any more`, {
+      scope: "folder",
+      remedy: "retry",
+      cause: error,
+    });
+  if (errno(error) === "EACCES" || errno(error) === "EPERM")
+    return new MailError("config", `${name} may not be read`, {
+      scope: "folder",
+      remedy: "give-up",
+      hint: "Mend its permissions, or leave the folder out.",
+      cause: error,
+    });
+  return ioError(`cannot open ${name}`, error);
+}
+
 async function mustBeMbox(file: string, shown: string): Promise<void> {
-  const handle = await openFile(Buffer.from(file), shown);
-  try {
-    const { size } = await handle.stat();
-    if (!(await looksLikeMbox(accessTo(handle, size, shown), Number.POSITIVE_INFINITY)))
-      throw configError(notMbox(shown), "Give the mbox file itself, or the folder it is in.");
-  } finally {
-    await handle.close();
-  }
+  const { is, form } = await sniff(toBytes(file), basename(file), true).catch((error: unknown) => {
+    throw openError(error, shown);
+  });
+  if (form !== undefined)
+    throw configError(`${shown} is ${form.one}, which is not read`, wayOut(form, dirname(shown), shown));
+  if (is === "mbox" || is === "empty") return;
+  // An empty file is an mbox without messages, whatever it is called.
+  if ((await stat(file)).size > 0)
+    throw configError(
+      notMbox(shown),
+      "Give the mbox file itself, or the folder it is in; mboxzip:FILE.zip and maildir:DIR read other kinds.",
+    );
 }
 
 /** Fails when the open file, or the one that now has its name, is not the one whose reading began. */

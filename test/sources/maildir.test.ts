@@ -269,3 +269,23 @@ test("a damaged sidecar or folder map costs what its bad lines said, and no mail
   expect(await told()).toEqual([["one"], [], [], ["four"]]);
   expect((await foldersOf(await open())).get('["A"]')?.use).toBe("archive");
 });
+
+test("messages in folders of cur are deleted where they lie, and nothing by a name that leads elsewhere", async () => {
+  await plant(at.path("box"), {
+    "cur/03/1.a:2,S": "Subject: a\n\n",
+    "cur/a7/2.b:2,": "Subject: b\n\n",
+    "cur/a7/1.a:2,": "Subject: c\n\n",
+    victim: "x",
+  });
+  const source = await open();
+  const got = await readAll(source, ["INBOX"]);
+  expect(ids(got).sort()).toEqual(["2.b", "cur/03/1.a:2,S", "cur/a7/1.a:2,"]);
+  const origins = got.map(({ entry }) => entry.origin);
+  const [first] = origins;
+  if (first === undefined) throw new Error("nothing was read");
+  for (const id of ["cur/../victim", "cur/./../victim", "cur/03/../1.a"])
+    expect(await removed(source, [{ ...first, id }])).toEqual([]);
+  expect(await removed(source, origins)).toHaveLength(3);
+  expect(await readdir(at.path("box"))).toContain("victim");
+  expect(await readdir(at.path("box/cur/a7"))).toEqual([]);
+});

@@ -229,6 +229,7 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
       interrupts.signal,
       onProblem,
       noticesOf(session, file),
+      isOn(session.args, "follow-links"),
     ));
   } catch (error) {
     // An archive too broken to be read on is what this command is there to find.
@@ -284,6 +285,7 @@ type Check = (
   signal: AbortSignal,
   onProblem: (what: string) => void,
   onNotice?: (text: string) => void,
+  followLinks?: boolean,
 ) => Promise<Checked>;
 
 interface Checked {
@@ -310,7 +312,7 @@ async function checkOwn(
 }
 
 /** A Maildir archive by itself. */
-export const checkMaildir: Check = async (path, signal, onProblem, onNotice) => {
+export const checkMaildir: Check = async (path, signal, onProblem, onNotice, followLinks = false) => {
   const { verifyArchive } = await import("../../migrate/verify-archive.ts");
   const { checkMaildirFiles } = await import("../../formats/maildir/check.ts");
   const { announcedWireSize, parseOwn } = await import("../../formats/maildir/names.ts");
@@ -318,7 +320,8 @@ export const checkMaildir: Check = async (path, signal, onProblem, onNotice) => 
   const { knownStrays } = await import("../../formats/own-files.ts");
   const { ARCHIVE_HOME, readArchiveId } = await import("../../formats/archive.ts");
   const { recordedDates } = await import("../../migrate/recorded-dates.ts");
-  await using source = await openSource({ kind: "maildir", path }, onNotice === undefined ? {} : { onNotice }, signal);
+  const context = { followLinks, ...(onNotice === undefined ? {} : { onNotice }) };
+  await using source = await openSource({ kind: "maildir", path }, context, signal);
   await checkMaildirFiles(path, onProblem);
   await checkQuarantine(join(path, "mailferry", "quarantine"), onProblem);
   const isOurs = (id: string): boolean => parseOwn(id) !== undefined;

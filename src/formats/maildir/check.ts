@@ -6,11 +6,11 @@ import { lacksOnlyItsEnd, type ReadAt, scanLines } from "../../core/lines.ts";
 import { isObstacle, openOwn } from "../../core/own-file.ts";
 import { errno, ioError } from "../../mail/errors.ts";
 import { ARCHIVE_HOME } from "../archive.ts";
+import { readTree } from "../disk/tree.ts";
 import { folderId, LETTER_MARK } from "./folder.ts";
 import { FOLDER_MAP } from "./folder-map.ts";
 import { keywordsOf } from "./keywords.ts";
-import { findFolders } from "./layout.ts";
-import { type BytePath, showBytes, toBytes } from "./paths.ts";
+import { type BytePath, showBytes } from "./paths.ts";
 
 /** How the directory of a folder ends whose name no directory can have (see substituteName). */
 const SUBSTITUTE = /-[0-9a-f]{8,}$/;
@@ -36,7 +36,9 @@ export async function checkMaildirFiles(root: string, onProblem: (text: string) 
       letters.set(m.slice(LETTER_MARK.length), String(k?.[0]));
     });
   }
-  for await (const { directory, name } of findFolders(toBytes(root))) {
+  const { folders } = await readTree(root, { style: "maildir", isOwn: true }, new AbortController().signal);
+  for (const { place: directory, name, kind } of folders) {
+    if (kind !== "maildir") continue;
     const id = folderId(directory);
     await checkKeywords(directory, given.get(id ?? "") ?? new Map(), onProblem);
     if (notes === 0 && id !== undefined && SUBSTITUTE.test(name))

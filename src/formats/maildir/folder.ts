@@ -10,7 +10,7 @@ import { mapOrdered } from "../../core/pool.ts";
 import { errno, ioError } from "../../mail/errors.ts";
 import type { Traits } from "../../mail/model.ts";
 import { type Keywords, keywordsOf } from "./keywords.ts";
-import { messageFiles } from "./listing.ts";
+import { messageFiles, nameIn } from "./listing.ts";
 import { type Locator, locatorOf } from "./locate.ts";
 import { announcedSize, ownHost, parseFileName, parseOwn } from "./names.ts";
 import { type BytePath, fsPath, showBytes, toBytes } from "./paths.ts";
@@ -113,14 +113,14 @@ export async function openMailFolder(
 
   const look = async (file: string): Promise<FileInfo> => {
     const { size, mtimeMs } = await lstat(fsPath(`${directory}/${file}`));
-    return { file, base: parseFileName(file.slice(4)).base, size, mtimeMs };
+    return { file, base: parseFileName(nameIn(file)).base, size, mtimeMs };
   };
   const info = async (file: string): Promise<FileInfo | undefined> => {
     try {
       return await look(file);
     } catch (error) {
       if (errno(error) !== "ENOENT") throw ioError(`cannot look at ${showBytes(`${directory}/${file}`)}`, error);
-      return await locator.with(parseFileName(file.slice(4)).base, look);
+      return await locator.with(parseFileName(nameIn(file)).base, look);
     }
   };
   return {
@@ -130,7 +130,7 @@ export async function openMailFolder(
     locator,
     info,
     infos: (files) => mapOrdered(files, STATS_AT_ONCE, info),
-    traits: ({ file, mtimeMs }) => traitsOfFile(file.slice(4), mtimeMs, stores),
+    traits: ({ file, mtimeMs }) => traitsOfFile(nameIn(file), mtimeMs, stores),
   };
 }
 
@@ -170,7 +170,7 @@ export async function countFolder(directory: BytePath): Promise<{ messages: numb
   const unknown = async function* (): AsyncGenerator<string> {
     for await (const file of messageFiles(directory)) {
       messages++;
-      const size = announcedSize(parseFileName(file.slice(4)).base);
+      const size = announcedSize(parseFileName(nameIn(file)).base);
       if (size === undefined) yield file;
       else bytes += size;
     }

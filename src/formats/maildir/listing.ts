@@ -3,6 +3,7 @@
 import { type Dirent, statSync } from "node:fs";
 import { opendir, stat } from "node:fs/promises";
 import { errno, ioError } from "../../mail/errors.ts";
+import { isLitter } from "../disk/names.ts";
 import { nameHash } from "./compact-index.ts";
 import { deliveryOrder, parseFileName } from "./names.ts";
 import { type BytePath, fsPath, listedPath, showBytes } from "./paths.ts";
@@ -17,21 +18,49 @@ const BLOCK = 1 << 16;
 /** Rounds after which a folder that never rests is taken as it is. */
 const ROUNDS = 3;
 
+/** Told of a directory in it that is not looked into. */
+export type OnOdd = (path: string, why: string) => void;
+
+/** The name itself of "cur/name" or "cur/03/name". */
+export function nameIn(file: string): string {
+  return file.slice(file.lastIndexOf("/") + 1);
+}
+
 /**
- * Every message file of a folder as "new/name" or "cur/name", as the file system gives them. Hidden files and folders are no
- * messages; a missing new or cur is an empty one. Throws MailError io, or config when it may not be read.
+ * Every message file of a folder as "new/name" or "cur/name", as the file system gives them; Evolution spreads those of cur
+ * over directories in it ("cur/03/name"), which others may have as well. Hidden files are no messages; a missing new or cur is an empty
+ * one. What is a directory the file system says with the name: no message costs a look of its own. Throws MailError io, or config when it may not be read.
  */
-export async function* messageFiles(folder: BytePath): AsyncGenerator<string> {
+export async function* messageFiles(folder: BytePath, onOdd?: OnOdd): AsyncGenerator<string> {
   for (const place of PLACES) {
-    const path = `${folder}/${place}`;
-    try {
-      // Byte strings, see paths.ts; Node's types know only UTF-8 here.
-      const directory = await opendir(listedPath(path), { bufferSize: READ_AHEAD, encoding: "latin1" });
-      for await (const entry of directory as AsyncIterable<Dirent>)
-        if (!entry.name.startsWith(".") && !entry.isDirectory()) yield `${place}/${entry.name}`;
-    } catch (error) {
-      if (errno(error) !== "ENOENT") throw ioError(`cannot list ${showBytes(path)}`, error);
+    const below: string[] = [];
+    yield* filesIn(folder, place, (name) => below.push(name));
+    for (const name of below) {
+      const inner = `${place}/${name}`;
+      if (name.startsWith(".")) {
+        if (!isLitter(name)) onOdd?.(showBytes(`${folder}/${inner}`), "it is a hidden folder among the messages");
+        continue;
+      }
+      if (isLitter(name)) continue;
+      yield* filesIn(folder, inner, (deeper) => {
+        if (!isLitter(deeper))
+          onOdd?.(showBytes(`${folder}/${inner}/${deeper}`), "it is a folder in a folder among the messages");
+      });
     }
+  }
+}
+
+async function* filesIn(folder: BytePath, place: string, onDirectory: (name: string) => void): AsyncGenerator<string> {
+  const path = `${folder}/${place}`;
+  try {
+    // Byte strings, see paths.ts; Node's types know only UTF-8 here.
+    const directory = await opendir(listedPath(path), { bufferSize: READ_AHEAD, encoding: "latin1" });
+    for await (const entry of directory as AsyncIterable<Dirent>) {
+      if (entry.isDirectory()) onDirectory(entry.name);
+      else if (!entry.name.startsWith(".")) yield `${place}/${entry.name}`;
+    }
+  } catch (error) {
+    if (errno(error) !== "ENOENT") throw ioError(`cannot list ${showBytes(path)}`, error);
   }
 }
 
@@ -46,11 +75,14 @@ export interface Listing {
 }
 
 /** Lists again when the folder changed meanwhile: a file that is renamed during a listing may be missed by it (POSIX readdir). */
-export async function listFolder(folder: BytePath): Promise<Listing> {
+export async function listFolder(folder: BytePath, onOdd?: OnOdd): Promise<Listing> {
   for (let round = 1; ; round++) {
     const before = await changeTimes(folder);
-    const listing = await gather(folder);
-    if (round === ROUNDS || (await changeTimes(folder)) === before) return listing;
+    const odd = new Map<string, string>();
+    const listing = await gather(folder, (path, why) => odd.set(path, why));
+    if (round < ROUNDS && (await changeTimes(folder)) !== before) continue;
+    for (const [path, why] of odd) onOdd?.(path, why);
+    return listing;
   }
 }
 
@@ -69,14 +101,14 @@ export function changeTimesNow(folder: BytePath): string {
   ).join();
 }
 
-async function gather(folder: BytePath): Promise<Listing> {
+async function gather(folder: BytePath, onOdd: OnOdd): Promise<Listing> {
   const blocks: Buffer[] = [];
   let used = BLOCK;
   let places = new Float64Array(1024);
   let keys = new Float64Array(1024);
   let hashes = new Float64Array(1024);
   let count = 0;
-  for await (const file of messageFiles(folder)) {
+  for await (const file of messageFiles(folder, onOdd)) {
     if (used + file.length + 2 > BLOCK) {
       blocks.push(Buffer.allocUnsafe(BLOCK));
       used = 0;
@@ -86,7 +118,7 @@ async function gather(folder: BytePath): Promise<Listing> {
     block.writeUInt16LE(file.length, used);
     block.write(file, used + 2, "latin1");
     if (count === places.length) [places, keys, hashes] = [doubled(places), doubled(keys), doubled(hashes)];
-    const { base } = parseFileName(file.slice(4));
+    const { base } = parseFileName(nameIn(file));
     places[count] = (blocks.length - 1) * BLOCK + used;
     keys[count] = deliveryOrder(base);
     hashes[count++] = nameHash(base);

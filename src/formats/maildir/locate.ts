@@ -1,7 +1,7 @@
 // Finding the file of a message by its base name, also after another program has renamed it.
 
 import { compactIndex } from "./compact-index.ts";
-import { changeTimes, messageFiles } from "./listing.ts";
+import { changeTimes, messageFiles, nameIn } from "./listing.ts";
 import { parseFileName } from "./names.ts";
 import type { BytePath } from "./paths.ts";
 
@@ -42,8 +42,9 @@ export function locatorOf(folder: BytePath): Locator {
     if (listed !== undefined && listed.stamp === stamp) return;
     const index = compactIndex();
     for await (const file of messageFiles(folder)) {
-      const { base } = parseFileName(file.slice(4));
-      index.add(base, numberOf(file.slice(0, 4) + file.slice(4 + base.length)));
+      const { base } = parseFileName(nameIn(file));
+      const at = file.lastIndexOf("/") + 1;
+      index.add(base, numberOf(file.slice(0, at) + file.slice(at + base.length)));
     }
     listed = { index, stamp };
   };
@@ -54,7 +55,9 @@ export function locatorOf(folder: BytePath): Locator {
     const found = listed?.index.find(base) ?? [];
     for (let i = found.length - 1; i >= 0; i--) {
       const frame = suffixes[found[i] ?? -1];
-      if (frame !== undefined) yield frame.slice(0, 4) + base + frame.slice(4);
+      if (frame === undefined) continue;
+      const at = frame.lastIndexOf("/") + 1;
+      yield frame.slice(0, at) + base + frame.slice(at);
     }
   }
 
@@ -77,7 +80,7 @@ export function locatorOf(folder: BytePath): Locator {
       }
       // A name that clashes with the cheap index, or one that is renamed all the time.
       for await (const file of messageFiles(folder))
-        if (parseFileName(file.slice(4)).base === base) return await use(file);
+        if (parseFileName(nameIn(file)).base === base) return await use(file);
       return undefined;
     },
     moved(base, file) {
