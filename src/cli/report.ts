@@ -80,10 +80,10 @@ function stoppedText({ progress = [], error }: RunSummary): string {
   return `Stopped before its end: ${showCount(done)}${of} done, ${still} open in ${plural(open.length, "folder")} of ${showCount(progress.length)}.`;
 }
 
-/** What a stopped run has done and left open, a line a folder, in their own order. */
-export function renderStopped({ progress = [] }: RunSummary): string[] {
+/** What a stopped run has done and left open, a line a folder, in their own order; nothing of one that failed before it did anything. */
+export function renderStopped({ progress = [], error }: RunSummary): string[] {
   const open = progress.filter((one) => one.open !== 0);
-  if (open.length === 0) return [];
+  if (open.length === 0 || (error !== undefined && progress.every(({ done }) => done === 0))) return [];
   const rows = [["FOLDER", "DONE", "OPEN"]];
   for (const { folder, done, open: left } of open.slice(0, OPEN_FOLDERS))
     rows.push([cut(showPath(folder), 60), showCount(done), left === undefined ? "?" : showCount(left)]);
