@@ -49,7 +49,9 @@ import {
 import { belongsInReport, openReportFile, type ReportFile } from "./report-file.ts";
 import { contextOf, placeOf, type Session } from "./session.ts";
 import { shellQuote } from "./text.ts";
+import type { Ui } from "./ui.ts";
 import { plural, showCount } from "./values.ts";
+import { opening } from "./waiting.ts";
 
 export interface Carriage {
   readonly verb: "backup" | "migrate" | "drain" | "restore";
@@ -80,7 +82,8 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
   {
     // Loaded while the server is waited for.
     const engine = import("../migrate/run.ts");
-    await using ends = await openEnds(source, from, target, to, (identity) => jobOf(identity, selection, args), signal);
+    const job = (identity: string): string => jobOf(identity, selection, args);
+    await using ends = await openEnds(source, from, target, to, job, ui, signal);
     const { run } = await engine;
     const options = {
       ...selection,
@@ -149,16 +152,17 @@ async function openEnds(
   target: Endpoint,
   to: EndpointContext,
   jobOf: (identity: string) => string,
+  ui: Ui,
   signal: AbortSignal,
 ): Promise<Ends> {
-  const opening = isAccount(target) ? openSink(target, { ...to, job: "" }, signal) : undefined;
+  const sinking = isAccount(target) ? opening(target, ui, openSink(target, { ...to, job: "" }, signal)) : undefined;
   // Its failure is met below.
-  opening?.catch(() => undefined);
+  sinking?.catch(() => undefined);
   let opened: Source | undefined;
   try {
-    const ready = await openSource(source, { ...from, toRead: true }, signal);
+    const ready = await opening(source, ui, openSource(source, { ...from, toRead: true }, signal));
     opened = ready;
-    const sink = await (opening ?? openSink(target, { ...to, job: jobOf(ready.identity) }, signal));
+    const sink = await (sinking ?? openSink(target, { ...to, job: jobOf(ready.identity) }, signal));
     const dispose = async (): Promise<void> => {
       try {
         await sink[Symbol.asyncDispose]();
@@ -169,7 +173,7 @@ async function openEnds(
     return { source: ready, sink, [Symbol.asyncDispose]: dispose };
   } catch (error) {
     await opened?.[Symbol.asyncDispose]();
-    const sink = await opening?.catch(() => undefined);
+    const sink = await sinking?.catch(() => undefined);
     await sink?.[Symbol.asyncDispose]();
     throw error;
   }

@@ -14,15 +14,25 @@ process.on("uncaughtException", (error: unknown) => {
 });
 
 // Whoever reads us may go away (`mailferry folders … | head`): a run goes on, only its words are lost.
-for (const stream of [process.stdout, process.stderr])
+// A disk that is full under them is no reason to leave mail behind either, and told in the end: what was printed is not whole.
+let lost: string | undefined;
+for (const [name, stream] of [
+  ["standard output", process.stdout],
+  ["standard error", process.stderr],
+] as const)
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
+    if (error.code !== "EPIPE" && error.code !== "ERR_STREAM_DESTROYED")
+      lost ??= `${name} could not be written (${error.message})`;
     stream.destroy();
   });
 
-const code = await program(process.argv.slice(2), process.env);
-process.exitCode = code;
+const done = await program(process.argv.slice(2), process.env);
+process.exitCode = done;
 // Everything is closed by now. A handle that a library leaves behind must not keep the process, nor cut what is still written.
-for (const stream of [process.stdout, process.stderr])
-  if (!stream.destroyed) await new Promise<void>((resolve) => stream.write("", () => resolve()));
-process.exit(code);
+const written = async (stream: NodeJS.WriteStream, text = ""): Promise<void> => {
+  if (!stream.destroyed) await new Promise<void>((resolve) => stream.write(text, () => resolve()));
+};
+await written(process.stdout);
+if (lost !== undefined) await written(process.stderr, `mailferry: ${lost}: what was printed there is not whole.\n`);
+await written(process.stderr);
+process.exit(lost !== undefined && done === EXIT.complete ? EXIT.temporary : done);

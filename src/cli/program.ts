@@ -1,6 +1,6 @@
 // One command line from its words to its exit code: parse, run, report. This is the one place that catches.
 
-import { firstOf } from "../mail/errors.ts";
+import { configError, firstOf } from "../mail/errors.ts";
 import { EXIT, type ExitCode, exitCodeOf } from "./exit.ts";
 import type { Verb } from "./help.ts";
 import { listenForInterrupts } from "./interrupts.ts";
@@ -52,10 +52,20 @@ export async function program(argv: readonly string[], environment: NodeJS.Proce
     const command = await COMMANDS[verb]();
     return await command({ args, ui, secrets, interrupts, environment, trace });
   } catch (caught) {
-    const error = firstOf(caught);
+    const error = withoutFolder(firstOf(caught));
     const code = interrupts.code ?? exitCodeOf(error);
     // Whoever pressed Ctrl-C knows why it ended.
     if (interrupts.code === undefined) ui.fail(error);
     return code;
   }
+}
+
+/** A shell may stand in a folder that is gone; whatever path is relative then means nothing. */
+function withoutFolder(error: unknown): unknown {
+  if (!(error instanceof Error) || !("syscall" in error) || error.syscall !== "uv_cwd") return error;
+  return configError(
+    "the folder that this command was started in is not there any more",
+    "Go to another one, and run it again.",
+    error,
+  );
 }

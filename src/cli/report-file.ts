@@ -45,10 +45,15 @@ export function belongsInReport(event: MigrationEvent): boolean {
  * stays. Throws MailError config, quota or io.
  */
 export async function openReportFile(path: string): Promise<ReportFile> {
+  if (path === "-")
+    throw configError(
+      "--report writes a file, and not standard output",
+      "Give a name (./- for that one), or use --json.",
+    );
   const target = resolve(path);
   const directory = dirname(target);
   // Renaming over a folder fails only at the end, and over /dev/stdout it would not fail at all.
-  if (statSync(target, { throwIfNoEntry: false })?.isFile() === false)
+  if (isOther(target, path))
     throw configError(`--report ${path} is there already, and is no file`, "Give the name of a file.");
   const temporary = join(directory, `.${basename(target).slice(0, 100)}.${randomUUID()}.part`);
   let stream: WriteStream;
@@ -99,4 +104,13 @@ export async function openReportFile(path: string): Promise<ReportFile> {
       await unlink(temporary).catch(() => undefined);
     },
   };
+}
+
+/** Whether something that is no file is there. */
+function isOther(target: string, path: string): boolean {
+  try {
+    return statSync(target, { throwIfNoEntry: false })?.isFile() === false;
+  } catch (error) {
+    throw ioError(`cannot write --report ${path}`, error);
+  }
 }

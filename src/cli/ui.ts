@@ -62,14 +62,15 @@ export function openUi({ quiet, verbose, json, hide }: UiOptions): Ui {
     fail(error) {
       const shape = errorShape(error);
       const { code, hint } = shape;
-      const message = hide(shape.message);
-      if (json) emit({ type: "error", ...shape, message });
       const isBug = code === "bug";
+      // What others said was cleaned where it was read. Our own sentences stay as they are, whatever words the password is made of.
+      const message = isBug ? hide(shape.message) : shape.message;
+      if (json) emit({ type: "error", ...shape, message });
       const end = /[.!?…]$/.test(message) ? "" : ".";
       toPeople([
         isBug
           ? `mailferry: this is a bug: ${message}`
-          : `mailferry: ${message}${hint === undefined ? "" : `${end} ${hide(hint)}`}`.replaceAll("\n", " "),
+          : `mailferry: ${message}${hint === undefined ? "" : `${end} ${hint}`}`.replaceAll("\n", " "),
       ]);
       if (isBug || verbose >= 2) toPeople(stackOf(error).map(hide));
     },

@@ -62,6 +62,12 @@ export function configError(message: string, hint?: string, cause?: unknown): Ma
   });
 }
 
+const PATHS = {
+  ENAMETOOLONG: "a name in that path is too long",
+  ELOOP: "its links lead in a circle",
+  EISDIR: "it is a folder",
+} as const;
+
 /**
  * A failed file operation. A full disk is worth another run, once somebody has made room: waiting alone makes none. A missing
  * permission is for the user to mend.
@@ -86,6 +92,13 @@ export function ioError(what: string, cause: unknown): MailError {
     });
   if (code === "ENOTDIR")
     return new MailError("config", `${what}: a part of that path is a file, and no folder`, {
+      scope: "account",
+      remedy: "give-up",
+      hint: "Choose another place.",
+      cause,
+    });
+  if (code === "ENAMETOOLONG" || code === "ELOOP" || code === "EISDIR")
+    return new MailError("config", `${what}: ${PATHS[code]}`, {
       scope: "account",
       remedy: "give-up",
       hint: "Choose another place.",

@@ -7,7 +7,7 @@ import { configError, type MailError } from "../mail/errors.ts";
 import { DIALECTS, type Dialect, type Endpoint, type Role } from "./endpoint.ts";
 import { parseServer } from "./parse-server.ts";
 import { onOff, readOptions } from "./query.ts";
-import { recognise } from "./recognise.ts";
+import { recognise, refuseSpecial } from "./recognise.ts";
 
 const FORMS = "imaps://user@host, imap://…, pop3s://…, pop3://…, mbox:FILE, maildir:DIR, mboxzip:FILE.zip, or a path";
 
@@ -18,7 +18,12 @@ const FORMS = "imaps://user@host, imap://…, pop3s://…, pop3://…, mbox:FILE
  */
 export function parseEndpoint(text: string, role: Role, side: Role = role): Endpoint {
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):/.exec(text)?.[1];
-  if (text === "") throw configError(`the ${side} is empty`, `Write ${FORMS}.`);
+  // The command line is given "-" as an empty word.
+  if (text === "" || text === "-")
+    throw configError(
+      `the ${side} is empty or "-": mail is not read from standard input, nor written to standard output`,
+      `Write ${FORMS}; a file or folder of that name is ./-.`,
+    );
   if (/[\0\r\n]/.test(text)) throw configError(`the ${side} contains a line break or a NUL`, "Remove it.");
   if (scheme === undefined) return parsePath(undefined, text, role, side);
   const rest = text.slice(scheme.length + 1);
@@ -71,6 +76,7 @@ function parsePath(scheme: PathKind | undefined, text: string, role: Role, side:
   // The shell expands "~" only at the start of a word, and so not after "maildir:".
   if (scheme !== undefined && (path === "~" || path.startsWith("~/"))) path = join(homedir(), path.slice(1));
 
+  refuseSpecial(path);
   const kind = scheme ?? recognise(path, role, side);
   if (kind === "mbox" && role === "target")
     throw configError("mbox files are only read, never written", "Write maildir:DIR, mboxzip:FILE.zip or mboxzip:DIR.");

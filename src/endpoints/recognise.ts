@@ -1,14 +1,32 @@
 // What a bare path is: for a source by what lies there, for a target by its name.
 
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  type Stats,
+  statfsSync,
+  statSync,
+} from "node:fs";
 import { join } from "node:path";
 import { configError, ioError } from "../mail/errors.ts";
 import type { Role } from "./endpoint.ts";
 
 /** Throws MailError config when there is nothing at the path, or nothing that is known. */
 export function recognise(path: string, role: Role, side: Role): "mbox" | "maildir" | "mboxzip" {
-  if (role === "target") return recogniseTarget(path);
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const wish = /^(imaps?|pop3s?)\/\/?[^/]*@/i.exec(path)?.[1];
+  if (wish !== undefined)
+    throw configError(`the ${side} has no colon behind ${wish}`, `Write ${wish.toLowerCase()}://user@host.`);
+  const stat = statOf(path);
+  if (stat !== undefined && ADDRESS.test(path))
+    throw configError(
+      `the ${side} looks like an account, and there is a ${stat.isDirectory() ? "folder" : "file"} of that name here`,
+      `Write ./${path} for the ${stat.isDirectory() ? "folder" : "file"}, or imaps://user@host for the account.`,
+    );
+  if (role === "target") return recogniseTarget(path, stat);
   if (stat === undefined) {
     // A zip that was not finished lies beside its final name.
     if (existsSync(`${path}.part.d`))
@@ -16,7 +34,7 @@ export function recognise(path: string, role: Role, side: Role): "mbox" | "maild
         `${path} is not finished: only ${path}.part.d is there`,
         "Run the command that writes it again; it goes on where it stopped.",
       );
-    const account = /^[^\s/]+@[^\s/]+$/.test(path);
+    const account = ADDRESS.test(path);
     throw configError(
       account ? `the ${side} looks like an account, without a scheme` : `there is nothing at ${path}`,
       account ? "Write imaps://user@host, or ./PATH for a file of that name." : "Check the path.",
@@ -31,14 +49,49 @@ export function recognise(path: string, role: Role, side: Role): "mbox" | "maild
   return "mbox";
 }
 
-function recogniseTarget(path: string): "maildir" | "mboxzip" {
-  const stat = statSync(path, { throwIfNoEntry: false });
+const ADDRESS = /^[^\s/]+@[^\s/]+$/;
+
+/** Undefined where nothing is. Throws MailError for a path that cannot be one. */
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw ioError(`cannot look at ${path}`, error);
+  }
+}
+
+/** PROC_SUPER_MAGIC and SYSFS_MAGIC: files of the kernel, some of which never end or never begin. */
+const KERNEL = new Set([0x9fa0, 0x62656572]);
+
+/** Throws MailError config for what is no file and no folder (opening a pipe waits for ever), and for the kernel's own files. */
+export function refuseSpecial(path: string): void {
+  const stat = statOf(path);
+  if (stat === undefined) return;
+  if (!stat.isFile() && !stat.isDirectory()) {
+    const what = stat.isFIFO() ? "a pipe" : stat.isSocket() ? "a socket" : "a device";
+    throw configError(`${path} is ${what}, and no file or folder with mail`, "Give the path of a file or a folder.");
+  }
+  let isKernel: boolean;
+  try {
+    isKernel = KERNEL.has(statfsSync(path).type);
+  } catch {
+    // What it says of itself is a courtesy: opening it says what is wrong.
+    return;
+  }
+  if (isKernel)
+    throw configError(
+      `${path} belongs to the system, and holds no mail`,
+      "Give the path of a file or a folder with mail.",
+    );
+}
+
+function recogniseTarget(path: string, stat: Stats | undefined): "maildir" | "mboxzip" {
   if (stat?.isDirectory() === true) {
     const names = list(path);
     return archiveFormat(path) ?? (hasNumberedZips(names) && !isMaildir(names) ? "mboxzip" : "maildir");
   }
   if (path.toLowerCase().endsWith(".zip")) return "mboxzip";
-  if (/^[^\s/]+@[^\s/]+$/.test(path) && stat === undefined)
+  if (ADDRESS.test(path) && stat === undefined)
     throw configError(
       "the target looks like an account, without a scheme",
       "Write imaps://user@host, or ./PATH for a folder of that name.",

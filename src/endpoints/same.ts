@@ -34,7 +34,12 @@ export async function refuseSame(source: Endpoint, target: Endpoint): Promise<vo
 }
 
 function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  } catch {
+    // Opening it says what is wrong.
+    return false;
+  }
 }
 
 /** The real path, also of what does not exist yet below a folder that does. */

@@ -1,6 +1,6 @@
 // A mail server as IMAP and POP3 clients are told of it, and its network errors in our words.
 
-import type { ConnectionOptions, PeerCertificate } from "node:tls";
+import type { ConnectionOptions, PeerCertificate, TLSSocket } from "node:tls";
 import { errno, MailError } from "../mail/errors.ts";
 
 /** How the wire is secured: TLS from the first octet, STARTTLS/STLS (mandatory, never skipped), or cleartext. */
@@ -46,6 +46,26 @@ export function matchesFingerprint(certificate: PeerCertificate, fingerprint: st
   return certificate.fingerprint256?.replaceAll(":", "").toLowerCase() === fingerprint;
 }
 
+/**
+ * Remembers which certificate a socket was shown, for when it is refused: Node closes the socket at once, and then does not know it any
+ * more.
+ */
+export function noteCertificate(socket: TLSSocket): () => string | undefined {
+  let seen: string | undefined;
+  const destroy = socket.destroy.bind(socket);
+  socket.destroy = (error) => {
+    seen ??= fingerprintOf(socket.getPeerCertificate());
+    return destroy(error);
+  };
+  return () => seen;
+}
+
+/** As ?fingerprint= takes it; a socket without a certificate has none. */
+export function fingerprintOf(certificate: PeerCertificate | null | undefined): string | undefined {
+  const hex = certificate?.fingerprint256?.replaceAll(":", "").toLowerCase();
+  return hex === undefined ? undefined : `sha256:${hex}`;
+}
+
 const CERTIFICATE_ERRORS = /CERT|SELF_SIGNED|UNABLE_TO_|ALTNAME/;
 const OLD_TLS = /PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/;
 /** Octets that were changed on their way: no word about what the two sides speak. */
@@ -53,7 +73,12 @@ const DAMAGED = /BAD_RECORD_MAC|DECRYPTION_FAILED/;
 const TLS_ERRORS = /EPROTO|ERR_SSL|ERR_TLS/;
 
 /** An error met while connecting or talking, as a MailError that names the server and the way out. */
-export function networkError(server: ServerOptions, error: unknown, outcome?: "none" | "unknown"): MailError {
+export function networkError(
+  server: ServerOptions,
+  error: unknown,
+  outcome?: "none" | "unknown",
+  fingerprint?: string,
+): MailError {
   if (error instanceof MailError) return error;
   const place = `${server.host}:${server.port}`;
   const code = errno(error) ?? "";
@@ -77,7 +102,7 @@ export function networkError(server: ServerOptions, error: unknown, outcome?: "n
     return new MailError("config", `the certificate of ${place} ${what}: ${text}`, {
       ...details,
       remedy: "give-up",
-      hint: wayPast(code),
+      hint: wayPast(code, fingerprint ?? "sha256:…"),
     });
   }
   if (OLD_TLS.test(code))
@@ -107,14 +132,13 @@ export function brokenWire(server: ServerOptions, error: unknown, outcome?: "non
   });
 }
 
-function wayPast(code: string): string {
+function wayPast(code: string, fingerprint: string): string {
+  const pin = `add ?fingerprint=${fingerprint} to the address, once you have compared it with the server's`;
   if (code.includes("ALTNAME"))
-    return "Use the name that stands in the certificate; or, if it is yours, add ?fingerprint=sha256:… of it.";
-  if (code === "CERT_HAS_EXPIRED")
-    return "The server's owner must renew it. If it is yours, add ?fingerprint=sha256:… of it.";
-  if (code === "CERT_NOT_YET_VALID")
-    return "Check this machine's clock; or, if the server is yours, add ?fingerprint=sha256:… of its certificate.";
-  return "If it is yours, add ?ca=FILE with its authority, or ?fingerprint=sha256:… of the certificate itself.";
+    return `Use the name that stands in the certificate; or, if the server is yours, ${pin}.`;
+  if (code === "CERT_HAS_EXPIRED") return `The server's owner must renew it. If it is yours, ${pin}.`;
+  if (code === "CERT_NOT_YET_VALID") return `Check this machine's clock; or, if the server is yours, ${pin}.`;
+  return `If it is yours, add ?ca=FILE with its authority; or ${pin}.`;
 }
 
 /** OpenSSL's "number:error:code:library:function:reason:file:line:" as its reason alone. */

@@ -11,6 +11,7 @@ import { openReportFile } from "../report-file.ts";
 import { contextOf, placeOf, type Session } from "../session.ts";
 import { cut, table } from "../text.ts";
 import { plural, showBytes, showCount } from "../values.ts";
+import { opening } from "../waiting.ts";
 
 export async function folders(session: Session): Promise<ExitCode> {
   const { args, ui, interrupts } = session;
@@ -20,7 +21,7 @@ export async function folders(session: Session): Promise<ExitCode> {
   const reportPath = textOf(args, "report");
   await using file = reportPath === undefined ? undefined : await openReportFile(reportPath);
   const context = await contextOf(session, "source", endpoint, file);
-  await using source = await openSource(endpoint, context, signal);
+  await using source = await opening(endpoint, ui, openSource(endpoint, context, signal));
   const chosen = await selectFolders(source, { ...(select === undefined ? {} : { select }), bare: true }, signal);
   const found = [...chosen.folders].sort(byPath);
   signal.throwIfAborted();

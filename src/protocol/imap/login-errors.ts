@@ -159,6 +159,11 @@ function hungUp(server: ServerOptions, cause: Error, { greeted }: Attempt): Mail
 /** Another service's greeting: the wrong port, and no reason to wait for a better one. */
 export function noImap(server: ServerOptions, greeting: Buffer): MailError {
   const [line = ""] = greeting.toString("latin1").split(/\r?\n/, 1);
+  if (line.startsWith("+OK") || line.startsWith("-ERR"))
+    return configError(
+      `${server.host}:${server.port} speaks POP3, not IMAP`,
+      "Write pop3s:// or pop3:// for it, or give the port of IMAP: 993 (imaps://) or 143 (imap://).",
+    );
   return configError(
     `${server.host}:${server.port} speaks no IMAP; it says: ${line.replace(/[^\x20-\x7e]/g, "?").slice(0, 80)}`,
     "Check the port: IMAP is usually at 993 (imaps://) or 143 (imap://), POP3 at 995 and 110.",

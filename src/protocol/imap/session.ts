@@ -6,7 +6,14 @@ import type { ImapFlow, ImapFlowOptions } from "imapflow";
 import { configError, MailError } from "../../mail/errors.ts";
 import { checkCredentials, scrub, spellings, withSecret } from "../credentials.ts";
 import { openReader, type Reader } from "../reader.ts";
-import { matchesFingerprint, networkError, type ServerOptions, tlsOptions } from "../server.ts";
+import {
+  fingerprintOf,
+  matchesFingerprint,
+  networkError,
+  noteCertificate,
+  type ServerOptions,
+  tlsOptions,
+} from "../server.ts";
 import { Connection } from "./connection.ts";
 import { loginError, noImap, withoutSecret } from "./login-errors.ts";
 
@@ -309,8 +316,8 @@ function secured(server: ServerOptions, refusal: Refusal, onSecure: () => void, 
       const { fingerprint } = server;
       if (fingerprint !== undefined && !matchesFingerprint(socket.getPeerCertificate(), fingerprint)) {
         refusal.error = configError(
-          `the certificate of ${server.host}:${server.port} is not the one that you pinned`,
-          "Compare its fingerprint with the server's owner; nothing was sent to it.",
+          `the certificate of ${server.host}:${server.port} is not the one that you pinned: it is ${fingerprintOf(socket.getPeerCertificate()) ?? "unknown"}`,
+          "Compare that with the server's owner, and pin it if it was renewed; nothing was sent to it.",
         );
         socket.destroy(refusal.error);
         return;
@@ -319,8 +326,9 @@ function secured(server: ServerOptions, refusal: Refusal, onSecure: () => void, 
       onSecure();
     },
   );
+  const shown = noteCertificate(socket);
   socket.on("error", (error) => {
-    const translated = networkError(server, error);
+    const translated = networkError(server, error, undefined, shown());
     if (translated.code === "config") refusal.error ??= translated;
   });
   return socket;

@@ -3,7 +3,14 @@
 import { connect as connectSocket, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { configError, errno, MailError } from "../../mail/errors.ts";
-import { matchesFingerprint, networkError, type ServerOptions, tlsOptions } from "../server.ts";
+import {
+  fingerprintOf,
+  matchesFingerprint,
+  networkError,
+  noteCertificate,
+  type ServerOptions,
+  tlsOptions,
+} from "../server.ts";
 import { words } from "../words.ts";
 import { CONNECT_TIMEOUT_MS, INACTIVITY_TIMEOUT_MS, type Timing } from "./limits.ts";
 import { replyError } from "./replies.ts";
@@ -30,7 +37,7 @@ export async function openWire(
   const cancel = () => wire.fail(signal.reason);
   signal.addEventListener("abort", cancel, { once: true });
   try {
-    const reply = await wire.reply();
+    const reply = await wire.reply((line) => noPop3(server, line));
     if (reply.status === "-ERR") throw replyError(server, "connecting", reply, "greeting");
     if (reply.status !== "+OK") throw wire.protocolError(`no greeting: ${words(reply.text)}`);
     if (server.security === "starttls") await startTls(wire, signal, connectMs);
@@ -77,12 +84,13 @@ async function secured(server: ServerOptions, plain: Socket, signal: AbortSignal
     // With a pin that certificate alone is trusted, whoever signed it; it is compared below, before a word is said.
     ...(pinned === undefined ? {} : { rejectUnauthorized: false }),
   });
+  const shown = noteCertificate(socket);
   try {
-    await established(server, socket, "secureConnect", signal, timeoutMs);
+    await established(server, socket, "secureConnect", signal, timeoutMs, shown);
     if (pinned !== undefined && !matchesFingerprint(socket.getPeerCertificate(), pinned)) {
-      const found = socket.getPeerCertificate().fingerprint256?.replaceAll(":", "").toLowerCase();
+      const found = fingerprintOf(socket.getPeerCertificate());
       throw configError(
-        `the certificate of ${server.host}:${server.port} is not the pinned one: it is sha256:${found ?? "unknown"}`,
+        `the certificate of ${server.host}:${server.port} is not the pinned one: it is ${found ?? "unknown"}`,
         "If the server's certificate was renewed, ask its administrator for the new fingerprint.",
       );
     }
@@ -101,6 +109,7 @@ async function established(
   event: "connect" | "secureConnect",
   signal: AbortSignal,
   timeoutMs: number,
+  shown?: () => string | undefined,
 ): Promise<void> {
   let failed: (error: unknown) => void = () => undefined;
   const onError = (error: Error) => failed(error);
@@ -118,7 +127,7 @@ async function established(
   } catch (error) {
     socket.on("error", () => undefined).destroy();
     if (signal.aborted) throw error;
-    throw noTls(server, error) ?? networkError(server, error);
+    throw noTls(server, error) ?? networkError(server, error, undefined, shown?.());
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", onAbort);
@@ -136,5 +145,17 @@ function noTls(server: ServerOptions, error: unknown): MailError | undefined {
     `${server.host}:${server.port} does not speak TLS`,
     "pop3s:// is for port 995; for port 110 use pop3:// (STLS).",
     error,
+  );
+}
+
+/** The first words of another service at this port. */
+function noPop3({ host, port }: ServerOptions, line: string): MailError | undefined {
+  const speaks = /^\* (?:OK|PREAUTH|BYE)\b/i.test(line) ? "IMAP" : /^220[ -]/.test(line) ? "SMTP" : undefined;
+  if (speaks === undefined) return undefined;
+  return configError(
+    `${host}:${port} speaks ${speaks}, not POP3`,
+    speaks === "IMAP"
+      ? "Write imaps:// or imap:// for it, or give the port of POP3: 995 (pop3s://) or 110 (pop3://)."
+      : "Mail is read by IMAP (993, 143) or POP3 (995, 110); SMTP only sends it.",
   );
 }

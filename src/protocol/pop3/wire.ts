@@ -86,14 +86,16 @@ export class Wire {
     this.server.trace?.(this.#name, direction, this.scrub(text));
   }
 
-  async reply(): Promise<Reply> {
+  /** `foreign`: what a line that is no answer means, where that is known. */
+  async reply(foreign?: (line: string) => MailError | undefined): Promise<Reply> {
     const line = await this.line(REPLY_LINE_LIMIT);
     this.note("S", line);
     this.#trickle.reset();
     const parsed = parseReply(line);
     // Some servers repeat what they did not like: the secret must not come back in an error.
     const reply = parsed?.status === "-ERR" ? { ...parsed, text: this.scrub(parsed.text) } : parsed;
-    if (reply === undefined) throw this.fail(this.protocolError(`an answer that is none: ${words(this.scrub(line))}`));
+    if (reply === undefined)
+      throw this.fail(foreign?.(line) ?? this.protocolError(`an answer that is none: ${words(this.scrub(line))}`));
     return reply;
   }
 
