@@ -210,13 +210,13 @@ async function report(
   const { summary } = notes;
   if (isDry && !ui.json && summary !== undefined) ui.print(...renderPlan(notes, carriage.remove !== undefined));
   const troubles = await renderTroubles(notes, summary?.balance);
-  const broken = [
-    ...renderBroken({ folders: summary?.folders ?? [] }, summary?.outcome === "stopped"),
-    ...(summary === undefined ? [] : renderStopped(summary)),
-  ];
   const leftOut = renderLeftOut(notes.leftOut, summary?.leftOut);
   // What failed before anything was listed has one line to say, and no sums.
   const isNothing = failure !== undefined && (summary === undefined || summary.folders.length === 0);
+  const broken = [
+    ...renderBroken({ folders: summary?.folders ?? [] }, summary?.outcome === "stopped"),
+    ...(summary === undefined || isNothing ? [] : renderStopped(summary)),
+  ];
   ui.say(
     ...(ui.verbose === 0 && !isDry && summary !== undefined ? renderIdle(summary.folders) : []),
     ...renderLosses(notes, isDry ? "would be kept" : "kept"),

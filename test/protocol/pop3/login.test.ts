@@ -262,7 +262,7 @@ describe("refusals", () => {
     await using busy = await scriptedServer({ greeting: "-ERR [SYS/TEMP] later\r\n" });
     expect((await failure(busy.options())).details.remedy).toBe("retry");
     await using http = await scriptedServer({ greeting: "220 smtp ready\r\n" });
-    expect((await failure(http.options())).code).toBe("protocol");
+    expect((await failure(http.options())).message).toContain("speaks SMTP, not POP3");
     await using silent = await scriptedServer({ greeting: "+O" });
     expect((await failure(silent.options(), { ...TIMING, connectMs: 50 })).code).toBe("connection");
     await using mute = await scriptedServer({ greeting: "" });
