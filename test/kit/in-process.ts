@@ -10,6 +10,7 @@ import { parseCommandLine } from "../../src/cli/parse.ts";
 import { secretsFrom } from "../../src/cli/secrets.ts";
 import type { Session } from "../../src/cli/session.ts";
 import type { Ui } from "../../src/cli/ui.ts";
+import { firstOf } from "../../src/mail/errors.ts";
 
 const COMMANDS = { backup, drain, migrate, restore };
 
@@ -52,7 +53,8 @@ export async function carryOut(argv: readonly string[], password: string): Promi
     if (verb === "verify" || verb === "folders") throw new Error(`not a job: ${verb}`);
     const secrets = secretsFrom(environment, say);
     code = await COMMANDS[verb]({ args, ui, secrets, interrupts, environment, trace: undefined });
-  } catch (error) {
+  } catch (caught) {
+    const error = firstOf(caught);
     code = exitCodeOf(error);
     ui.fail(error);
   }
