@@ -92,6 +92,7 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
       dryRun: isDry,
       flags: !isOn(args, "no-flags"),
       skipDeleted: isOn(args, "skip-deleted"),
+      ...(isOn(args, "with-expunged") ? { withExpunged: true } : {}),
       stateDirectory: stateDirectoryOf(args, session.environment),
       ...(remove === undefined
         ? {}
@@ -306,5 +307,10 @@ function typed(args: Arguments, names: readonly string[]): string[] {
 
 /** Names this very job for an archive that is written once: the source, and what of it was asked for. */
 function jobOf(identity: string, selection: SelectionOptions, args: Arguments): string {
-  return JSON.stringify({ source: identity, ...selection, skipDeleted: isOn(args, "skip-deleted") });
+  return JSON.stringify({
+    source: identity,
+    ...selection,
+    skipDeleted: isOn(args, "skip-deleted"),
+    ...(isOn(args, "with-expunged") ? { withExpunged: true } : {}),
+  });
 }

@@ -36,6 +36,7 @@ export const SELECTION_OPTIONS = {
     "Of a folder on a disk, what links lead to outside of it too (never in an archive of ours)",
     WHICH,
   ),
+  "with-expunged": flag("Bring what Thunderbird deleted and has not compacted yet", WHICH),
   map: text("OLD=NEW: another name for a folder and all below it (repeatable)", WHERE),
   into: text("Everything below this folder of the target", WHERE),
 } as const;

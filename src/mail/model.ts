@@ -80,6 +80,8 @@ export interface Origin {
 export interface Entry {
   readonly origin: Origin;
   readonly traits: Traits;
+  /** Deleted by its owner, and there only until its program tidies up: left out unless it is asked for. */
+  readonly isExpunged?: true;
   /** Octets as announced by the store; never trusted. */
   readonly size?: number;
 }

@@ -88,7 +88,8 @@ const DAY = 86_400;
 function covers(later: Start, earlier: Start): boolean {
   const chosen = ({ o }: Start): unknown[] => CHOICE.map((name) => o[name]);
   const isSame = JSON.stringify(chosen(later)) === JSON.stringify(chosen(earlier));
-  if (!isSame && chosen(later).some((value) => value !== undefined && value !== false)) return false;
+  const isLess = earlier.o.withExpunged === true && later.o.withExpunged !== true;
+  if (isLess || (!isSame && chosen(later).some((value) => value !== undefined && value !== false))) return false;
   const bound = ({ o }: Start, name: "since" | "before", none: number): number => {
     const value = o[name];
     return typeof value === "number" ? value : none;

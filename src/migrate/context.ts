@@ -46,6 +46,8 @@ export interface RunOptions extends FolderMap {
   readonly flags?: boolean;
   /** Leave messages flagged \Deleted where they are. */
   readonly skipDeleted?: boolean;
+  /** Bring what its owner deleted in a program that has not tidied up yet (Thunderbird, before it compacts). */
+  readonly withExpunged?: boolean;
   /** Delete at the source, after proof. */
   readonly remove?: RemoveOptions;
   /** Account to account: ledger, lock and quarantine lie below it. Archives hold their own. */
@@ -103,6 +105,7 @@ export function isFiltered(
   received: Received | undefined,
   size: number | undefined,
 ): boolean {
+  if (entry.isExpunged === true && options.withExpunged !== true) return true;
   if (options.skipDeleted === true && entry.traits.flags.has("deleted")) return true;
   if (options.maxSize !== undefined && size !== undefined && size > options.maxSize) return true;
   if (received === undefined) return false;
@@ -125,6 +128,8 @@ export async function isGone(
 export function filtersMessages(options: RunOptions): boolean {
   return (
     options.skipDeleted === true ||
+    // What earlier runs left out in a folder that has not changed since.
+    options.withExpunged === true ||
     options.maxSize !== undefined ||
     options.since !== undefined ||
     options.before !== undefined

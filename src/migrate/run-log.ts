@@ -26,7 +26,8 @@ export async function logRun(ledger: Ledger, options: RunOptions, tally: RunTall
 
 /** The options that decide what is carried, where to, and what becomes of it; as they were given. */
 function selectionOf(options: RunOptions): Record<string, unknown> {
-  const { select, map, into, since, before, maxSize, recheck, prove, flags, skipDeleted, remove } = options;
+  const { select, map, into, since, before, maxSize, recheck, prove, flags, skipDeleted, withExpunged, remove } =
+    options;
   const all = {
     include: select?.include,
     exclude: select?.exclude,
@@ -39,6 +40,7 @@ function selectionOf(options: RunOptions): Record<string, unknown> {
     prove,
     flags,
     skipDeleted,
+    withExpunged,
     ...(remove === undefined ? {} : { remove: { olderThanSeconds: remove.olderThanSeconds, most: remove.most } }),
   };
   const isSaid = (value: unknown): boolean => value !== undefined && !(Array.isArray(value) && value.length === 0);

@@ -12,6 +12,7 @@ export interface VerifyOptions extends FolderMap {
   readonly before?: number;
   readonly maxSize?: number;
   readonly skipDeleted?: boolean;
+  readonly withExpunged?: boolean;
 }
 
 export interface VerifyFinding {

@@ -14,9 +14,11 @@ import { FOLDER_MAP, readFolderMap } from "../formats/maildir/folder-map.ts";
 import { pathOfDirectory } from "../formats/maildir/folder-name.ts";
 import { type Listing, listFolder, nameIn, type OnOdd, PLACES } from "../formats/maildir/listing.ts";
 import { locatorOf } from "../formats/maildir/locate.ts";
+import { isMozillaFile, mozillaState, mozillaTraits, withoutMozillaFields } from "../formats/maildir/mozilla.ts";
 import { announcedSize, parseFileName, parseOwn } from "../formats/maildir/names.ts";
 import { type BytePath, fsPath, showBytes, toBytes } from "../formats/maildir/paths.ts";
 import { readSubscriptions } from "../formats/maildir/subscriptions.ts";
+import { expungedText } from "../formats/mbox/state.ts";
 import { configError, errno, ioError, isAbort, MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
 import { type LeftOut, LeftOuts } from "../mail/left-out.ts";
@@ -198,12 +200,16 @@ async function* readFolder(
     const { code, message, details } = ioError(`cannot list ${showBytes(folder.directory)}`, error);
     throw new MailError(code, message, { ...details, scope: "folder" });
   });
-  const entryOf = async (i: number, info: FileInfo): Promise<Entry> => ({
-    origin: { folder: path, generation, id: idOf(listing, i) },
-    traits: await datedTraits(folder, info, recorded),
-    size: info.size,
-  });
+  const entryOf = async (i: number, info: FileInfo): Promise<Entry> => {
+    const entry: Entry = {
+      origin: { folder: path, generation, id: idOf(listing, i) },
+      traits: await datedTraits(folder, info, recorded),
+      size: info.size,
+    };
+    return isMozillaFile(info.base) ? await ofMozilla(folder, info, entry) : entry;
+  };
   let undated = 0;
+  let expunged = 0;
 
   // Only numbers are kept of what is wanted: 20 octets a message.
   const wanted = { index: new Uint32Array(64), size: new Float64Array(64), time: new Float64Array(64), count: 0 };
@@ -216,7 +222,9 @@ async function* readFolder(
     if (signal.aborted) return;
     // Gone between the listing and now: it was never offered.
     if (info === undefined) continue;
-    if (!(await want(await entryOf(i, info)))) continue;
+    const entry = await entryOf(i, info);
+    if (entry.isExpunged === true) expunged++;
+    if (!(await want(entry))) continue;
     if (wanted.count === wanted.index.length) {
       wanted.index = grown(wanted.index, Uint32Array);
       wanted.size = grown(wanted.size, Float64Array);
@@ -233,7 +241,8 @@ async function* readFolder(
     const { base } = parseFileName(nameIn(file));
     const info = { file, base, size: wanted.size[n] ?? 0, mtimeMs: wanted.time[n] ?? 0 };
     const early = info.size <= READ_AHEAD_SIZE ? await smallContent(`${folder.directory}/${file}`, base) : undefined;
-    const content = early?.content ?? contentOf(folder, file, base, signal);
+    const asStored = early?.content ?? contentOf(folder, file, base, signal);
+    const content = isMozillaFile(base) ? withoutMozillaFields(asStored) : asStored;
     const entry = await entryOf(i, info);
     if (hasOtherTime(base, info.mtimeMs)) undated++;
     // What is in a compressed file takes more room than the file.
@@ -248,7 +257,15 @@ async function* readFolder(
     if (signal.aborted) return;
     yield incoming;
   }
+  if (expunged > 0) onNotice?.(`${showPath(path)}: ${expungedText(expunged)}`);
   if (undated > 0) onNotice?.(timesLost(path, undated));
+}
+
+async function ofMozilla(folder: MailFolder, { file, base }: FileInfo, entry: Entry): Promise<Entry> {
+  const state = await mozillaState(`${folder.directory}/${file}`, base);
+  if (state === undefined) return entry;
+  const traits = mozillaTraits(entry.traits, state);
+  return state.isExpunged === true ? { ...entry, traits, isExpunged: true } : { ...entry, traits };
 }
 
 interface Dating {

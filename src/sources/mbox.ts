@@ -10,7 +10,7 @@ import { sniff } from "../formats/disk/sniff.ts";
 import { type DiskFolder, folderName } from "../formats/disk/tree.ts";
 import { showBytes, toBytes } from "../formats/maildir/paths.ts";
 import { type Dialect, type MboxMessage, notMbox, splitMbox } from "../formats/mbox/split.ts";
-import { isInternalData, plainState, readState } from "../formats/mbox/state.ts";
+import { expungedText, isInternalData, plainState, readState } from "../formats/mbox/state.ts";
 import { type RandomAccess, Shortened } from "../formats/mbox/window.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
@@ -136,6 +136,7 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
       places: [],
       unsure: 0,
       skipped: 0,
+      expunged: 0,
       isHeadless: false,
     };
     try {
@@ -157,10 +158,12 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
         told.doubtful += message.doubtful;
         if (message.doubtful > 0 && told.places.length < NAMED_PLACES) told.places.push(message.doubtfulAt);
         if (message.unsure) told.unsure++;
+        if (state.isExpunged === true) told.expunged++;
         const head = raw ? message.head : state.head;
         const entry: Entry = {
           origin: { folder: path, generation, id: String(message.offset) },
           traits: state.traits,
+          ...(state.isExpunged === true ? { isExpunged: true } : {}),
           size: message.size - message.head.length + head.length,
         };
         const wanted = want(entry);
@@ -183,6 +186,7 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
   function report(told: Told, name: string, folder: FolderPath): void {
     if (told.isHeadless)
       notice(`${name}: it begins without a From_ line; its first message is taken from its first header field on`);
+    if (told.expunged > 0) notice(`${name}: ${expungedText(told.expunged)}`);
     if (told.internal > 0)
       notice(`${name}: ${told.internal} message(s) with a mail program's internal data, no mail, are passed over`);
     if (told.dates > 0)
@@ -222,6 +226,7 @@ interface Told {
   readonly places: number[];
   unsure: number;
   skipped: number;
+  expunged: number;
   isHeadless: boolean;
 }
 

@@ -66,6 +66,7 @@ async function verifyPair(
   const options = {
     ...selectionOf(args),
     skipDeleted: isOn(args, "skip-deleted"),
+    withExpunged: isOn(args, "with-expunged"),
     bothWays: isOn(args, "both-ways"),
     quick: isOn(args, "quick"),
   };

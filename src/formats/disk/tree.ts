@@ -157,7 +157,10 @@ class Tree {
       if (!isMaildir && isLitter(text)) return;
       if (!isMaildir && kmail !== undefined) await this.#visit({ ...below, path: this.#below(visit.path, kmail) });
       else if (isMaildir || !text.startsWith("."))
-        await this.#visit({ ...below, path: this.#pathOf(visit.path, text) });
+        await this.#visit({
+          ...below,
+          path: isNamed ? this.#filePath(visit.path, text) : this.#pathOf(visit.path, text),
+        });
       else this.#hidden.push({ ...below, path: this.#pathOf(visit.path, text) });
     } else if (entry.isSymbolicLink())
       this.#links.push({ ...below, path: this.#pathOf(visit.path, text), parent: visit.path, text, isNamed });
@@ -352,8 +355,10 @@ class Tree {
   }
 
   #below(parent: FolderPath, text: string): FolderPath {
-    if (this.#options.style === "maildir") return [...parent, decodePart(text)];
-    return this.#filePath(parent, text.length > 4 ? text.replace(/\.sbd$/i, "") : text);
+    const above = text.length > 4 ? text.replace(/\.sbd$/i, "") : text;
+    // What Thunderbird keeps in "A.sbd" is called as A is, in whichever of its two stores.
+    if (this.#options.style === "maildir" && above === text) return [...parent, decodePart(text)];
+    return this.#filePath(parent, above);
   }
 
   /** How an mbox is called: the inbox is so called at the top alone, as an account's folder may hold others of that name. */

@@ -82,7 +82,7 @@ export async function recoveredDate(
 }
 
 /** The first octets of the message; nothing of one that cannot be read: whoever reads it then says why. */
-async function headOf(path: BytePath, base: string): Promise<Uint8Array> {
+export async function headOf(path: BytePath, base: string): Promise<Uint8Array> {
   const content = messageContent(path, base);
   try {
     const first = await content.next();

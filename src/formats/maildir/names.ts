@@ -24,7 +24,14 @@ export interface FileName {
 
 const PACKED = /\.(?:gz|bz2|xz|zst|lz4)$/;
 
-/** Reads any file name; one without an info part has no letters. Where ":" cannot be held, ";", "!" or "_" stands for it. */
+/**
+ * What stands for ":" where a disk or a service cannot hold it: Windows programs, then what Samba, WSL and Cygwin (U+F03A), phones and cloud
+ * folders (U+A789, U+FF1A), and those that encode make of it. Names are octets here (paths.ts).
+ */
+const OTHER_COLON =
+  /(?:[;!_+-]|[%=]3a|\xef\x80\xba|\xea\x9e\x89|\xef\xbc\x9a)2,([A-Za-z]*)(?:\.(?:gz|bz2|xz|zst|lz4))?$/i;
+
+/** Reads any file name; one without an info part has no letters. */
 export function parseFileName(name: string): FileName {
   const colon = name.indexOf(":");
   if (colon !== -1) {
@@ -32,7 +39,7 @@ export function parseFileName(name: string): FileName {
     // What a file was packed by, by hand, is no letter.
     return { base: name.slice(0, colon), letters: info.startsWith(":2,") ? info.slice(3).replace(PACKED, "") : "" };
   }
-  const other = /[;!_]2,([A-Za-z]*)$/.exec(name);
+  const other = OTHER_COLON.exec(name);
   return other === null ? { base: name, letters: "" } : { base: name.slice(0, other.index), letters: other[1] ?? "" };
 }
 

@@ -45,10 +45,10 @@ function isMultipart(text: string, at: number): boolean {
   return MULTIPART.test(text);
 }
 
-const X_FIELDS = new Set(["st", "ke", "ui", "im", "mo", "gm"]);
+const X_FIELDS = new Set(["st", "ke", "ui", "im", "mo", "gm", "ev"]);
 
 /**
- * By some letters of the name: Status, Content-Length, X-Status, X-Keywords, X-UID, X-IMAP*, X-Mozilla-*, X-Gmail-Labels. A
+ * By some letters of the name: Status, Content-Length, X-Status, X-Keywords, X-UID, X-IMAP*, X-Mozilla-*, X-Gmail-Labels, X-Evolution. A
  * field whose name is cut off by the end of the text may be anything.
  */
 function mayBeState(text: string, at: number, first: number): boolean {

@@ -2,6 +2,7 @@
 
 import { createRequire } from "node:module";
 import type libmime from "libmime";
+import { plural } from "../../core/words.ts";
 import { fieldEnd, fieldName, headerBlock, headerText, headerValue, receivedFromHeader } from "../../mail/headers.ts";
 import { NO_TRAITS, type Received, type SystemFlag, type Traits } from "../../mail/model.ts";
 import type { FromLine } from "./from-line.ts";
@@ -30,6 +31,8 @@ export interface MessageState {
   readonly traits: Traits;
   /** The received date is the header's, as the From_ line had none. */
   readonly dateFromHeader: boolean;
+  /** Thunderbird deleted it and has not compacted its file yet. */
+  readonly isExpunged?: true;
   /** The header without the container's lines; the very same buffer when it had none. */
   readonly head: Buffer;
 }
@@ -51,7 +54,11 @@ export function plainState(head: Buffer, line: DatedLine = {}): MessageState {
  * Traits from a message's first octets (the header with its blank line) and the date of its From_ line; `head` is everything
  * else, byte for byte. Where no field tells flags, there are none.
  */
-export function readState(head: Buffer, line: DatedLine = {}): MessageState {
+export function readState(
+  head: Buffer,
+  line: DatedLine = {},
+  container: ReadonlyMap<string, RegExp> = CONTAINER_FIELDS,
+): MessageState {
   const block = Buffer.from(headerBlock(head));
   const fields = new Map<string, string>();
   const kept: Buffer[] = [];
@@ -59,7 +66,7 @@ export function readState(head: Buffer, line: DatedLine = {}): MessageState {
   for (let at = 0; at < block.length; ) {
     const end = fieldEnd(block, at);
     const name = fieldName(block, at, end);
-    const shape = name === undefined ? undefined : CONTAINER_FIELDS.get(name);
+    const shape = name === undefined ? undefined : container.get(name);
     if (name !== undefined && shape !== undefined) {
       const value = fieldValue(block.subarray(at, end));
       if (shape.test(value)) {
@@ -73,11 +80,23 @@ export function readState(head: Buffer, line: DatedLine = {}): MessageState {
   }
   const rest = kept.length === 0 ? head : Buffer.concat([...kept, block.subarray(from), head.subarray(block.length)]);
   const received = dateOf(head, line);
+  const traits = traitsOf(fields, gmailLabels(head), received, fields.has("x-status") && isKMail(head, fields));
   return {
-    traits: traitsOf(fields, gmailLabels(head), received),
+    traits: evolutionTraits(head, traits),
     dateFromHeader: line.received === undefined && received !== undefined,
     head: rest,
+    ...(mozillaBits(fields) & MOZILLA.expunged ? { isExpunged: true } : {}),
   };
+}
+
+/** What Thunderbird keeps in the files of its Maildir store, and takes for its own. */
+const MOZILLA_FIELDS: ReadonlyMap<string, RegExp> = new Map(
+  [...CONTAINER_FIELDS].filter(([name]) => name.startsWith("x-mozilla-")),
+);
+
+/** The state of a message file of Thunderbird's Maildir store. */
+export function readMozillaState(head: Buffer): MessageState {
+  return readState(head, {}, MOZILLA_FIELDS);
 }
 
 /** Written by a clock that may be a little ahead or behind. */
@@ -89,6 +108,11 @@ function dateOf(head: Buffer, { received, isOfStoring }: DatedLine): Received | 
   const header = receivedFromHeader(head);
   if (received === undefined || header === undefined) return header ?? received;
   return header.epochSeconds <= received.epochSeconds + CLOCKS_DIFFER ? header : received;
+}
+
+/** What is said of messages that are left out for it. */
+export function expungedText(messages: number): string {
+  return `${plural(messages, "message")} that Thunderbird deleted and has not compacted away: left out, unless --with-expunged is given`;
 }
 
 /** True for the message that UW-IMAP, Alpine and Dovecot keep their own data in (the first of a mailbox). */
@@ -111,6 +135,70 @@ const LETTERS: Readonly<Record<string, SystemFlag>> = {
   T: "draft",
 };
 
+/**
+ * KMail has letters of its own in X-Status, some of which mean something else elsewhere: F is forwarded, T has an attachment, C has none. N, U
+ * and O say what Status says.
+ */
+const KMAIL_FLAGS: Readonly<Record<string, SystemFlag>> = { R: "seen", A: "answered", G: "flagged", D: "deleted" };
+const KMAIL_KEYWORDS: Readonly<Record<string, string>> = {
+  F: "$Forwarded",
+  K: "$TODO",
+  Q: "$QUEUED",
+  S: "$SENT",
+  W: "$WATCHED",
+  I: "$IGNORED",
+  P: "$Junk",
+  H: "$NotJunk",
+};
+
+/** By a field that KMail alone writes, or by letters that nobody else has. */
+function isKMail(head: Buffer, fields: ReadonlyMap<string, string>): boolean {
+  if (/[CGHIKPQSW]/.test(fields.get("x-status") ?? "")) return true;
+  return ["x-kmail-encryptionstate", "x-kmail-signaturestate", "x-kmail-mdn-sent"].some(
+    (name) => headerValue(head, name) !== undefined,
+  );
+}
+
+/** CamelMessageFlags of Evolution, the low 16 bits of which stand in X-Evolution behind the UID. */
+const EVOLUTION: readonly (readonly [number, SystemFlag])[] = [
+  [0x01, "answered"],
+  [0x02, "deleted"],
+  [0x04, "draft"],
+  [0x08, "flagged"],
+  [0x10, "seen"],
+];
+const EVOLUTION_KEYWORDS: readonly (readonly [number, string])[] = [
+  [0x80, "$Junk"],
+  [0x200, "$NotJunk"],
+  [0x400, "$Forwarded"],
+];
+
+/** The field stays where it is: earlier copies have it. Its labels are user flags ("flags=a,b"); what else it holds is no keyword. */
+function evolutionTraits(head: Buffer, traits: Traits): Traits {
+  const value = headerValue(head, "x-evolution");
+  const match = /^[0-9a-f]{8}-([0-9a-f]{4})(?:;(.*))?$/is.exec(value ?? "");
+  if (match === null) return traits;
+  const bits = Number.parseInt(match[1] ?? "0", 16);
+  const flags = new Set(traits.flags);
+  for (const [bit, flag] of EVOLUTION) if (bits & bit) flags.add(flag);
+  const keywords = new Set(traits.keywords);
+  const folded = new Set([...keywords].map((word) => word.toLowerCase()));
+  const names = /(?:^|[;\s])flags=(?:"([^"]*)"|([^;\s]*))/i.exec(match[2] ?? "");
+  const user = (names?.[1] ?? names?.[2] ?? "").split(",").filter((name) => /^[\x21-\x7e]+$/.test(name));
+  for (const name of [...EVOLUTION_KEYWORDS.flatMap(([bit, name]) => (bits & bit ? [name] : [])), ...user]) {
+    if (folded.has(name.toLowerCase())) continue;
+    folded.add(name.toLowerCase());
+    keywords.add(name);
+  }
+  return { ...traits, flags, keywords };
+}
+
+/** Both fields name bits of one word; `|` works on 32 bits, and so do all masks here. */
+function mozillaBits(fields: ReadonlyMap<string, string>): number {
+  const low = Number.parseInt(fields.get("x-mozilla-status") || "0", 16) & 0xffff;
+  return low | Number.parseInt(fields.get("x-mozilla-status2") || "0", 16);
+}
+
 /** nsMsgMessageFlags of Thunderbird. X-Mozilla-Status holds the low 16 bits, X-Mozilla-Status2 the high ones (in all 32). */
 const MOZILLA = {
   read: 0x0001,
@@ -126,18 +214,23 @@ function traitsOf(
   fields: ReadonlyMap<string, string>,
   gmail: readonly string[],
   received: Received | undefined,
+  kmail: boolean,
 ): Traits {
   const flags = new Set<SystemFlag>();
   const keywords = new Set<string>();
   // Python's mailbox and c-client read the letters of both fields alike.
-  for (const letter of `${fields.get("status") ?? ""}${fields.get("x-status") ?? ""}`) {
+  for (const letter of `${fields.get("status") ?? ""}${kmail ? "" : (fields.get("x-status") ?? "")}`) {
     const flag = LETTERS[letter];
     if (flag !== undefined) flags.add(flag);
   }
-  const low = Number.parseInt(fields.get("x-mozilla-status") || "0", 16) & 0xffff;
-  const high = Number.parseInt(fields.get("x-mozilla-status2") || "0", 16);
-  // Both fields name bits of one word; `|` works on 32 bits, and so do all masks here.
-  const bits = low | high;
+  if (kmail)
+    for (const letter of fields.get("x-status") ?? "") {
+      const flag = KMAIL_FLAGS[letter];
+      if (flag !== undefined) flags.add(flag);
+      const keyword = KMAIL_KEYWORDS[letter];
+      if (keyword !== undefined) keywords.add(keyword);
+    }
+  const bits = mozillaBits(fields);
   if (bits & MOZILLA.read) flags.add("seen");
   if (bits & MOZILLA.replied) flags.add("answered");
   if (bits & MOZILLA.marked) flags.add("flagged");
