@@ -1,7 +1,7 @@
 // Mail on disks as mail programs leave it: what can be read is read, all else is named with the way out, and nothing is "Complete".
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -102,7 +102,7 @@ describe("trees that are read whole", () => {
       "Book.index": mbox("b"),
       "Thesis.toc": mbox("c"),
       "Door.lock": mbox("d"),
-      "Real.index": "\x00\x01index",
+      "Real.index": `\x00\x01index\n\n${mbox("x")}`,
     });
     const listed = await list(`mbox:${mail()}`);
     expect(listed).toMatchObject({ code: 0, leftOut: [] });
@@ -221,7 +221,7 @@ describe("mail of other forms", () => {
     ["Babyl", { RMAIL: "BABYL OPTIONS: -*- rmail -*-\nVersion: 5\n\x1f" }, /RMAIL: is a mailbox in Babyl/],
     ["PST", { "archive.pst": "!BDN....SM" }, /archive\.pst: is an Outlook data file/],
     ["OLM", { "export.olm": zip("Accounts/a/message.xml") }, /export\.olm: is an archive of Outlook for Mac/],
-    ["TNEF", { "winmail.dat": Buffer.from("789f3e22aabb", "hex") }, /winmail\.dat: is an attachment of Outlook/],
+    ["TNEF", { "winmail.dat": Buffer.from("789f3e22aabb", "hex") }, /winmail\.dat: is mail of Outlook in TNEF/],
     [
       "Outlook Express",
       { "Inbox.dbx": Buffer.from("cfad12fec5fd746f", "hex") },
@@ -428,4 +428,49 @@ describe("links", () => {
 it("an mbox of one's own name in a Maildir is read as before when nothing else is there", async () => {
   writeTree(mail(), { Inbox: `${FROM}${letter("a")}` });
   expect(await backup(join(mail(), "Inbox"))).toMatchObject({ code: 0, copied: 1 });
+});
+
+describe("what may not be read", () => {
+  // Root may read everything: then as nobody.
+  const asSomebody = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (process.geteuid?.() !== 0) return await work();
+    // What is loaded when it is needed may lie where nobody may look.
+    await work();
+    process.seteuid?.(65534);
+    try {
+      return await work();
+    } finally {
+      process.seteuid?.(0);
+    }
+  };
+
+  it("is named: a hidden folder, a level, a folder of messages, an mbox; all else is carried", async () => {
+    writeTree(mail(), ["/", ".Sent/", "nested/Clients/", "Closed/", "Open/"]);
+    writeTree(mail(), { Old: mbox("a"), "sub/Good": mbox("b") });
+    const { folders } = await list(`maildir:${mail()}`);
+    expect(folders).toHaveLength(7);
+    const closed = [".Sent", "nested", "Closed/cur", "Old"].map((name) => join(mail(), name));
+    chmodSync(desk.root, 0o777);
+    for (const place of closed) chmodSync(place, 0o700);
+    if (process.geteuid?.() !== 0) for (const place of closed) chmodSync(place, 0o000);
+    const run = await asSomebody(() => backup(`maildir:${mail()}`, "-q"));
+    for (const place of closed) chmodSync(place, 0o755);
+    expect(run).toMatchObject({ code: 3, copied: 3, partial: true });
+    for (const name of [".Sent", "nested", "Old"])
+      expect(run.err).toContain(`${join(mail(), name)}: it may not be read (EACCES)`);
+    expect(run.err).toContain(`cannot list ${join(mail(), "Closed/cur")}: not permitted (EACCES)`);
+    expect(run.err).not.toContain("The balance closes");
+  });
+});
+
+it("an archive of ours is no folder of mboxes, and where one lies in a tree its own files are no mail", async () => {
+  desk.put("box", ["a"]);
+  await desk.run(["backup", desk.path("box"), `maildir:${join(mail(), "archive")}`]);
+  mkdirSync(join(mail(), "archive", "mailferry", "quarantine"), { recursive: true });
+  writeFileSync(join(mail(), "archive", "mailferry", "quarantine", "x.eml"), letter("x"));
+  expect(await backup(`maildir:${mail()}`)).toMatchObject({ code: 0, copied: 1 });
+  const refused = await backup(`mbox:${join(mail(), "archive")}`);
+  expect(refused.code).toBe(2);
+  const place = /Write (\S+)\.$/m.exec(refused.err)?.[1] ?? "";
+  expect(await backup(place)).toMatchObject({ code: 0, copied: 1 });
 });

@@ -19,7 +19,7 @@ export interface Foreign {
 export const HEAD = 4096;
 
 const MAKE_MAILDIR = (files: string): string =>
-  `Make a Maildir of them and give that: mkdir -p NEW/cur NEW/new && cp DIR/${files} NEW/cur/`;
+  `Make a new Maildir of them, one for each such folder, and give that: mkdir -p NEW/cur NEW/new && cp DIR/${files} NEW/cur/`;
 const EXPORT = (program: string): string =>
   `Export it as mbox in ${program}, or copy its messages there to an IMAP account, and give that.`;
 
@@ -42,7 +42,7 @@ const EML = message(
   "eml",
   "a message in a file by itself (.eml)",
   "messages in files by themselves (.eml)",
-  MAKE_MAILDIR("*.eml"),
+  MAKE_MAILDIR("*.[Ee][Mm][Ll]"),
 );
 const MH = message("mh", "a message of an MH folder", "messages of an MH folder", MAKE_MAILDIR("[1-9]*"));
 const SINGLE = message("single", "a message in a file by itself", "messages in files by themselves", MAKE_MAILDIR("*"));
@@ -67,7 +67,7 @@ const MMDF = file("mmdf", "a mailbox in MMDF", EXPORT("a program that reads it (
 const BABYL = file("babyl", "a mailbox in Babyl", EXPORT("Emacs Rmail (23 or later writes mbox)"));
 const TNEF = file(
   "tnef",
-  "an attachment of Outlook (TNEF, winmail.dat), which may hold a message",
+  "mail of Outlook in TNEF (winmail.dat)",
   "Unpack it with tnef or ytnef; what it holds is read where it is a message in a Maildir or an mbox.",
 );
 const DBX = file(
@@ -126,7 +126,7 @@ export function foreignKind(name: string, head: Buffer): Foreign | undefined {
   if (name === "WindowsMail.MSMessageStore" || name === "Mail.MSMessageStore") return WINDOWS_MAIL;
   if (/^\.mix(?:meta|status|index)$/.test(name)) return MIX;
   if (/^[mu]\.\d+$/.test(name) && /^[12] M[0-9a-f]+ /.test(head.toString("latin1", 0, 64))) return DBOX;
-  if (end === "eml" || end === "nws") return EML;
+  if (end === "eml") return EML;
   if (/^\d+$/.test(name) && fieldsOfMail(head, 0, 2) > 1) return MH;
   if (fieldsOfMail(head, 0, 3) > 2) return SINGLE;
   return undefined;

@@ -54,5 +54,5 @@ function isBlank(head: Buffer): boolean {
 }
 
 function isOneMessage(name: string, head: Buffer): boolean {
-  return head.toString("latin1", 0, 5) !== "From " && /^\d+$|\.(?:eml|nws)$/i.test(name);
+  return head.toString("latin1", 0, 5) !== "From " && /^\d+$|\.eml$/i.test(name);
 }

@@ -142,10 +142,26 @@ class Tree {
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       // The mail itself; what lies in it is looked at when it is read.
       if (isMail !== false && isPlace(entry.name) && !entry.isFile()) continue;
-      if (name === "" && entry.name === ARCHIVE_HOME && entry.isDirectory()) continue;
+      if (
+        entry.name === ARCHIVE_HOME &&
+        entry.isDirectory() &&
+        (await this.#isHome(name, `${directory}/${entry.name}`))
+      )
+        continue;
       const isNamed = names.has(`${entry.name}.msf`) || (isBundle && entry.name === "mbox");
       await this.#meet(visit, entry, isMail !== false, isNamed, isBundle);
     }
+  }
+
+  /** What is not mail of an archive of ours; that one may lie deeper in the tree. */
+  async #isHome(name: BytePath, home: BytePath): Promise<boolean> {
+    return (
+      name === "" ||
+      (await stat(fsPath(`${home}/archive.json`)).then(
+        () => true,
+        () => false,
+      ))
+    );
   }
 
   async #meet(visit: Visit, entry: Dirent, isMail: boolean, isNamed: boolean, isBundle: boolean): Promise<void> {

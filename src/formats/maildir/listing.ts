@@ -32,36 +32,44 @@ export function nameIn(file: string): string {
  * one. What is a directory the file system says with the name: no message costs a look of its own. Throws MailError io, or config when it may not be read.
  */
 export async function* messageFiles(folder: BytePath, onOdd?: OnOdd): AsyncGenerator<string> {
+  const below: string[] = [];
   for (const place of PLACES) {
-    const below: string[] = [];
-    yield* filesIn(folder, place, (name) => below.push(name));
-    for (const name of below) {
-      const inner = `${place}/${name}`;
-      if (name.startsWith(".")) {
-        if (!isLitter(name)) onOdd?.(showBytes(`${folder}/${inner}`), "it is a hidden folder among the messages");
-        continue;
-      }
-      if (isLitter(name)) continue;
-      yield* filesIn(folder, inner, (deeper) => {
-        if (!isLitter(deeper))
-          onOdd?.(showBytes(`${folder}/${inner}/${deeper}`), "it is a folder in a folder among the messages");
-      });
+    const path = `${folder}/${place}`;
+    try {
+      // No generator within the generator: over a million names each costs.
+      for await (const entry of await entriesIn(path))
+        if (entry.isDirectory()) below.push(`${place}/${entry.name}`);
+        else if (!entry.name.startsWith(".")) yield `${place}/${entry.name}`;
+    } catch (error) {
+      if (errno(error) !== "ENOENT") throw ioError(`cannot list ${showBytes(path)}`, error);
+    }
+  }
+  if (below.length > 0) yield* filesBelow(folder, below, onOdd);
+}
+
+async function* filesBelow(folder: BytePath, directories: readonly string[], onOdd?: OnOdd): AsyncGenerator<string> {
+  for (const directory of directories) {
+    const path = `${folder}/${directory}`;
+    if (isLitter(nameIn(directory))) continue;
+    if (nameIn(directory).startsWith(".")) {
+      onOdd?.(showBytes(path), "it is a hidden folder among the messages");
+      continue;
+    }
+    try {
+      for await (const entry of await entriesIn(path))
+        if (!entry.isDirectory()) {
+          if (!entry.name.startsWith(".")) yield `${directory}/${entry.name}`;
+        } else if (!isLitter(entry.name))
+          onOdd?.(showBytes(`${path}/${entry.name}`), "it is a folder in a folder among the messages");
+    } catch (error) {
+      if (errno(error) !== "ENOENT") onOdd?.(showBytes(path), `it cannot be listed (${errno(error) ?? "EIO"})`);
     }
   }
 }
 
-async function* filesIn(folder: BytePath, place: string, onDirectory: (name: string) => void): AsyncGenerator<string> {
-  const path = `${folder}/${place}`;
-  try {
-    // Byte strings, see paths.ts; Node's types know only UTF-8 here.
-    const directory = await opendir(listedPath(path), { bufferSize: READ_AHEAD, encoding: "latin1" });
-    for await (const entry of directory as AsyncIterable<Dirent>) {
-      if (entry.isDirectory()) onDirectory(entry.name);
-      else if (!entry.name.startsWith(".")) yield `${place}/${entry.name}`;
-    }
-  } catch (error) {
-    if (errno(error) !== "ENOENT") throw ioError(`cannot list ${showBytes(path)}`, error);
-  }
+async function entriesIn(path: BytePath): Promise<AsyncIterable<Dirent>> {
+  // Byte strings, see paths.ts; Node's types know only UTF-8 here.
+  return (await opendir(listedPath(path), { bufferSize: READ_AHEAD, encoding: "latin1" })) as AsyncIterable<Dirent>;
 }
 
 /** All files of a folder in the order in which they were delivered; about 80 octets a message. */
