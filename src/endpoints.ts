@@ -36,6 +36,8 @@ export interface EndpointContext {
 export interface SinkContext extends EndpointContext {
   /** Names this very job: a finished FILE.zip is accepted again only for the job that wrote it. */
   readonly job: string;
+  /** See MboxZipSinkOptions. */
+  readonly recheck?: boolean;
 }
 
 /** Throws MailError config for a cleartext connection to another machine, unless that was allowed. */
@@ -90,7 +92,13 @@ export async function openSink(endpoint: Endpoint, context: SinkContext, signal:
       return (await import("./sinks/maildir.ts")).openMaildirSink({ path: endpoint.path }, signal);
     case "mboxzip": {
       const { path, store } = endpoint;
-      const options = { path, job: context.job, ...(store === undefined ? {} : { store }) };
+      const { job, recheck } = context;
+      const options = {
+        path,
+        job,
+        ...(store === undefined ? {} : { store }),
+        ...(recheck === undefined ? {} : { recheck }),
+      };
       return (await import("./sinks/mbox-zip.ts")).openMboxZipSink(options, signal);
     }
     case "mbox":

@@ -9,6 +9,7 @@ import {
   openSource,
   refuseCleartext,
   refuseSame,
+  type SinkContext,
   showEndpoint,
 } from "../endpoints.ts";
 import { MailError } from "../mail/errors.ts";
@@ -75,7 +76,8 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
   const reportPath = textOf(args, "report");
   await using reportFile = reportPath === undefined ? undefined : await openReportFile(reportPath);
   const from = await contextOf(session, "source", source, reportFile);
-  const to = await contextOf(session, "target", target, reportFile);
+  const recheck = isOn(args, "recheck") && !isDry;
+  const to = { ...(await contextOf(session, "target", target, reportFile)), recheck };
 
   const notes = new Notes(isDry);
   let failure: unknown;
@@ -151,7 +153,7 @@ async function openEnds(
   source: Endpoint,
   from: EndpointContext,
   target: Endpoint,
-  to: EndpointContext,
+  to: Omit<SinkContext, "job">,
   jobOf: (identity: string) => string,
   ui: Ui,
   signal: AbortSignal,

@@ -20,6 +20,8 @@ export interface MboxZipSinkOptions {
   readonly job: string;
   /** Pack without compression. */
   readonly store?: boolean;
+  /** Every octet of an archive that grows is looked at, and what is damaged of it set aside: the run carries anew what it held. */
+  readonly recheck?: boolean;
 }
 
 /** Appends that wait for one commit together: more of them make larger batches. */
@@ -32,14 +34,15 @@ const FOLDERS = 32;
  * damaged.
  */
 export async function openMboxZipSink(options: MboxZipSinkOptions, signal: AbortSignal): Promise<Sink> {
-  const found = await findArchive(options.path, options.job, signal);
+  const isRecheck = options.recheck === true;
+  const found = await findArchive(options.path, options.job, signal, isRecheck);
   const { id, sealed, home } = found;
   const identity = `mboxzip:${id}`;
   let state: Promise<ArchiveState> | undefined;
   let finished: Promise<SealedArchive> | undefined;
   const ready = (signal: AbortSignal): Promise<ArchiveState> => {
     if (sealed !== undefined) throw configError(`${options.path} is finished; nothing can be added to it`);
-    state ??= openArchiveState(found, options.job, options.store === true, signal);
+    state ??= openArchiveState(found, options.job, options.store === true, signal, isRecheck);
     return state;
   };
   const describe = async (folder: Folder): Promise<FolderPlan> => ({
@@ -48,8 +51,10 @@ export async function openMboxZipSink(options: MboxZipSinkOptions, signal: Abort
     fidelity: FULL_FIDELITY,
   });
   const numbers = found.single === undefined ? await knownNumbers(home) : { highest: 0, forgiven: [] };
-  const lost = found.single === undefined ? await lostNumbers(home, found.zips, numbers) : [];
-  const there = new Set(found.zips.map(({ number }) => number));
+  const { bad = [] } = found;
+  const gone = found.single === undefined ? await lostNumbers(home, found.zips, numbers) : [];
+  const lost = [...gone, ...bad.map(({ number }) => number)];
+  const there = new Set(found.zips.map(({ number }) => number).filter((number) => !lost.includes(number)));
   /** In a zip that is lost; the next one to be written has the highest number. */
   const isLost = ({ ref }: Receipt): boolean => {
     const zip = parseRef(ref)?.zip;
@@ -65,7 +70,7 @@ export async function openMboxZipSink(options: MboxZipSinkOptions, signal: Abort
     identity,
     limits: { writes: WRITES, folders: FOLDERS },
     home,
-    missing: lost.map((number) => lostZip(options.path, number)),
+    missing: [...gone.map((number) => lostZip(options.path, number)), ...bad.map(({ why }) => why)],
     async forgive() {
       const now = await knownNumbers(home);
       await writeNumbers(home, { ...now, forgiven: [...now.forgiven, ...lost] });

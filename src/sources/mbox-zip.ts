@@ -5,20 +5,13 @@ import { readdir, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ARCHIVE_HOME, readArchiveId } from "../formats/archive.ts";
+import { badZip, sortZips, whyBad } from "../formats/mboxzip/bad-zips.ts";
 import { type Catalogue, type CatalogueMessage, openCatalogue } from "../formats/mboxzip/catalogue.ts";
 import { messageAt } from "../formats/mboxzip/content.ts";
 import { isSingleFile, listZips, partDirectory, type ZipFileName } from "../formats/mboxzip/layout.ts";
 import { knownNumbers, lostNumbers, lostZip } from "../formats/mboxzip/numbers.ts";
 import { formatRef, placeOf, zipNumber } from "../formats/mboxzip/ref.ts";
-import {
-  demandSame,
-  manifestHead,
-  manifestOf,
-  type ZipPool,
-  type ZipShelf,
-  zipPool,
-  zipShelf,
-} from "../formats/mboxzip/zips.ts";
+import { manifestHead, manifestOf, type ZipPool, type ZipShelf, zipPool, zipShelf } from "../formats/mboxzip/zips.ts";
 import { openZip } from "../formats/zip/read.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
@@ -43,18 +36,28 @@ export async function openMboxZipSource(options: MboxZipSourceOptions, signal: A
   const { id, zips, missing } = await findZips(options);
   const paths = new Map(zips.map(({ number, path }) => [number, path]));
   const pool = zipPool((number) => paths.get(number));
+  const isSingle = isSingleFile(options.path);
   let built: Promise<Catalogue> | undefined;
   const catalogue = (): Promise<Catalogue> => {
-    built ??= build(zips, signal);
+    built ??= build(zips, signal, (file, why) => {
+      // Further down than its first lines.
+      if (isSingle) return false;
+      const text = badZip({ ...file, why });
+      missing.push(text);
+      options.onNotice?.(text);
+      return true;
+    });
     return built;
   };
+  // Read now: whoever asks what is missing must be told all of it.
+  if (!isSingle) await catalogue();
   return {
     kind: "mboxzip",
     identity: `mboxzip:${id}`,
     limits: { sessions: SESSIONS },
     tells: FULL_FIDELITY,
     missing,
-    ...(isSingleFile(options.path) ? {} : { home: join(options.path, ARCHIVE_HOME) }),
+    ...(isSingle ? {} : { home: join(options.path, ARCHIVE_HOME) }),
     async *folders(signal) {
       for (const { record, messages, bytes } of (await catalogue()).folders()) {
         signal.throwIfAborted();
@@ -104,38 +107,53 @@ async function findZips({
     return { id: header.archive, zips: [{ number: header.zip, path }], missing: [] };
   }
   const zips = await listZips(path);
-  let id = await readArchiveId(path, "mboxzip");
-  for (const file of zips) {
-    await using zip = await openZip(file.path);
-    const { header } = await manifestHead(zip);
-    id ??= header.archive;
-    demandSame(file, header, id);
-  }
+  const { id, good, bad } = await sortZips(zips, await readArchiveId(path, "mboxzip"));
+  if (id === undefined && bad[0] !== undefined)
+    throw new MailError("malformed", bad[0].why, {
+      scope: "account",
+      remedy: "give-up",
+      hint: "Use another copy of it.",
+    });
   if (id === undefined)
     throw configError(`${path} holds no mboxzip archive`, "Give the directory with the numbered zips, or a FILE.zip.");
   const home = join(path, ARCHIVE_HOME);
   const missing = (await lostNumbers(home, zips, await knownNumbers(home))).map((number) => lostZip(path, number));
   for (const text of missing) onNotice?.(`${text}; what it held is not read`);
+  for (const zip of bad) onNotice?.(badZip(zip));
+  missing.push(...bad.map(badZip));
   const spools = await readdir(join(path, ARCHIVE_HOME, "spool")).catch(() => []);
   if (spools.some((name) => Number(name) > (zips.at(-1)?.number ?? 0)))
     onNotice?.(
       `${path}: the last run was not finished; what it had gathered is not read until the same backup runs again`,
     );
-  return { id, zips, missing };
+  return { id, zips: [...good], missing };
 }
 
-async function build(zips: readonly ZipFileName[], signal: AbortSignal): Promise<Catalogue> {
-  const catalogue = await openCatalogue(tmpdir());
-  try {
-    for (const { number, path } of zips) {
-      signal.throwIfAborted();
-      await using zip = await openZip(path);
-      await catalogue.absorb(number, manifestOf(zip), 0);
+/** `skips`: told of a zip that cannot be read to its end; true where the others are to be read without it. */
+async function build(
+  zips: readonly ZipFileName[],
+  signal: AbortSignal,
+  skips: (file: ZipFileName, why: string) => boolean,
+): Promise<Catalogue> {
+  const left = [...zips];
+  for (;;) {
+    const catalogue = await openCatalogue(tmpdir());
+    let now: ZipFileName | undefined;
+    try {
+      for (const file of left) {
+        signal.throwIfAborted();
+        now = file;
+        await using zip = await openZip(file.path);
+        await catalogue.absorb(file.number, manifestOf(zip), 0);
+      }
+      return catalogue;
+    } catch (error) {
+      await catalogue[Symbol.asyncDispose]();
+      const why = whyBad(error);
+      if (now === undefined || !skips(now, why)) throw error;
+      // Some of its lines were taken in: all of it goes.
+      left.splice(left.indexOf(now), 1);
     }
-    return catalogue;
-  } catch (error) {
-    await catalogue[Symbol.asyncDispose]();
-    throw error;
   }
 }
 

@@ -16,6 +16,7 @@ import { listZips, zipFileName } from "./layout.ts";
 import { knownNumbers, writeNumbers } from "./numbers.ts";
 import { packSpool } from "./pack.ts";
 import { formatRef, type Place, placeOf, zipNumber } from "./ref.ts";
+import { salvage, setZipAside } from "./salvage.ts";
 import { openSpool } from "./spool.ts";
 import { demandSame, manifestHead, manifestOf, zipPool, zipShelf } from "./zips.ts";
 
@@ -53,12 +54,13 @@ export async function openArchiveState(
   job: string,
   store: boolean,
   signal: AbortSignal,
+  salvages = false,
 ): Promise<ArchiveState> {
   const { id, home } = await openArchive(found.root, "mboxzip", found.id);
   if (id !== found.id) throw configError(`${found.root} was made by another run just now`, "Run the command again.");
   const lock = await acquireLock(writerLock(home), `the archive ${found.single ?? found.root}`, { signal });
   try {
-    return await openLocked(found, job, store, home, lock);
+    return await openLocked(found, job, store, home, lock, salvages ? signal : undefined);
   } catch (error) {
     await lock[Symbol.asyncDispose]();
     throw error;
@@ -71,6 +73,7 @@ async function openLocked(
   store: boolean,
   home: string,
   lock: Lock,
+  salvaging: AbortSignal | undefined,
 ): Promise<ArchiveState> {
   const { id } = found;
   // Looked at again: what was found may be of a time when another run held the lock.
@@ -85,7 +88,13 @@ async function openLocked(
   const created = new Date();
   created.setMilliseconds(0);
   const known = new Map<string, FolderRecord>();
+  const bad = new Set(found.bad?.map(({ path }) => path));
   for (const file of zips) {
+    // The others are gone on with; that it cannot be read was said.
+    if (bad.has(file.path)) {
+      files.delete(file.number);
+      continue;
+    }
     await using zip = await openZip(file.path);
     const { header, folders } = await manifestHead(zip);
     demandSame(file, header, id);
@@ -96,12 +105,20 @@ async function openLocked(
   await removeLeftovers(home, last);
   const header = { type: "header", archive: id, job, created: created.toISOString(), zip: number } as const;
   const spool = await openSpool(spoolPath, header);
-  for (const [key, { record }] of spool.folders) known.set(key, mergeFolder(known.get(key), record));
-
   const temporary = join(home, "tmp");
   const commits: Committer = committer(spool, lock.hold);
   const pool = zipPool((wanted) => files.get(wanted));
   const shelf = zipShelf(pool);
+  if (salvaging !== undefined && bad.size > 0) {
+    const broken = zips.filter(({ path }) => bad.has(path));
+    const all = new Map(zips.map(({ number, path }) => [number, path]));
+    await using everything = zipPool((wanted) => all.get(wanted));
+    await using read = zipShelf(everything);
+    const numbers = new Set(broken.map((file) => file.number));
+    await salvage({ zips, bad: numbers, shelf: read, spool, commits, temporary }, salvaging);
+    for (const file of broken) await setZipAside(file);
+  }
+  for (const [key, { record }] of spool.folders) known.set(key, mergeFolder(known.get(key), record));
   let listing: Listing | undefined;
   const retired: Catalogue[] = [];
   let turn: Promise<unknown> = Promise.resolve();

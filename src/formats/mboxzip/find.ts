@@ -2,15 +2,18 @@
 
 import { randomUUID } from "node:crypto";
 import { lstat, mkdir, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { syncDirectory } from "../../core/files.ts";
 import { acquireLock } from "../../core/lock.ts";
 import { configError, errno, ioError, MailError } from "../../mail/errors.ts";
 import { ARCHIVE_HOME, readArchiveId } from "../archive.ts";
-import { openZip } from "../zip/read.ts";
+import { openZip, type Zip } from "../zip/read.ts";
+import { type BadZip, sortZips } from "./bad-zips.ts";
+import { checkZip } from "./check-zip.ts";
 import { isSingleFile, listZips, partDirectory, quarantineBeside, type ZipFileName } from "./layout.ts";
 import { spoolHeader } from "./spool.ts";
-import { demandSame, manifestHead, manifestOf } from "./zips.ts";
+import { manifestOf } from "./zips.ts";
 
 /** What a finished FILE.zip says of itself. */
 interface SealedFile {
@@ -31,8 +34,9 @@ export interface FoundArchive {
   readonly home: string;
   /** FILE.zip is there already, by this very job. */
   readonly sealed?: SealedFile;
-  /** Of an archive that grows. */
+  /** Of an archive that grows; also those that are bad. */
   readonly zips: readonly ZipFileName[];
+  readonly bad?: readonly BadZip[];
 }
 
 const LOCK_FILE = "writer.lock";
@@ -49,9 +53,14 @@ export function spoolDirectory(home: string, name: string): string {
   return join(home, "spool", name);
 }
 
-/** Throws MailError config for what is not ours or another job's, malformed for a zip that cannot be read. */
-export async function findArchive(path: string, job: string, signal: AbortSignal): Promise<FoundArchive> {
-  return isSingleFile(path) ? findFile(path, job, signal) : findDirectory(path);
+/** `readsAll`: every octet of each zip is looked at. Throws MailError config for what is not ours or another job's, malformed for a zip that cannot be read. */
+export async function findArchive(
+  path: string,
+  job: string,
+  signal: AbortSignal,
+  readsAll = false,
+): Promise<FoundArchive> {
+  return isSingleFile(path) ? findFile(path, job, signal) : findDirectory(path, readsAll, signal);
 }
 
 async function findFile(file: string, job: string, signal: AbortSignal): Promise<FoundArchive> {
@@ -80,23 +89,30 @@ async function findFile(file: string, job: string, signal: AbortSignal): Promise
   return { id: known ?? randomUUID(), single: file, root, home, zips: [] };
 }
 
-async function findDirectory(root: string): Promise<FoundArchive> {
+async function findDirectory(root: string, readsAll: boolean, signal: AbortSignal): Promise<FoundArchive> {
   const home = join(root, ARCHIVE_HOME);
   if ((await kindOf(root)) === "file")
     throw configError(`${root} is a file, not a directory`, "Choose another place, or a name that ends in .zip.");
   const known = await readArchiveId(root, "mboxzip");
   const zips = await listZips(root);
-  if (known !== undefined) return { id: known, root, home, zips };
-  const [first] = zips;
-  if (first === undefined) {
-    await demandEmpty(root);
-    return { id: randomUUID(), root, home, zips };
-  }
-  // Our zips, and `mailferry/` was lost: they say themselves whose they are.
-  await using zip = await openZip(first.path);
-  const { header } = await manifestHead(zip);
-  demandSame(first, header, header.archive);
-  return { id: header.archive, root, home, zips };
+  const look = async (_: Zip, { path }: ZipFileName): Promise<void> => {
+    const problems: string[] = [];
+    await checkZip(path, tmpdir(), signal, (text) => problems.push(text));
+    const [problem] = problems;
+    if (problem !== undefined) throw new MailError("malformed", problem, { scope: "account", remedy: "give-up" });
+  };
+  // Where `mailferry/` was lost they say themselves whose they are.
+  const { id, bad } = await sortZips(zips, known, readsAll ? look : undefined);
+  if (id !== undefined) return { id, root, home, zips, bad };
+  const [first] = bad;
+  if (first !== undefined)
+    throw new MailError("malformed", first.why, {
+      scope: "account",
+      remedy: "give-up",
+      hint: "Move it elsewhere, or name another place.",
+    });
+  await demandEmpty(root);
+  return { id: randomUUID(), root, home, zips };
 }
 
 async function finished(file: string, job: string, signal: AbortSignal): Promise<SealedFile & { id: string }> {

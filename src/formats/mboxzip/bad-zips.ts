@@ -1,0 +1,53 @@
+// Zips of a growing archive that cannot be read: the others are read all the same, and each of these is named.
+
+import { isAbort, MailError } from "../../mail/errors.ts";
+import { openZip, type Zip } from "../zip/read.ts";
+import type { ZipFileName } from "./layout.ts";
+import { demandSame, manifestHead } from "./zips.ts";
+
+export interface BadZip extends ZipFileName {
+  /** In words; it names the file. */
+  readonly why: string;
+}
+
+export interface SortedZips {
+  readonly id: string | undefined;
+  readonly good: readonly ZipFileName[];
+  readonly bad: readonly BadZip[];
+}
+
+/**
+ * Tells those whose manifest begins as it must from the others. `known`: the archive's id, else that of the first good one. `look` may find
+ * more against a zip: it throws MailError malformed. What is no fault of a zip is thrown.
+ */
+export async function sortZips(
+  zips: readonly ZipFileName[],
+  known: string | undefined,
+  look: (zip: Zip, file: ZipFileName) => Promise<void> = async () => undefined,
+): Promise<SortedZips> {
+  let id = known;
+  const good: ZipFileName[] = [];
+  const bad: BadZip[] = [];
+  for (const file of zips)
+    try {
+      await using zip = await openZip(file.path);
+      const { header } = await manifestHead(zip);
+      demandSame(file, header, id ?? header.archive);
+      await look(zip, file);
+      id ??= header.archive;
+      good.push(file);
+    } catch (error) {
+      bad.push({ ...file, why: whyBad(error) });
+    }
+  return { id, good, bad };
+}
+
+/** What is wrong with a zip, in words. Throws what says nothing against it. */
+export function whyBad(error: unknown): string {
+  if (isAbort(error) || !(error instanceof MailError) || error.code !== "malformed") throw error;
+  return error.message;
+}
+
+export function badZip({ why }: BadZip): string {
+  return `${why}; what this zip held is not read`;
+}

@@ -1,0 +1,90 @@
+// What still holds of a damaged zip goes into the next one, and the damaged file aside: only what is broken has to come from the source.
+
+import { createHash } from "node:crypto";
+import { rename } from "node:fs/promises";
+import { dirname } from "node:path";
+import { syncDirectory } from "../../core/files.ts";
+import { stage } from "../../mail/body.ts";
+import { ioError, MailError } from "../../mail/errors.ts";
+import type { ManifestLine, MessageRecord } from "../manifest.ts";
+import { asideName } from "../mend.ts";
+import { openZip } from "../zip/read.ts";
+import { whyBad } from "./bad-zips.ts";
+import { openCatalogue, pathKey } from "./catalogue.ts";
+import type { Committer } from "./commit.ts";
+import { messageAt } from "./content.ts";
+import type { ZipFileName } from "./layout.ts";
+import { placeOf } from "./ref.ts";
+import type { Spool } from "./spool.ts";
+import { manifestOf, type ZipShelf } from "./zips.ts";
+
+export interface Salvage {
+  /** All zips of the archive that can be opened, in their order: later ones say how the traits are now. */
+  readonly zips: readonly ZipFileName[];
+  readonly bad: ReadonlySet<number>;
+  readonly shelf: ZipShelf;
+  readonly spool: Spool;
+  readonly commits: Committer;
+  readonly temporary: string;
+}
+
+/** Durable when it resolves: the bad zips have another name then. Killed before, it is begun again, and copies nothing twice. */
+export async function salvage(all: Salvage, signal: AbortSignal): Promise<void> {
+  const { zips, bad, shelf, spool, commits, temporary } = all;
+  await using catalogue = await openCatalogue(temporary);
+  for (const { number, path } of zips) await catalogue.absorb(number, readable(path), 0);
+  const there = new Set<string>();
+  for await (const { record } of spool.read(0)) if (record.type === "message") there.add(nameOf(record));
+  for (const folder of catalogue.folders())
+    for await (const { zip, record, traits } of catalogue.messages(folder.record.path)) {
+      signal.throwIfAborted();
+      if (!bad.has(zip) || there.has(nameOf(record))) continue;
+      const place = placeOf(zip, record);
+      const entry = { origin: record.origin, traits, size: record.size };
+      try {
+        await using body = await stage(messageAt(shelf.stored(place, signal), place), temporary);
+        if (body.shape.size !== record.size || (await sha256(body.open())) !== record.sha256) continue;
+        const { entry: _, ...about } = folder.record;
+        await commits.append(spool.folder(about), { entry, traits, body }, signal);
+      } catch (error) {
+        // That one message cannot be had.
+        if (!(error instanceof MailError) || (error.code !== "malformed" && error.code !== "not-found")) throw error;
+      }
+    }
+  // What a bad zip said of the messages in others.
+  for (const { number, path } of zips)
+    if (bad.has(number))
+      for await (const { record } of readable(path)) if (record.type === "update") await commits.update(record, signal);
+}
+
+/** Gives the new name. Durable when it resolves. */
+export async function setZipAside({ path }: ZipFileName): Promise<string> {
+  try {
+    const aside = asideName(path);
+    await rename(path, aside);
+    await syncDirectory(dirname(path));
+    return aside;
+  } catch (error) {
+    throw ioError(`cannot move ${path} aside`, error);
+  }
+}
+
+function nameOf({ folder, origin, sha256 }: MessageRecord): string {
+  return JSON.stringify([pathKey(folder), origin.generation, origin.id, sha256]);
+}
+
+/** The lines up to the first one that cannot be read. */
+async function* readable(path: string): AsyncGenerator<ManifestLine> {
+  try {
+    await using zip = await openZip(path);
+    yield* manifestOf(zip);
+  } catch (error) {
+    whyBad(error);
+  }
+}
+
+async function sha256(content: AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of content) hash.update(chunk);
+  return hash.digest("hex");
+}
