@@ -136,10 +136,16 @@ export function keepsKeyword(keyword: string): boolean {
   return /^[\x21-\x7e]{1,200}$/.test(keyword);
 }
 
+/** As Thunderbird keeps what was deleted and is still in the file; it would show it as if it were not. */
+function mozillaStatus(flags: Traits["flags"]): string {
+  const bits = 8 + (flags.has("seen") ? 1 : 0) + (flags.has("answered") ? 2 : 0) + (flags.has("flagged") ? 4 : 0);
+  return bits.toString(16).padStart(4, "0");
+}
+
 /**
  * The state lines as mutt, Dovecot, Alpine and Python's mailbox read them, each ending in LF: `Status` (R seen, O not recent)
- * always, `X-Status` (A answered, F flagged, D deleted, T draft) and `X-Keywords` where there is something to say. Keywords
- * for which `keepsKeyword` is false are left out.
+ * always, `X-Status` (A answered, F flagged, D deleted, T draft) and `X-Keywords` where there is something to say; of a deleted message
+ * `X-Mozilla-Status`, as Thunderbird reads no other. Keywords for which `keepsKeyword` is false are left out.
  */
 export function statusLines(traits: Traits): string {
   const { flags } = traits;
@@ -151,6 +157,7 @@ export function statusLines(traits: Traits): string {
     flags.has("draft") ? "T" : "",
   ].join("");
   if (letters !== "") lines += `X-Status: ${letters}\n`;
+  if (flags.has("deleted")) lines += `X-Mozilla-Status: ${mozillaStatus(flags)}\n`;
   const keywords = [...traits.keywords].filter(keepsKeyword);
   if (keywords.length > 0) lines += `X-Keywords: ${keywords.join(" ")}\n`;
   return lines;

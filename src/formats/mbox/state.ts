@@ -85,7 +85,8 @@ export function readState(
     traits: evolutionTraits(head, traits),
     dateFromHeader: line.received === undefined && received !== undefined,
     head: rest,
-    ...(mozillaBits(fields) & MOZILLA.expunged ? { isExpunged: true } : {}),
+    // Thunderbird writes no X-Status: with its D beside, both are ours, of a message that was deleted and is in an account still.
+    ...(mozillaBits(fields) & MOZILLA.expunged && !/D/.test(fields.get("x-status") ?? "") ? { isExpunged: true } : {}),
   };
 }
 

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { fromLine, quoteFrom, statusLines, unquoteFrom, unquoteFromOnce } from "../../../src/formats/mbox/quote.ts";
+import { readState } from "../../../src/formats/mbox/state.ts";
 
 async function* chunks(bytes: Buffer, size: number): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
@@ -111,11 +112,20 @@ describe("state lines", () => {
     labels: new Set<string>(),
   });
 
+  test("of a deleted message Thunderbird reads that it is, and we take it for no leftover of Thunderbird's", () => {
+    const lines = statusLines(traits(["deleted", "seen"]));
+    expect(lines).toContain("X-Mozilla-Status: 0009\n");
+    const state = readState(Buffer.from(`${lines}Subject: x\n\n`));
+    expect([...state.traits.flags].sort()).toEqual(["deleted", "seen"]);
+    expect(state.isExpunged).toBeUndefined();
+    expect(readState(Buffer.from("X-Mozilla-Status: 0009\nSubject: x\n\n")).isExpunged).toBe(true);
+  });
+
   test("say what mutt and Dovecot say", () => {
     expect(statusLines(traits([]))).toBe("Status: O\n");
     expect(statusLines(traits(["seen"]))).toBe("Status: RO\n");
     expect(statusLines(traits(["draft", "deleted", "flagged", "answered", "seen"], ["a", "$Forwarded"]))).toBe(
-      "Status: RO\nX-Status: AFDT\nX-Keywords: a $Forwarded\n",
+      "Status: RO\nX-Status: AFDT\nX-Mozilla-Status: 000f\nX-Keywords: a $Forwarded\n",
     );
   });
 
