@@ -30,7 +30,6 @@ import {
   selectionOf,
   stateDirectoryOf,
   TARGET_SECRET_OPTIONS,
-  textOf,
   textsOf,
 } from "./options.ts";
 import { showProgress } from "./progress.ts";
@@ -47,7 +46,7 @@ import {
   renderStopped,
   renderTroubles,
 } from "./report.ts";
-import { belongsInReport, openReportFile, type ReportFile } from "./report-file.ts";
+import { belongsInReport, type ReportFile } from "./report-file.ts";
 import { contextOf, placeOf, type Session } from "./session.ts";
 import { shellQuote } from "./text.ts";
 import type { Ui } from "./ui.ts";
@@ -73,8 +72,7 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
   const allowCleartext = isOn(args, "allow-cleartext");
   for (const endpoint of [source, target]) refuseCleartext(endpoint, allowCleartext);
   await refuseSame(source, target);
-  const reportPath = textOf(args, "report");
-  await using reportFile = reportPath === undefined ? undefined : await openReportFile(reportPath);
+  const reportFile = session.report;
   const from = await contextOf(session, "source", source, reportFile);
   const recheck = isOn(args, "recheck") && !isDry;
   const to = { ...(await contextOf(session, "target", target, reportFile)), recheck };
@@ -222,7 +220,7 @@ async function report(
   ];
   ui.say(
     ...(ui.verbose === 0 && !isDry && summary !== undefined ? renderIdle(summary.folders) : []),
-    ...renderLosses(notes, isDry ? "would be kept" : "kept"),
+    ...renderLosses(notes, isDry),
     ...(ui.quiet ? [] : [...troubles, ...broken, ...leftOut]),
     ...renderRemovals(notes),
     ...(summary === undefined || isNothing ? [] : renderBalance(summary, isDry)),

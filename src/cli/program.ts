@@ -4,8 +4,10 @@ import { configError, firstOf } from "../mail/errors.ts";
 import { EXIT, type ExitCode, exitCodeOf } from "./exit.ts";
 import type { Verb } from "./help.ts";
 import { listenForInterrupts } from "./interrupts.ts";
-import { isOn } from "./options.ts";
+import { isOn, textOf } from "./options.ts";
 import { parseCommandLine } from "./parse.ts";
+import { openReportFile } from "./report-file.ts";
+import { headOf } from "./report-head.ts";
 import { secretsFrom } from "./secrets.ts";
 import type { Session } from "./session.ts";
 import { plain } from "./text.ts";
@@ -50,7 +52,17 @@ export async function program(argv: readonly string[], environment: NodeJS.Proce
     ui = openUi({ quiet: isOn(args, "quiet"), verbose, json: isOn(args, "json"), hide: secrets.hide });
     await using trace = openTrace(environment.MAILFERRY_TRACE, secrets.hide, (text) => ui.insist(text));
     const command = await COMMANDS[verb]();
-    return await command({ args, ui, secrets, interrupts, environment, trace });
+    const reportPath = textOf(args, "report");
+    await using report = reportPath === undefined ? undefined : await openReportFile(reportPath, headOf(verb, args));
+    try {
+      return await command({ args, ui, secrets, interrupts, environment, trace, report });
+    } catch (error) {
+      // What is refused before it begins is reported too; that it cannot be written is the lesser of the two.
+      const exitCode = interrupts.code ?? exitCodeOf(withoutFolder(firstOf(error)));
+      if (report?.isFinished === false)
+        await report.finish({ ...(interrupts.code === undefined ? { error } : {}), exitCode }).catch(() => undefined);
+      throw error;
+    }
   } catch (caught) {
     const error = withoutFolder(firstOf(caught));
     const code = interrupts.code ?? exitCodeOf(error);

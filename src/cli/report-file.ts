@@ -15,6 +15,8 @@ export interface ReportFile extends AsyncDisposable {
   add(item: object): Promise<void> | undefined;
   /** Puts the report in place, with these keys beside its list. */
   finish(rest: object): Promise<void>;
+  /** True once that was tried. */
+  readonly isFinished: boolean;
 }
 
 /** What a report lists: every message but those that were simply copied, what was deleted, what stayed, what was said about folders. */
@@ -44,7 +46,7 @@ export function belongsInReport(event: MigrationEvent): boolean {
  * Opens it at once, so that a place that cannot be written is known before anything was done. Until `finish` an older file
  * stays. Throws MailError config, quota or io.
  */
-export async function openReportFile(path: string): Promise<ReportFile> {
+export async function openReportFile(path: string, head: object = {}): Promise<ReportFile> {
   if (path === "-")
     throw configError(
       "--report writes a file, and not standard output",
@@ -69,10 +71,15 @@ export async function openReportFile(path: string): Promise<ReportFile> {
   stream.on("error", (error) => {
     failure ??= error;
   });
-  stream.write('{"events":[');
+  const said = jsonLine(head);
+  stream.write(said === "{}" ? '{"events":[' : `${said.slice(0, -1)},\n"events":[`);
   let first = true;
   let placed = false;
+  let isFinished = false;
   return {
+    get isFinished() {
+      return isFinished;
+    },
     add(item) {
       if (failure !== undefined) return undefined;
       const room = stream.write(`${first ? "\n" : ",\n"}${jsonLine(item)}`);
@@ -87,8 +94,9 @@ export async function openReportFile(path: string): Promise<ReportFile> {
       });
     },
     async finish(rest) {
+      isFinished = true;
       try {
-        stream.end(`\n],\n${jsonLine(rest).slice(1)}\n`);
+        stream.end(`\n],\n${jsonLine({ ...rest, endedAt: new Date() }).slice(1)}\n`);
         await finished(stream);
         if (failure !== undefined) throw failure;
         await rename(temporary, target);

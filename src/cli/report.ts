@@ -182,7 +182,7 @@ function lossText(loss: Loss): string {
 }
 
 /** What the target could not keep, in sum and by folder. */
-export function renderLosses(notes: Notes, verb: "kept" | "would be kept" = "kept"): string[] {
+export function renderLosses(notes: Notes, isDry = false): string[] {
   if (notes.losses.size === 0) return [];
   const lines = [...notes.losses.values()]
     .sort((a, b) => b.messages - a.messages)
@@ -196,7 +196,7 @@ export function renderLosses(notes: Notes, verb: "kept" | "would be kept" = "kep
     });
   const rest = notes.losses.size - lines.length + notes.otherLosses;
   if (rest > 0) lines.push(`  and ${showCount(rest)} more; --report FILE has them all`);
-  return [`Not ${verb}, because the target cannot`, ...lines];
+  return [`${isDry ? "Would not be kept" : "Not kept"}, because the target cannot`, ...lines];
 }
 
 const HEADINGS: readonly (readonly [Disposition, string])[] = [
@@ -226,15 +226,28 @@ async function renderTrouble(trouble: Trouble): Promise<string[]> {
   if (hint !== undefined) lines.push(`    ${plain(hint)}`);
   const isNamed = trouble.subject !== undefined || trouble.from !== undefined || trouble.date !== undefined;
   const { from, subject, date } = isNamed || quarantine === undefined ? trouble : await previewFile(quarantine);
-  const seen = [
-    from === undefined ? undefined : `From: ${cut(from, 60)}`,
-    subject === undefined ? undefined : `Subject: ${cut(subject, 80)}`,
-    date === undefined ? undefined : `Date: ${date.toISOString().replace(/\.\d+Z$/, "Z")}`,
-  ].filter((part) => part !== undefined);
+  const seen = seenAs({ from, subject, date });
   if (seen.length > 0) lines.push(`    ${seen.join(" | ")}`);
   if (quarantine !== undefined)
     lines.push(`    ${quarantine.endsWith(".txt") ? "the reason is in" : "its bytes are in"} ${plain(quarantine)}`);
   return lines;
+}
+
+/** By what a person knows a message. */
+export function seenAs({
+  from,
+  subject,
+  date,
+}: {
+  from?: string | undefined;
+  subject?: string | undefined;
+  date?: Date | undefined;
+}): string[] {
+  return [
+    from === undefined ? undefined : `From: ${cut(from, 60)}`,
+    subject === undefined ? undefined : `Subject: ${cut(subject, 80)}`,
+    date === undefined ? undefined : `Date: ${date.toISOString().replace(/\.\d+Z$/, "Z")}`,
+  ].filter((part) => part !== undefined);
 }
 
 async function previewFile(path: string): ReturnType<typeof preview> {

@@ -22,6 +22,8 @@ export interface Session {
   readonly interrupts: Interrupts;
   readonly environment: NodeJS.ProcessEnv;
   readonly trace: Trace | undefined;
+  /** --report; whatever ends the command, it is written. */
+  readonly report?: ReportFile | undefined;
 }
 
 /** A positional argument, as it was typed. */

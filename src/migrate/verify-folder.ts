@@ -6,9 +6,13 @@ import type { ContentKey } from "../mail/key.ts";
 import type { Entry, Folder, FolderPath, Origin, Traits } from "../mail/model.ts";
 import type { Source } from "../sources/source.ts";
 import { isFiltered } from "./context.ts";
+import { DESCRIBED, type KnownBy, knownBy } from "./failures.ts";
 import { KeyTable, type Row } from "./key-table.ts";
 import { messages, type Seen } from "./verify-read.ts";
 import type { VerifyFinding, VerifyFolderResult, VerifyOptions } from "./verify-result.ts";
+
+/** How a difference of dates begins. */
+const DATE = "received ";
 
 /** What earlier runs over this pair wrote down. */
 export interface Past {
@@ -46,7 +50,7 @@ export async function compareFolder(
   const { source, target, options, signal, onFinding, past } = comparison;
   const ground = common(common(source.tells, target.tells), fidelity);
   const table = new KeyTable();
-  let unread = 0;
+  let strays = 0;
   const leftOut = (end: "source" | "target", where: Folder, messages: number): void => {
     const what = `${plural(messages, "message")} that the ${end} counts and does not list`;
     onFinding({ kind: "unlisted", folder: where.path, what });
@@ -62,7 +66,7 @@ export async function compareFolder(
       (count) => leftOut("target", there, count),
     )) {
       if (key === undefined) {
-        unread++;
+        strays++;
         onFinding({ kind: "unreadable", folder: there.path, origin, what: `in the target: ${problem}` });
       } else {
         const { kept } = narrow(traits, ground);
@@ -79,6 +83,8 @@ export async function compareFolder(
     let matched = 0;
     let knownLosses = 0;
     let changed = 0;
+    let misdated = 0;
+    let unread = 0;
     let unlisted = 0;
     const left = (count: number): void => {
       unlisted += count;
@@ -89,22 +95,36 @@ export async function compareFolder(
       if (differs.length === 0) matched++;
       else {
         changed++;
+        if (differs.every((one) => one.startsWith(DATE))) misdated++;
         onFinding({ kind: "changed", folder: folder.path, origin, what: differs.join("; ") });
       }
     };
     const lossy: (Pick<Seen, "origin" | "id"> & Lossy)[] = [];
-    const absent: { origin: Origin; id: number; date: number | undefined; what: string }[] = [];
-    for await (const { key, traits, id, problem, origin } of messages(source, folder, ground, options, signal, left)) {
+    const absent: Absent[] = [];
+    for await (const seen of messages(source, folder, ground, options, signal, left)) {
+      const { key, traits, id, problem, origin, isNamed = true, head } = seen;
       const date = traits.received?.epochSeconds;
+      const lacking = async (): Promise<Absent> => {
+        const known = head === undefined || absent.length >= DESCRIBED ? {} : await knownBy(head);
+        return { origin, id: options.quick === true ? 0 : id, isNamed, date, what: "not in the target", known };
+      };
       if (key === undefined) {
-        absent.push({ origin, id: 0, date, what: `cannot be read at the source: ${problem}` });
+        unread++;
+        absent.push({
+          origin,
+          id: 0,
+          isNamed: true,
+          date,
+          what: `cannot be read at the source: ${problem}`,
+          known: {},
+        });
         continue;
       }
       const wanted = narrow(traits, ground).kept;
       const differences = (row: Row): string[] => differencesOf(row, wanted, id);
       const row = best(table.find(key), differences);
       if (row === undefined) {
-        absent.push({ origin, id: options.quick === true ? 0 : id, date, what: "not in the target" });
+        absent.push(await lacking());
         continue;
       }
       const differs = differences(row);
@@ -117,7 +137,14 @@ export async function compareFolder(
       const differences = (row: Row): string[] => differencesOf(row, withoutLosses(wanted, losses, row.traits), id);
       const row = best(table.find(key), differences);
       if (row === undefined) {
-        absent.push({ origin, id: options.quick === true ? 0 : id, date, what: "not in the target" });
+        absent.push({
+          origin,
+          id: options.quick === true ? 0 : id,
+          isNamed: true,
+          date,
+          what: "not in the target",
+          known: {},
+        });
         continue;
       }
       const others = differences(row);
@@ -129,7 +156,8 @@ export async function compareFolder(
       settle(origin, row, others);
     }
     const altered = pairAltered(table, absent);
-    for (const { origin, what } of absent) {
+    await describe(source, absent, altered, signal);
+    for (const { origin, what, known } of absent) {
       if (altered.has(origin)) {
         changed++;
         onFinding({
@@ -137,15 +165,21 @@ export async function compareFolder(
           folder: folder.path,
           origin,
           what: "in the target with other bytes (same Message-ID, or the same header fields, and date)",
+          ...known,
         });
-      } else onFinding({ kind: "missing", folder: folder.path, origin, what });
+      } else onFinding({ kind: "missing", folder: folder.path, origin, what, ...known });
     }
     const missing = absent.length - altered.size;
-    const counted = { ...(unlisted === 0 ? {} : { unlisted }), ...(knownLosses === 0 ? {} : { knownLosses }) };
+    const counted = {
+      ...(misdated === 0 ? {} : { misdated }),
+      ...(unread === 0 ? {} : { unread }),
+      ...(unlisted === 0 ? {} : { unlisted }),
+      ...(knownLosses === 0 ? {} : { knownLosses }),
+    };
     results.push({ folder: folder.path, name, matched, changed, altered: altered.size, missing, extra: 0, ...counted });
   }
   // What cannot be read is nobody's.
-  let extra = unread;
+  let extra = strays;
   for (const { traits } of table.left()) if (!isOutside(traits, options)) extra++;
   const last = results.pop();
   if (last !== undefined) results.push({ ...last, extra });
@@ -182,24 +216,76 @@ function whole({ quick }: VerifyOptions): VerifyOptions {
   return quick === undefined ? {} : { quick };
 }
 
+/** A message of the source that has no equal in the target. */
+interface Absent {
+  readonly origin: Origin;
+  /** As in Seen; 0 where it cannot be told by it. */
+  readonly id: number;
+  readonly isNamed: boolean;
+  readonly date: number | undefined;
+  readonly what: string;
+  known: KnownBy;
+}
+
+/** What is missing and was not read is described by the source, the first ones of it. */
+async function describe(
+  source: Source,
+  absent: readonly Absent[],
+  altered: ReadonlySet<Origin>,
+  signal: AbortSignal,
+): Promise<void> {
+  const unknown = absent.filter(
+    ({ origin, known, what }) =>
+      what === "not in the target" && !altered.has(origin) && Object.keys(known).length === 0,
+  );
+  const some = unknown.slice(0, DESCRIBED);
+  if (some.length === 0 || absent.length - unknown.length >= DESCRIBED || source.describe === undefined) return;
+  try {
+    for await (const { origin, head } of source.describe(
+      some.map((one) => one.origin),
+      signal,
+    )) {
+      const one = some.find((each) => each.origin.id === origin.id);
+      if (one !== undefined) one.known = await knownBy(head);
+    }
+  } catch {
+    // Nothing depends on it.
+    signal.throwIfAborted();
+  }
+}
+
 /** Pairs what is missing with what is left over by Message-ID and date: the same message, rewritten by a server. */
-function pairAltered(
-  table: KeyTable,
-  absent: readonly { origin: Origin; id: number; date: number | undefined }[],
-): ReadonlySet<Origin> {
+function pairAltered(table: KeyTable, absent: readonly Absent[]): ReadonlySet<Origin> {
   const altered = new Set<Origin>();
   if (!absent.some(({ id }) => id !== 0)) return altered;
   const left = new Map<string, number[]>();
+  const dates = new Map<number | undefined, number[]>();
+  const add = <K>(map: Map<K, number[]>, key: K, index: number): void => {
+    const all = map.get(key);
+    if (all === undefined) map.set(key, [index]);
+    else all.push(index);
+  };
   for (const { index, id, traits } of table.left()) {
-    if (id === 0) continue;
-    const key = `${id}/${traits.received?.epochSeconds}`;
-    left.set(key, [...(left.get(key) ?? []), index]);
+    const date = traits.received?.epochSeconds;
+    if (id !== 0) add(left, `${id}/${date}`, index);
+    add(dates, date, index);
   }
-  for (const { origin, id, date } of absent) {
-    const row = id === 0 ? undefined : left.get(`${id}/${date}`)?.pop();
-    if (row === undefined) continue;
+  const taken = new Set<number>();
+  const pair = (origin: Origin, row: number | undefined): void => {
+    if (row === undefined || taken.has(row)) return;
+    taken.add(row);
     table.take(row);
     altered.add(origin);
+  };
+  for (const { origin, id, date } of absent) if (id !== 0) pair(origin, left.get(`${id}/${date}`)?.pop());
+  // To one without a Message-ID its server may have given one: of its second there is one message missing, and one left over.
+  const nameless = absent.filter(
+    ({ origin, id, isNamed, date }) => id !== 0 && !isNamed && date !== undefined && !altered.has(origin),
+  );
+  for (const { origin, date } of nameless) {
+    const rows = dates.get(date)?.filter((row) => !taken.has(row)) ?? [];
+    const rivals = absent.filter((one) => one.date === date && !altered.has(one.origin));
+    if (rows.length === 1 && rivals.length === 1) pair(origin, rows[0]);
   }
   return altered;
 }
@@ -240,7 +326,7 @@ function traitDifferences(target: Traits, source: Traits, ground: Fidelity): str
   if (isTold && mine.epochSeconds !== theirs?.epochSeconds) {
     const show = (seconds: number | undefined): string =>
       seconds === undefined ? "none" : new Date(seconds * 1000).toISOString();
-    differs.push(`received ${show(mine.epochSeconds)} at the source, ${show(theirs?.epochSeconds)} in the target`);
+    differs.push(`${DATE}${show(mine.epochSeconds)} at the source, ${show(theirs?.epochSeconds)} in the target`);
   }
   return differs;
 }

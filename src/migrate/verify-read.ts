@@ -18,6 +18,10 @@ export interface Seen {
   readonly key: ContentKey | undefined;
   /** A hash of the Message-ID, or of other fields, 0 for none; with `quick` the octets with CRLF line ends, 0 where they are not known. */
   readonly id: number;
+  /** That `id` is of a Message-ID. */
+  readonly isNamed?: boolean;
+  /** Its first octets, where it was read. */
+  readonly head?: Uint8Array;
   readonly problem?: string;
 }
 
@@ -36,7 +40,9 @@ export async function* messages(
   const filter: RunOptions = { ...options, stateDirectory: "" };
   const quick = options.quick === true;
   const isWanted = (entry: Entry): boolean => !isFiltered(entry, filter, entry.traits.received, entry.size);
-  if (quick && source.identify !== undefined) {
+  // Where the store tells no date, the header's is that by which a run chooses: it has to be read.
+  const isUndated = (options.since !== undefined || options.before !== undefined) && !source.tells.received;
+  if (quick && source.identify !== undefined && !isUndated) {
     for await (const { entry, messageId } of source.identify(folder, signal, unlisted))
       if (isWanted(entry)) yield identified(source, ground, entry, messageId);
     signal.throwIfAborted();
@@ -60,10 +66,19 @@ export async function* messages(
         yield { origin: entry.origin, traits: entry.traits, key: undefined, id: 0, problem: error.message };
         continue;
       }
+      const received = entry.traits.received ?? (isUndated ? receivedFromHeader(head) : undefined);
+      if (isUndated && isFiltered(entry, filter, received, entry.size)) continue;
       const messageId = messageIdOf(head);
       yield quick
         ? identified(source, ground, entry, messageId)
-        : { origin: entry.origin, traits: datedBy(head, entry), key: hasher.digest().key, id: idHash(messageId, head) };
+        : {
+            origin: entry.origin,
+            traits: datedBy(head, entry),
+            key: hasher.digest().key,
+            id: idHash(messageId, head),
+            isNamed: messageId !== undefined,
+            head,
+          };
     }
     signal.throwIfAborted();
   }

@@ -33,6 +33,10 @@ export interface VerifyFinding {
   readonly origin?: Origin;
   /** One line for a person. */
   readonly what: string;
+  /** Of a message that is missing or altered, where they could be had: what a person knows it by. */
+  readonly subject?: string;
+  readonly from?: string;
+  readonly date?: Date;
 }
 
 export interface VerifyFolderResult {
@@ -44,6 +48,10 @@ export interface VerifyFolderResult {
   readonly changed: number;
   /** So many of these are there with other bytes. */
   readonly altered: number;
+  /** So many of the changed differ in their date alone; left out where there are none. */
+  readonly misdated?: number;
+  /** So many of the missing cannot be read at the source; left out where there are none. */
+  readonly unread?: number;
   readonly extra: number;
   /** Messages that the source counts in the folder and does not list. */
   readonly unlisted?: number;
@@ -57,6 +65,10 @@ export interface VerifySummary {
   readonly missing: number;
   readonly changed: number;
   readonly altered: number;
+  /** So many of the changed differ in their date alone; left out where there are none. */
+  readonly misdated?: number;
+  /** So many of the missing cannot be read at the source; left out where there are none. */
+  readonly unread?: number;
   readonly extra: number;
   /** Folders, empty ones too, that the target does not have. */
   readonly foldersMissing: number;

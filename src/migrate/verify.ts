@@ -8,7 +8,7 @@ import type { FolderPlan } from "../sinks/sink.ts";
 import type { Source } from "../sources/source.ts";
 import { leftOutOf } from "./left-out.ts";
 import { targetPath } from "./plan.ts";
-import { selectFolders } from "./select.ts";
+import { leadsTo, selectFolders } from "./select.ts";
 import { compareFolder, type Group, type Past } from "./verify-folder.ts";
 import { countOf } from "./verify-read.ts";
 import type { VerifyFinding, VerifyFolderResult, VerifyOptions, VerifySummary } from "./verify-result.ts";
@@ -74,19 +74,25 @@ export async function verify(
     const { path } = group;
     const there = present.get(key);
     present.delete(key);
-    if (there === undefined) {
+    const isParent = [...groups.values()].some((other) => other.path.length > path.length && leadsTo(path, other.path));
+    const lacks = (): void => {
       foldersMissing++;
       onFinding({ kind: "folder-missing", folder: path, what: `the target has no folder ${showPath(path)}` });
-    }
-    for (const result of await compareFolder({ source, target, options, signal, onFinding, past }, group, there))
-      report(result);
+    };
+    if (there === undefined && !isParent) lacks();
+    const compared = await compareFolder({ source, target, options, signal, onFinding, past }, group, there);
+    for (const result of compared) report(result);
+    // One that only leads to others is made where it is needed.
+    if (there === undefined && isParent && compared.some(({ missing, altered }) => missing + altered > 0)) lacks();
   }
   const asked = (options.select?.include.length ?? 0) + (options.select?.uses?.length ?? 0);
   let foldersExtra = 0;
-  for (const folder of asked > 0 ? [] : present.values()) {
+  const extras = asked > 0 ? [] : [...present.values()];
+  for (const folder of extras) {
     if (!isConcerned(folder.path, options)) continue;
-    foldersExtra++;
     const extra = await countOf(target, folder, signal);
+    if (extra === 0 && [...groups.values()].some(({ path }) => leadsTo(folder.path, path))) continue;
+    foldersExtra++;
     if (extra === 0 && options.bothWays === true)
       onFinding({ kind: "folder-extra", folder: folder.path, what: "an empty folder that the source does not have" });
     if (extra > 0) {
@@ -117,6 +123,8 @@ export async function verify(
   const missing = sum((r) => r.missing);
   const changed = sum((r) => r.changed);
   const extra = sum((r) => r.extra);
+  const misdated = sum((r) => r.misdated ?? 0);
+  const unread = sum((r) => r.unread ?? 0);
   const unlisted = sum((r) => r.unlisted ?? 0);
   const knownLosses = sum((r) => r.knownLosses ?? 0);
   return {
@@ -125,6 +133,8 @@ export async function verify(
     missing,
     changed,
     altered: sum((r) => r.altered),
+    ...(misdated === 0 ? {} : { misdated }),
+    ...(unread === 0 ? {} : { unread }),
     extra,
     foldersMissing,
     foldersExtra,

@@ -284,7 +284,9 @@ describe("tables", () => {
     expect(renderVerify({ folders: [one], ...sum }).at(-1)).toMatch(/in sum +5 +1 +2 +0/);
     const said = (more: object): string =>
       verdictOf({ folders: [], ...sum, ...more }, { bothWays: false, quick: false });
-    expect(said({})).toBe("Different: 1 missing, 2 changed. Copying again with --recheck brings what is missing.");
+    expect(said({})).toBe(
+      "Different: 1 missing, 2 changed. Copying again with --recheck brings what is missing, and flags and keywords up to date.",
+    );
     // Advice that would change nothing is none.
     expect(said({ missing: 0, altered: 2 })).toMatch(
       /^Different: 2 changed \(all altered by the target's server\)\. What a server altered stays as it is/,
@@ -445,7 +447,7 @@ describe("the report file", () => {
     const path = join(root, "empty.json");
     await using file = await openReportFile(path);
     await file.finish({ exitCode: 0 });
-    expect(JSON.parse(readFileSync(path, "utf8"))).toEqual({ events: [], exitCode: 0 });
+    expect(JSON.parse(readFileSync(path, "utf8"))).toEqual({ events: [], exitCode: 0, endedAt: expect.any(String) });
     await expect(openReportFile(join(root, "none/report.json"))).rejects.toThrow("--report");
   });
 });

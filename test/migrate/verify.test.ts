@@ -268,3 +268,21 @@ describe("quick", () => {
     expect((await compare(...both)).summary.equal).toBe(false);
   });
 });
+
+it.each([undefined, true])(
+  "a source that tells no dates is compared by those of its headers, as it was copied; quick: %s",
+  async (quick) => {
+    const dated = (id: string, year: number) =>
+      mail(id, `Received: from x by y; Tue, 2 Jan ${year} 10:00:00 +0000\r\nMessage-ID: <${id}@x>\r\n\r\n${id}\r\n`);
+    const folder = (...messages: ReturnType<typeof mail>[]) => ({ path: ["INBOX"], generation: "1", mail: messages });
+    const { received: _, ...rest } = FULL_FIDELITY;
+    const source = Object.assign(memorySource([folder(dated("old", 2010), dated("new", 2024))]), {
+      tells: { ...rest, received: false },
+    });
+    const target = Object.assign(memorySource([folder(dated("new", 2024))]), { identity: "memory:target" });
+    const options = { since: Date.UTC(2020, 0) / 1000, ...(quick === undefined ? {} : { quick }) };
+    const nothing = (): void => undefined;
+    const summary = await verify(source, target, undefined, options, new AbortController().signal, nothing, nothing);
+    expect(summary).toMatchObject({ equal: true, matched: 1, missing: 0 });
+  },
+);

@@ -202,12 +202,12 @@ describe("a target without room", () => {
 
 describe("a port that is no IMAP server's", () => {
   it.each([
-    ["POP3", "+OK ready\r\n"],
+    ["POP3", "+OK ready\r\n", "speaks POP3, not IMAP", "pop3s://"],
     ["SSH", "SSH-2.0-OpenSSH_9.2\r\n"],
     ["SMTP", "220 mx.example.org ESMTP\r\n"],
     ["HTTP", "HTTP/1.1 400 Bad Request\r\n\r\n"],
     ["TLS", Buffer.from([0x15, 3, 3, 0, 2, 2, 40])],
-  ])("%s: is told at once, with what it said", async (_, greeting) => {
+  ])("%s: is told at once, with what it said", async (_, greeting, said = "speaks no IMAP", way = "Check the port") => {
     count("scripted cases");
     await using server = await startScripted(async (talk) => {
       talk.send(greeting);
@@ -215,8 +215,8 @@ describe("a port that is no IMAP server's", () => {
     });
     await expect(openImapSource(options(server.port), signal)).rejects.toMatchObject({
       code: "config",
-      message: expect.stringContaining("speaks no IMAP"),
-      details: { hint: expect.stringContaining("Check the port") },
+      message: expect.stringContaining(said),
+      details: { hint: expect.stringContaining(way) },
     });
     expect(server.heard).toEqual([]);
   });

@@ -21,9 +21,9 @@ import type { VerifyFinding, VerifyFolderResult, VerifySummary } from "../../mig
 import type { Sink } from "../../sinks/sink.ts";
 import type { Source } from "../../sources/source.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
-import { isOn, selectionOf, stateDirectoryOf, textOf } from "../options.ts";
-import { renderLeftOut } from "../report.ts";
-import { openReportFile, type ReportFile } from "../report-file.ts";
+import { isOn, selectionOf, stateDirectoryOf } from "../options.ts";
+import { renderLeftOut, seenAs } from "../report.ts";
+import type { ReportFile } from "../report-file.ts";
 import { contextOf, noticesOf, placeOf, type Session } from "../session.ts";
 import { cut, sentence, table } from "../text.ts";
 import { plural, showCount, showSeconds } from "../values.ts";
@@ -36,14 +36,13 @@ export async function verify(session: Session): Promise<ExitCode> {
   const { args } = session;
   const first = parseEndpoint(placeOf(args, "source"), "source");
   const second = placeOf(args, "target");
-  const reportPath = textOf(args, "report");
+  const file = session.report;
   if (args.target === undefined) {
     if (isAccount(first) || first.kind === "mbox")
       throw configError(
         `verify of ${isAccount(first) ? "an account" : "an mbox"} needs something to compare it with`,
         "Write: mailferry verify SOURCE TARGET.",
       );
-    await using file = reportPath === undefined ? undefined : await openReportFile(reportPath);
     return await verifyAlone(first, session, file);
   }
   // Both ends are read: the target is recognised by what is there.
@@ -51,7 +50,6 @@ export async function verify(session: Session): Promise<ExitCode> {
   const allowCleartext = isOn(args, "allow-cleartext");
   for (const endpoint of [first, target]) refuseCleartext(endpoint, allowCleartext);
   await refuseSame(first, target);
-  await using file = reportPath === undefined ? undefined : await openReportFile(reportPath);
   return await verifyPair(first, target, session, file);
 }
 
@@ -84,7 +82,7 @@ async function verifyPair(
 
   let printed = 0;
   const onFinding = (finding: VerifyFinding): void => {
-    const { folder, origin, kind, what } = finding;
+    const { folder, origin, kind, what, subject, from, date } = finding;
     if (ui.json) void ui.emit({ type: "verify-finding", ...finding });
     void file?.add({ type: "verify-finding", ...finding });
     // What was left out is named at the end, with the way out.
@@ -92,7 +90,9 @@ async function verifyPair(
     if (printed++ >= PRINTED && ui.verbose === 0) return;
     const where = `${cut(showPath(folder), 60)}${origin === undefined ? "" : ` ${cut(origin.id, 80)}`}`;
     // With -q errors alone are said: a difference is one.
-    (kind === "known-loss" ? ui.say : ui.insist)(`${kind}: ${where}: ${cut(what, 300)}`);
+    (kind === "known-loss" ? ui.say : ui.insist)(
+      [`${kind}: ${where}: ${cut(what, 300)}`, ...seenAs({ subject, from, date })].join(" | "),
+    );
   };
   const onFolder = (result: VerifyFolderResult): void => {
     if (ui.json) void ui.emit({ type: "verify-folder", ...result });
@@ -183,11 +183,46 @@ export function verdictOf(
     ...(foldersMissing > 0 ? [plural(foldersMissing, "missing folder")] : []),
     ...but,
   ];
-  const advice =
-    missing > 0 || foldersMissing > 0 || altered === 0
-      ? "Copying again with --recheck brings what is missing."
-      : "What a server altered stays as it is: copying again makes no other copy of it, and its original stays at the source.";
+  const advice = adviceOf(summary, options);
   return `Different: ${sentence([`${parts.join(", ")}${how}`])} ${advice}${toldOf(knownLosses)}`;
+}
+
+/** What helps against what was found; nothing is promised that copying again does not do. */
+function adviceOf(
+  {
+    missing,
+    changed,
+    altered,
+    misdated = 0,
+    unread = 0,
+    unlisted = 0,
+    foldersMissing,
+    extra,
+    foldersExtra,
+  }: VerifySummary,
+  { bothWays, quick }: { readonly bothWays: boolean; readonly quick: boolean },
+): string {
+  const flags = changed - altered - misdated;
+  const isLacking = missing > unread || foldersMissing > 0;
+  const isBehind = flags > 0 && !quick;
+  const lines = [
+    ...(isLacking || isBehind
+      ? [
+          `Copying again with --recheck brings ${[isLacking ? "what is missing" : "", isBehind ? "flags and keywords up to date" : ""].filter(Boolean).join(", and ")}.`,
+        ]
+      : []),
+    ...(unread > 0 ? ["What cannot be read at the source no copy brings: look there."] : []),
+    ...(flags > 0 && quick ? ["Without --quick it is told whether the bytes differ."] : []),
+    ...(misdated > 0 ? ["A date stays as it is: no second copy is made for it."] : []),
+    ...(altered > 0 && missing + flags === 0
+      ? [
+          "What a server altered stays as it is: copying again makes no other copy of it, and its original stays at the source.",
+        ]
+      : []),
+    ...(unlisted > 0 ? ["What a server counts and does not list its administrator has to look for."] : []),
+    ...(bothWays && extra + foldersExtra > 0 ? ["What only the target has is left alone."] : []),
+  ];
+  return lines.join(" ");
 }
 
 /** Whether what was compared differs, in whatever was asked for. */
