@@ -18,7 +18,7 @@ import { isMozillaFile, mozillaState, mozillaTraits, withoutMozillaFields } from
 import { announcedSize, parseFileName, parseOwn } from "../formats/maildir/names.ts";
 import { type BytePath, fsPath, showBytes, toBytes } from "../formats/maildir/paths.ts";
 import { readSubscriptions } from "../formats/maildir/subscriptions.ts";
-import { expungedText } from "../formats/mbox/state.ts";
+import { expungedText } from "../formats/mbox/withheld.ts";
 import { configError, errno, ioError, isAbort, MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
 import { type LeftOut, LeftOuts } from "../mail/left-out.ts";
@@ -204,7 +204,7 @@ async function* readFolder(
     const entry: Entry = {
       origin: { folder: path, generation, id: idOf(listing, i) },
       traits: await datedTraits(folder, info, recorded),
-      size: info.size,
+      size: sizeOf(info),
     };
     return isMozillaFile(info.base) ? await ofMozilla(folder, info, entry) : entry;
   };
@@ -242,13 +242,14 @@ async function* readFolder(
     const info = { file, base, size: wanted.size[n] ?? 0, mtimeMs: wanted.time[n] ?? 0 };
     const early = info.size <= READ_AHEAD_SIZE ? await smallContent(`${folder.directory}/${file}`, base) : undefined;
     const asStored = early?.content ?? contentOf(folder, file, base, signal);
-    const content = isMozillaFile(base) ? withoutMozillaFields(asStored) : asStored;
+    const content = isMozillaFile(base)
+      ? withoutMozillaFields(asStored, showBytes(`${folder.directory}/${file}`))
+      : asStored;
     const entry = await entryOf(i, info);
     if (hasOtherTime(base, info.mtimeMs)) undated++;
     // What is in a compressed file takes more room than the file.
-    const told = parseOwn(base) === undefined ? announcedSize(base) : undefined;
-    const size = Math.max(info.size, early?.size ?? told ?? 0);
-    return { entry: size === info.size ? entry : { ...entry, size }, content };
+    const size = Math.max(entry.size ?? 0, early?.size ?? 0);
+    return { entry: size === entry.size ? entry : { ...entry, size }, content };
   };
   const numbers = async function* (): AsyncGenerator<number> {
     for (let n = 0; n < wanted.count && !signal.aborted; n++) yield n;
@@ -292,6 +293,11 @@ function grown<A extends Uint32Array | Float64Array>(old: A, type: new (length: 
   const larger = new type(old.length * 2);
   larger.set(old);
   return larger;
+}
+
+/** Compressed, the file is smaller than its message, whose size stands in the name; of ours only what lies on the disk is believed. */
+function sizeOf({ base, size }: FileInfo): number {
+  return parseOwn(base) === undefined ? Math.max(size, announcedSize(base) ?? 0) : size;
 }
 
 /** The base name; for one of several files with the same base name (copied by hand) the whole name, with its place. */

@@ -10,8 +10,9 @@ import { sniff } from "../formats/disk/sniff.ts";
 import { type DiskFolder, folderName } from "../formats/disk/tree.ts";
 import { showBytes, toBytes } from "../formats/maildir/paths.ts";
 import { type Dialect, type MboxMessage, notMbox, splitMbox } from "../formats/mbox/split.ts";
-import { expungedText, isInternalData, plainState, readState } from "../formats/mbox/state.ts";
+import { isInternalData, plainState, readState } from "../formats/mbox/state.ts";
 import { type RandomAccess, Shortened } from "../formats/mbox/window.ts";
+import { expungedText, partialContent } from "../formats/mbox/withheld.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
 import { type LeftOut, LeftOuts } from "../mail/left-out.ts";
@@ -168,6 +169,10 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
         };
         const wanted = want(entry);
         if (!(typeof wanted === "boolean" ? wanted : await wanted)) continue;
+        if (state.isPartial === true) {
+          yield { entry, content: partialContent(name) };
+          continue;
+        }
         const bytes = message.bytes(head);
         yield bytes === undefined
           ? { entry, content: contentOf(message, head, name) }

@@ -133,6 +133,30 @@ describe.each(["mbox", "maildir"] as const)("what Thunderbird expunged and has n
   });
 });
 
+test.each(["mbox", "maildir"])(
+  "what Thunderbird fetched only the beginning of fails by name, in a %s",
+  async (kind) => {
+    const partial = mozilla("partial", "0401").stored;
+    const whole = mozilla("whole", "0001").stored;
+    await plant(at.path(), {
+      box: `From - Thu Jan  4 12:00:00 2024\n${partial}\nFrom - Thu Jan  4 12:00:00 2024\n${whole}`,
+      "Mail/box/cur/1704369600000.eml": partial,
+      "Mail/box/cur/1704369600001.eml": whole,
+      "Mail/box/new/": "",
+    });
+    await using source =
+      kind === "mbox"
+        ? await openMboxSource({ path: at.path("box") }, SIGNAL)
+        : await openMaildirSource({ path: at.path("Mail") }, SIGNAL);
+    const [first, second] = await readAll(source, ["box"]);
+    expect(first?.error).toMatchObject({
+      message: expect.stringMatching(/box.*: Thunderbird has fetched only the beginning of this message/),
+      details: { scope: "message", remedy: "give-up", hint: expect.stringContaining("fetch the rest") },
+    });
+    expect(second?.bytes?.toString()).toContain("Subject: whole");
+  },
+);
+
 async function states(content: string): Promise<Entry["traits"] | undefined> {
   await plant(at.path(), { box: `From a@b Thu Jan  4 12:00:00 2024\n${content}\nBody\n` });
   await using source = await openMboxSource({ path: at.path("box") }, SIGNAL);

@@ -4,6 +4,7 @@ import { HEADER_LIMIT } from "../../mail/body.ts";
 import { headerEnd } from "../../mail/headers.ts";
 import type { Traits } from "../../mail/model.ts";
 import { type MessageState, readMozillaState } from "../mbox/state.ts";
+import { partialContent } from "../mbox/withheld.ts";
 import { headOf } from "./dates.ts";
 import type { BytePath } from "./paths.ts";
 
@@ -31,8 +32,11 @@ export function mozillaTraits(traits: Traits, state: MessageState): Traits {
   };
 }
 
-/** The message without the fields, as it came: the same as every other copy of it. */
-export async function* withoutMozillaFields(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+/** The message without the fields, as it came: the same as every other copy of it. Fails for one that is not all there. */
+export async function* withoutMozillaFields(
+  content: AsyncIterable<Uint8Array>,
+  name: string,
+): AsyncGenerator<Uint8Array> {
   let head: Uint8Array[] | undefined = [];
   let held = 0;
   for await (const chunk of content) {
@@ -45,7 +49,13 @@ export async function* withoutMozillaFields(content: AsyncIterable<Uint8Array>):
     const octets = Buffer.concat(head);
     if (headerEnd(octets) === -1 && held < HEADER_LIMIT) continue;
     head = undefined;
-    yield readMozillaState(octets).head;
+    yield* messageHead(octets, name);
   }
-  if (head !== undefined && held > 0) yield readMozillaState(Buffer.concat(head)).head;
+  if (head !== undefined && held > 0) yield* messageHead(Buffer.concat(head), name);
+}
+
+async function* messageHead(octets: Buffer, name: string): AsyncGenerator<Uint8Array> {
+  const { head, isPartial } = readMozillaState(octets);
+  if (isPartial === true) yield* partialContent(name);
+  else yield head;
 }

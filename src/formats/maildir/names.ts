@@ -155,6 +155,9 @@ export function announcedWireSize(base: string): number | undefined {
 
 /** A number that sorts names in the order in which their messages were delivered: microseconds, 0 where the name says nothing. */
 export function deliveryOrder(base: string): number {
+  // Thunderbird counts in milliseconds.
+  const mozilla = /^(\d{13})(?:-\d+)?\.eml$/.exec(base);
+  if (mozilla !== null) return Number(mozilla[1]) * 1000;
   const match = /^(\d{1,10})(?:\.(?:[^,:]*?M(\d{1,6})(?!\d))?)?/.exec(base);
   if (match === null) return 0;
   return Number(match[1]) * 1_000_000 + Number(match[2] ?? 0);

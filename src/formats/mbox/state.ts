@@ -2,7 +2,6 @@
 
 import { createRequire } from "node:module";
 import type libmime from "libmime";
-import { plural } from "../../core/words.ts";
 import { fieldEnd, fieldName, headerBlock, headerText, headerValue, receivedFromHeader } from "../../mail/headers.ts";
 import { NO_TRAITS, type Received, type SystemFlag, type Traits } from "../../mail/model.ts";
 import type { FromLine } from "./from-line.ts";
@@ -33,6 +32,8 @@ export interface MessageState {
   readonly dateFromHeader: boolean;
   /** Thunderbird deleted it and has not compacted its file yet. */
   readonly isExpunged?: true;
+  /** Thunderbird fetched only its beginning from the maildrop. */
+  readonly isPartial?: true;
   /** The header without the container's lines; the very same buffer when it had none. */
   readonly head: Buffer;
 }
@@ -87,6 +88,7 @@ export function readState(
     head: rest,
     // Thunderbird writes no X-Status: with its D beside, both are ours, of a message that was deleted and is in an account still.
     ...(mozillaBits(fields) & MOZILLA.expunged && !/D/.test(fields.get("x-status") ?? "") ? { isExpunged: true } : {}),
+    ...(mozillaBits(fields) & MOZILLA.partial ? { isPartial: true } : {}),
   };
 }
 
@@ -109,11 +111,6 @@ function dateOf(head: Buffer, { received, isOfStoring }: DatedLine): Received | 
   const header = receivedFromHeader(head);
   if (received === undefined || header === undefined) return header ?? received;
   return header.epochSeconds <= received.epochSeconds + CLOCKS_DIFFER ? header : received;
-}
-
-/** What is said of messages that are left out for it. */
-export function expungedText(messages: number): string {
-  return `${plural(messages, "message")} that Thunderbird deleted and has not compacted away: left out, unless --with-expunged is given`;
 }
 
 /** True for the message that UW-IMAP, Alpine and Dovecot keep their own data in (the first of a mailbox). */
@@ -206,6 +203,7 @@ const MOZILLA = {
   replied: 0x0002,
   marked: 0x0004,
   expunged: 0x0008,
+  partial: 0x0400,
   forwarded: 0x1000,
   imapDeleted: 0x0020_0000,
   receiptSent: 0x0080_0000,
