@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { type Endpoint, isAccount, type ServerEndpoint, showEndpoint } from "./endpoints/endpoint.ts";
 import { parseEndpoint } from "./endpoints/parse.ts";
 import { isLoopback } from "./endpoints/parse-server.ts";
+import { refuseAbsent } from "./endpoints/recognise.ts";
 import { identityOf, refuseSame } from "./endpoints/same.ts";
 import type { RecordedDates } from "./formats/maildir/dates.ts";
 import { configError, ioError } from "./mail/errors.ts";
@@ -13,7 +14,7 @@ import type { Sink } from "./sinks/sink.ts";
 import type { Source } from "./sources/source.ts";
 
 export type { Role } from "./endpoints/endpoint.ts";
-export { type Endpoint, identityOf, isAccount, parseEndpoint, refuseSame, showEndpoint };
+export { type Endpoint, identityOf, isAccount, parseEndpoint, refuseAbsent, refuseSame, showEndpoint };
 
 /** What an endpoint needs beside its URL. */
 export interface EndpointContext {

@@ -7,6 +7,7 @@ import {
   isAccount,
   openSink,
   openSource,
+  refuseAbsent,
   refuseCleartext,
   refuseSame,
   type SinkContext,
@@ -72,6 +73,7 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
   const allowCleartext = isOn(args, "allow-cleartext");
   for (const endpoint of [source, target]) refuseCleartext(endpoint, allowCleartext);
   await refuseSame(source, target);
+  if (isOn(args, "must-exist")) refuseAbsent(target);
   const reportFile = session.report;
   const from = await contextOf(session, "source", source, reportFile);
   const recheck = isOn(args, "recheck") && !isDry;

@@ -46,6 +46,7 @@ export const RUN_OPTIONS = {
   recheck: flag("Trust no record: look at both ends, copy what is missing", HOW),
   prove: flag("Read back every copy before it counts as done", HOW),
   "dry-run": flag("Change nothing, print the plan", HOW),
+  "must-exist": flag("Only into an archive that is there already: on a disk that may not be mounted", WHERE),
   state: text("Where the record of a copy between accounts lies (default: the XDG state folder)", HOW),
 } as const;
 

@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { configError, ioError } from "../mail/errors.ts";
-import type { Role } from "./endpoint.ts";
+import type { Endpoint, Role } from "./endpoint.ts";
 
 /** Throws MailError config when there is nothing at the path, or nothing that is known. */
 export function recognise(path: string, role: Role, side: Role): "mbox" | "maildir" | "mboxzip" {
@@ -84,6 +84,24 @@ export function refuseSpecial(path: string): void {
       "Give the path of a file or a folder with mail.",
     );
 }
+
+/**
+ * Throws MailError config where no archive is yet: what is left of a disk that is not mounted is an empty folder. An account is always
+ * there.
+ */
+export function refuseAbsent(target: Endpoint): void {
+  if (target.kind !== "maildir" && target.kind !== "mboxzip") return;
+  const { path } = target;
+  const isThere =
+    archiveFormat(path) !== undefined || (target.kind === "mboxzip" && (isFile(path) || existsSync(`${path}.part.d`)));
+  if (isThere) return;
+  throw configError(
+    `there is no archive at ${path} yet, and it must exist`,
+    "Mount its disk; or, to begin an archive there, run it once without --must-exist.",
+  );
+}
+
+const isFile = (path: string): boolean => statOf(path)?.isFile() === true;
 
 function recogniseTarget(path: string, stat: Stats | undefined): "maildir" | "mboxzip" {
   if (stat?.isDirectory() === true) {

@@ -23,6 +23,7 @@ import { InventoryKeeper, tellArchive } from "./keep-inventory.ts";
 import type { Ledger } from "./ledger.ts";
 import { leftOutOf } from "./left-out.ts";
 import { looksForAll, tellMissing } from "./missing.ts";
+import { tellOthers } from "./other-sources.ts";
 import { ledgerDirectoryOf, pairDirectory, rememberedNames } from "./pair.ts";
 import { patiently } from "./patiently.ts";
 import { type FolderJob, planFolders } from "./plan.ts";
@@ -146,6 +147,7 @@ async function carry(
     const keepsAnnounced = source.idsMove === true;
     // Neither writes anything.
     const isDry = options.dryRun === true || isFinished;
+    if (sink.home !== undefined && !isFinished) await tellOthers(home, source.identity, events);
     if (!isDry) await ensureDirectory(home);
     await using lock = isDry
       ? undefined
