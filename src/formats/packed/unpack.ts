@@ -8,7 +8,7 @@ import type { Packing } from "./kinds.ts";
 import { unpackLz4 } from "./lz4.ts";
 
 /** What is unpacked at the most of a file whose name does not say how much is in it. */
-const MOST_UNTOLD = 2 ** 31;
+const MOST_UNTOLD = 2 ** 28;
 /** Formats that end in a mark: of the others nobody can say whether all is there but the name. */
 const SAYS_ITS_END: ReadonlySet<Packing> = new Set(["gzip", "bzip2", "xz", "zstd"]);
 

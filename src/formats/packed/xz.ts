@@ -32,7 +32,7 @@ async function* read(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncGene
     for (;;) {
       const { done, value } = await reader.read().catch((error: unknown) => {
         isOver = true;
-        throw error;
+        throw inWords(error);
       });
       isOver = done;
       if (done) return;
@@ -42,6 +42,23 @@ async function* read(reader: ReadableStreamDefaultReader<Uint8Array>): AsyncGene
     // Its own memory is given back even where it then fails over what it had closed already.
     if (!isOver) await reader.cancel().catch(() => undefined);
   }
+}
+
+/** The library tells the number that xz-embedded ended with. */
+const REASONS: Readonly<Record<string, string>> = {
+  2: "it has a checksum that is not known here",
+  3: "there is not enough memory",
+  4: "it asks for too much memory",
+  5: "no xz stream",
+  6: "it is of a kind that is not known here",
+  7: "a damaged block",
+  8: "it ends too early",
+};
+
+function inWords(error: unknown): unknown {
+  const [, code = ""] = (error instanceof Error && /error code (\d+)$/.exec(error.message)) || [];
+  const reason = REASONS[code];
+  return reason === undefined ? error : new Error(reason, { cause: error });
 }
 
 function streamOf(content: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {

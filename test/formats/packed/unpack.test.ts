@@ -102,6 +102,14 @@ test("a zstd frame that asks for two gigabytes of memory gets none", async () =>
   await expect(unpacked("zstd", Buffer.concat([packed("zstd"), frame]))).rejects.toThrow("too much memory");
 });
 
+test("xz says in words what is wrong with it", async () => {
+  const octets = packed("xz");
+  await expect(unpacked("xz", octets.subarray(0, 700))).rejects.toThrow("it ends too early");
+  const spoilt = Buffer.from(octets);
+  spoilt[700] = (spoilt[700] ?? 0) ^ 0xff;
+  await expect(unpacked("xz", spoilt)).rejects.toThrow("a damaged block");
+});
+
 test("without a size in its name a format that tells its own end is believed, lz4 is not", async () => {
   for (const packing of packings)
     if (packing === "lz4")
