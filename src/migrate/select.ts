@@ -59,8 +59,9 @@ export async function selectFolders(
       .map((use) => `the source says of no folder that it is the one for "${use}"`),
     ...map.flatMap((one, i) => idleMap(map, i, one, all) ?? []),
   ];
+  const leftOut = (source.leftOut?.() ?? []).map(({ folder }) => folder);
   const idle = exclude
-    .filter((glob) => !all.some(({ path }) => folderMatcher([glob])(path)))
+    .filter((glob) => ![...all.map(({ path }) => path), ...leftOut].some(folderMatcher([glob])))
     .map((glob) => `nothing is left out by --exclude ${glob}: no folder ${matches(glob, all)}`);
   const isNothing = all.length > 0 && !folders.some(hasMail) && (!everything || exclude.length > 0);
   // What was asked for may be there and not be read: then that is what is to be said.

@@ -6,6 +6,7 @@ import { syncDirectory } from "../core/files.ts";
 import { mapOrdered } from "../core/pool.ts";
 import { ARCHIVE_HOME, readArchiveId } from "../formats/archive.ts";
 import { type Disk, insteadOf, openDisk } from "../formats/disk/disk.ts";
+import { shellWord } from "../formats/disk/foreign.ts";
 import type { DiskFolder } from "../formats/disk/tree.ts";
 import { messageContent, smallContent } from "../formats/maildir/content.ts";
 import { hasLostTime, hasOtherTime, type RecordedDates, recoveredDate } from "../formats/maildir/dates.ts";
@@ -151,7 +152,7 @@ const ODD = {
 function otherKind({ kind, place, path }: DiskFolder): readonly LeftOut[] {
   if (kind !== "mbox") return [];
   const name = showBytes(place);
-  return [{ name, why: "it is an mbox", hint: `Give it by itself: mbox:${name}`, folder: path }];
+  return [{ name, why: "it is an mbox", hint: `Give it by itself: ${shellWord(`mbox:${name}`)}`, folder: path }];
 }
 
 /** Where the traits of a folder lie that its file names cannot hold. The id is checked where it is read. */

@@ -5,7 +5,7 @@ import type { BigIntStats } from "node:fs";
 import { type FileHandle, open, realpath, stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { type Disk, insteadOf, openDisk } from "../formats/disk/disk.ts";
-import { wayOut } from "../formats/disk/foreign.ts";
+import { shellWord, wayOut } from "../formats/disk/foreign.ts";
 import { sniff } from "../formats/disk/sniff.ts";
 import { type DiskFolder, folderName } from "../formats/disk/tree.ts";
 import { showBytes, toBytes } from "../formats/maildir/paths.ts";
@@ -219,7 +219,7 @@ function mboxOf({ path, kind, place }: DiskFolder): readonly MboxFile[] {
 function otherKind({ kind, place, path }: DiskFolder): readonly LeftOut[] {
   if (kind !== "maildir") return [];
   const name = showBytes(place);
-  return [{ name, why: "it is a Maildir", hint: `Give it by itself: maildir:${name}`, folder: path }];
+  return [{ name, why: "it is a Maildir", hint: `Give it by itself: ${shellWord(`maildir:${name}`)}`, folder: path }];
 }
 
 /** What is said of a file when it was read to its end. */

@@ -1,7 +1,7 @@
 // Folder globs mean what a user expects of them.
 
 import { expect, it } from "vitest";
-import { folderMatcher } from "../../src/core/glob.ts";
+import { folderMatcher, mayMatchBelow } from "../../src/core/glob.ts";
 
 const cases: readonly [glob: string, path: readonly string[], matches: boolean][] = [
   ["INBOX", ["INBOX"], true],
@@ -34,4 +34,17 @@ it.each(cases)("%s on %j: %s", (glob, path, matches) => {
 it("any of several globs is enough, and none matches nothing", () => {
   expect(folderMatcher(["A", "B"])(["B"])).toBe(true);
   expect(folderMatcher([])(["B"])).toBe(false);
+});
+
+it.each([
+  ["a/b", ["a"], true],
+  ["a/b", ["b"], false],
+  ["a/b", ["a", "b"], false],
+  ["a/b", [], true],
+  ["**/x", ["a", "b"], true],
+  ["a/**", ["a", "b", "c"], true],
+  ["inbox/x", ["INBOX"], true],
+  ["a", ["a"], false],
+])("%s may match something below %s: %s", (glob, path, may) => {
+  expect(mayMatchBelow([glob])(path)).toBe(may);
 });

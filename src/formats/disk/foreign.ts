@@ -140,7 +140,10 @@ export function describeForeign({ one, many, isMessage }: Foreign, count: number
 
 /** The way out with the places in it, as a shell takes them. */
 export function wayOut({ wayOut: text }: Foreign, directory: string, path: string): string {
-  const quoted = (place: string): string =>
-    /^[\w./@+-]+$/.test(place) ? place : `'${place.replaceAll("'", "'\\''")}'`;
-  return text.replaceAll("DIR", () => quoted(directory)).replaceAll("FILE", () => quoted(path));
+  return text.replace(/DIR|FILE/g, (place) => shellWord(place === "DIR" ? directory : path));
+}
+
+/** A path as one word for a shell, and for a person where that is the same. */
+export function shellWord(path: string): string {
+  return /^[\w./@+~:-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

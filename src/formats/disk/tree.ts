@@ -12,6 +12,7 @@ import { type FolderPath, showPath } from "../../mail/model.ts";
 import { ARCHIVE_HOME } from "../archive.ts";
 import { decodePart, pathOfDirectory } from "../maildir/folder-name.ts";
 import { type BytePath, fsPath, listedPath, showBytes, toBytes } from "../maildir/paths.ts";
+import { shellWord } from "./foreign.ts";
 import { Forms } from "./forms.ts";
 import { INDEX, isLitter, isLock, kmailParent, SERVICE } from "./names.ts";
 import { type Sniffed, sniff } from "./sniff.ts";
@@ -223,9 +224,13 @@ class Tree {
       if (this.#options.style === "mbox" && !isMail && !text.startsWith(".") && !INDEX.test(text))
         this.#notices.push(`${shown} is not an mbox and not read`);
     } else if (this.#options.isOwn === true)
-      this.#leave(file, "it is an mbox, and no part of this archive", `Give it by itself: mbox:${shown}`);
+      this.#leave(
+        file,
+        "it is an mbox, and no part of this archive",
+        `Give it by itself: ${shellWord(`mbox:${shown}`)}`,
+      );
     else if (text.startsWith("."))
-      this.#leave(file, "it is an mbox whose name is hidden", `Give it by itself: mbox:${shown}`);
+      this.#leave(file, "it is an mbox whose name is hidden", `Give it by itself: ${shellWord(`mbox:${shown}`)}`);
     else this.#mbox(file);
   }
 
