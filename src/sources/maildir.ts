@@ -7,7 +7,7 @@ import { mapOrdered } from "../core/pool.ts";
 import { ARCHIVE_HOME, readArchiveId } from "../formats/archive.ts";
 import { type Disk, insteadOf, openDisk } from "../formats/disk/disk.ts";
 import { shellWord } from "../formats/disk/foreign.ts";
-import type { DiskFolder } from "../formats/disk/tree.ts";
+import { type DiskFolder, unreadable } from "../formats/disk/tree.ts";
 import { messageContent, smallContent } from "../formats/maildir/content.ts";
 import { hasLostTime, hasOtherTime, type RecordedDates, recoveredDate } from "../formats/maildir/dates.ts";
 import { countFolder, type FileInfo, folderId, type MailFolder, openMailFolder } from "../formats/maildir/folder.ts";
@@ -110,12 +110,21 @@ export async function openMaildirSource(options: MaildirSourceOptions, signal: A
     leftOut: () => leftOut.all(),
     async *folders(stop) {
       known = undefined;
+      const unlisted: LeftOut[] = [];
       for (const { directory, folder } of (await places(stop)).values()) {
         stop.throwIfAborted();
-        // One that cannot be listed keeps no other from being carried: reading it will say why.
-        const count = directory === undefined ? undefined : await countFolder(directory).catch(() => undefined);
-        yield { ...folder, ...count };
+        if (directory === undefined) {
+          yield folder;
+          continue;
+        }
+        try {
+          yield { ...folder, ...(await countFolder(directory)) };
+        } catch (error) {
+          if (errno(error) === undefined) throw error;
+          unlisted.push(unreadable(directory, folder.path, error));
+        }
       }
+      leftOut.set("unlisted", unlisted);
     },
     async *slices(folder) {
       if (folder.selectable) yield { folder };

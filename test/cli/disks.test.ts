@@ -456,12 +456,26 @@ describe("what may not be read", () => {
     for (const place of closed) chmodSync(place, 0o700);
     if (process.geteuid?.() !== 0) for (const place of closed) chmodSync(place, 0o000);
     const run = await asSomebody(() => backup(`maildir:${mail()}`, "-q"));
+    let turn = 0;
+    const pair = await asSomebody(async () => {
+      const target = `maildir:${desk.path(`whole${turn++}`)}`;
+      await desk.run(["backup", `maildir:${mail()}`, target]);
+      return await desk.run(["verify", `maildir:${mail()}`, target, "-q"]);
+    });
+    const alone = await asSomebody(() => desk.run(["verify", `maildir:${mail()}`]));
+    const boxes = await asSomebody(() => list(`mbox:${mail()}`));
     for (const place of closed) chmodSync(place, 0o755);
     expect(run).toMatchObject({ code: 3, copied: 3, partial: true });
-    for (const name of [".Sent", "nested", "Old"])
+    for (const name of [".Sent", "nested", "Closed", "Old"])
       expect(run.err).toContain(`${join(mail(), name)}: it may not be read (EACCES)`);
-    expect(run.err).toContain(`cannot list ${join(mail(), "Closed/cur")}: not permitted (EACCES)`);
     expect(run.err).not.toContain("The balance closes");
+    expect(pair).toMatchObject({
+      code: 3,
+      err: expect.stringContaining("Not complete: 3 messages of the source are in"),
+    });
+    expect(alone).toMatchObject({ code: 3, err: expect.stringContaining("Not complete: 3 messages in") });
+    expect(boxes.code).toBe(3);
+    expect(boxes.leftOut).toHaveLength(4);
   });
 });
 

@@ -3,6 +3,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { openMaildirs } from "../../src/endpoints/local.ts";
 import { openMaildirSink } from "../../src/sinks/maildir.ts";
 import { openMboxZipSink } from "../../src/sinks/mbox-zip.ts";
 import { openMaildirSource } from "../../src/sources/maildir.ts";
@@ -10,6 +11,7 @@ import { openMboxSource } from "../../src/sources/mbox.ts";
 import { openMboxZipSource } from "../../src/sources/mbox-zip.ts";
 import { memorySink, memorySource, newStore } from "../kit/memory.ts";
 import { scratch, writeMaildir, writeMboxTree } from "./disk.ts";
+import type { SeedFolder } from "./seed.ts";
 import { sinkConformance } from "./sink.ts";
 import { append, folder } from "./sink-kit.ts";
 import { sourceConformance } from "./source.ts";
@@ -70,6 +72,21 @@ sourceConformance("Maildir", {
     await writeMaildir(place.path, folders);
     return { source: await openMaildirSource({ path: place.path }, NEVER), dispose: place.dispose };
   },
+});
+
+sourceConformance("Maildirs and mboxes in one folder", {
+  async make(folders) {
+    const place = await scratch();
+    // Beside Maildirs an empty file is no mailbox.
+    const isMaildir = (seed: SeedFolder): boolean => seed === folders[0] || seed.mail.length === 0;
+    await writeMaildir(place.path, folders.filter(isMaildir));
+    await writeMboxTree(
+      place.path,
+      folders.filter((seed) => !isMaildir(seed)),
+    );
+    return { source: await openMaildirs({ path: place.path }, NEVER), dispose: place.dispose };
+  },
+  skip: { "deletes exactly the messages that it is told to": "an mbox is only ever read" },
 });
 
 sinkConformance("Maildir", {

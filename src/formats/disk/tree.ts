@@ -204,9 +204,7 @@ class Tree {
       what = await sniff(file.directory, text, isNamed);
     } catch (error) {
       if (errno(error) === "ENOENT") return;
-      // Where mboxes are looked for, reading it says why it cannot be read.
-      if (this.#options.style === "mbox" && !isMail && !text.startsWith(".") && !INDEX.test(text)) this.#mbox(file);
-      else this.#unreadable(file, error, false);
+      this.#unreadable(file, error, false);
       return;
     }
     if (this.#met.has(what.id) && (isLink || what.isOne)) return;
@@ -391,11 +389,17 @@ class Tree {
     this.#leftOut.push({ name: showBytes(directory), why, hint, folder: path, ...(isTree ? { isTree } : {}) });
   }
 
-  #unreadable(visit: Visit, error: unknown, isTree = true): void {
-    const code = errno(error) ?? "EIO";
-    const why = code === "EACCES" || code === "EPERM" ? `it may not be read (${code})` : `it cannot be read (${code})`;
-    this.#leave(visit, why, "Mend its permissions or its disk; or leave it out with --exclude.", isTree);
+  #unreadable({ directory, path }: Visit, error: unknown, isTree = true): void {
+    this.#leftOut.push({ ...unreadable(directory, path, error), ...(isTree ? { isTree } : {}) });
   }
+}
+
+/** A folder or file that the system does not let be read. */
+export function unreadable(place: BytePath, folder: FolderPath, error: unknown): LeftOut {
+  const code = errno(error) ?? "EIO";
+  const why = code === "EACCES" || code === "EPERM" ? `it may not be read (${code})` : `it cannot be read (${code})`;
+  const hint = "Mend its permissions or its disk; or leave it out with --exclude.";
+  return { name: showBytes(place), why, hint, folder };
 }
 
 function isPlace(name: string): boolean {
