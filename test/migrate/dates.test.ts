@@ -147,6 +147,7 @@ test("mail of others: the name's time where the file's is later, the header's wh
   const got = await foreign(
     {
       [`cur/${DELIVERED}.M1P1.host:2,S`]: HEADER,
+      "cur/1000000000.made-up:2,S": HEADER,
       "cur/1300000000.M1P1.host:2,S": HEADER,
       "cur/1300000001.M1P1.host:2,S": "Subject: no date\n\n",
       "cur/1300000002.M1P1.host:2,S": "Date: Fri, 1 Jan 2038 00:00:00 Z\n\n",
@@ -155,6 +156,7 @@ test("mail of others: the name's time where the file's is later, the header's wh
     now,
   );
   expect(got).toEqual([
+    { epochSeconds: 1_098_997_238, zoneMinutes: -240 },
     { epochSeconds: DELIVERED, zoneMinutes: -240 },
     { epochSeconds: 1_098_997_238, zoneMinutes: -240 },
     { epochSeconds: 1_300_000_001 },

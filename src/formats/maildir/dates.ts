@@ -61,11 +61,11 @@ function isNoTime(time: number): boolean {
 /**
  * The date of a file that lost its time. Ours: what the ledger has; what it has without a date had that of its writing. Others: the time
  * in the name where the header agrees with it, as then it is that of the delivery; else the header's, as then it is that of an
- * import.
+ * import, or none. What the header says of a time after the file was written is no date.
  */
 export async function recoveredDate(
   directory: BytePath,
-  { file, base }: Pick<FileInfo, "file" | "base">,
+  { file, base, mtimeMs }: Pick<FileInfo, "file" | "base" | "mtimeMs">,
   recorded: RecordedDates | undefined,
 ): Promise<Received | undefined> {
   const named = namedTime(base);
@@ -77,7 +77,10 @@ export async function recoveredDate(
   }
   const header = receivedFromHeader(await headOf(`${directory}/${file}`, base));
   if (named === undefined) return header;
-  if (header === undefined || header.epochSeconds > named + DAY) return { epochSeconds: named };
+  if (header === undefined) return { epochSeconds: named };
+  // A header that is later than the name is wrong, or the name is no time at all (made up by whoever wrote the file).
+  if (header.epochSeconds > named + DAY)
+    return !isOwn && header.epochSeconds <= mtimeMs / 1000 + DAY ? header : { epochSeconds: named };
   return !isOwn && named - header.epochSeconds <= 2 * DAY ? { ...header, epochSeconds: named } : header;
 }
 
