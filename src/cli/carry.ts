@@ -264,7 +264,9 @@ function nextSteps({ verb, target, remove }: Carriage, summary: RunSummary, isDr
   // What becomes of a file that is written once was said when it was finished, or left open.
   const isOnce = target.kind === "mboxzip" && /\.zip$/i.test(target.path);
   if (balance.failed > 0 && !isOnce)
-    lines.push(`Run the same command again to try the ${plural(balance.failed, "failed message")} once more.`);
+    lines.push(
+      `Run the same command again to try ${balance.failed === 1 ? "the message that failed" : `the ${plural(balance.failed, "message")} that failed`} once more.`,
+    );
   else if (!summary.closes) lines.push("Run the same command again for what is open.");
   if (kept > 0) lines.push(`${plural(kept, "message")} stayed at the source that should have gone.`);
   if (lines.length > 0 || outcome === "partial") return lines;

@@ -65,7 +65,6 @@ export function configError(message: string, hint?: string, cause?: unknown): Ma
 const PATHS = {
   ENAMETOOLONG: "a name in that path is too long",
   ELOOP: "its links lead in a circle",
-  EISDIR: "it is a folder",
 } as const;
 
 /**
@@ -97,7 +96,7 @@ export function ioError(what: string, cause: unknown): MailError {
       hint: "Choose another place.",
       cause,
     });
-  if (code === "ENAMETOOLONG" || code === "ELOOP" || code === "EISDIR")
+  if (code === "ENAMETOOLONG" || code === "ELOOP")
     return new MailError("config", `${what}: ${PATHS[code]}`, {
       scope: "account",
       remedy: "give-up",
