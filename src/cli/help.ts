@@ -120,7 +120,9 @@ Exit codes:
   1  a bug                              5  temporary (network, quota, disk
   2  usage or configuration                full): run it again
   3  finished, but messages failed or   6  verify found differences
-     the balance does not close         130, 143  interrupted
+     the balance does not close, or     130, 143  interrupted
+     not all that was asked for is
+     there or could be read
 
 Start with:
   mailferry folders imaps://me@imap.example.org
