@@ -4,7 +4,7 @@ import type { Body } from "../mail/body.ts";
 import { MailError, suspecting } from "../mail/errors.ts";
 import { difference, type Fidelity, type Loss, narrow } from "../mail/fidelity.ts";
 import { receivedFromHeader } from "../mail/headers.ts";
-import { keyOf } from "../mail/key.ts";
+import { keyOf, type Shape } from "../mail/key.ts";
 import { type Likeness, showLikeness } from "../mail/likeness.ts";
 import type { Entry, Origin, Received, TraitChange, Traits } from "../mail/model.ts";
 import { hasServerFields, keysOf } from "../mail/server-fields.ts";
@@ -268,16 +268,22 @@ export function doneRecord(
 }
 
 /** True when the copy, read back, has this key; false when it has another or is gone. */
-export async function isProved(
+export async function isProved(...copy: Parameters<typeof proofOf>): Promise<boolean> {
+  return (await proofOf(...copy)) !== undefined;
+}
+
+/** What the copy is like, read back; undefined when it has another key or is gone. */
+export async function proofOf(
   folder: SinkFolder,
   receipt: Receipt,
   key: string,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<Shape | undefined> {
   try {
-    return (await keyOf(folder.reopen(receipt, signal))).key === key;
+    const read = await keyOf(folder.reopen(receipt, signal));
+    return read.key === key ? read.shape : undefined;
   } catch (error) {
-    if (error instanceof MailError && error.code === "not-found") return false;
+    if (error instanceof MailError && error.code === "not-found") return undefined;
     throw error;
   }
 }

@@ -26,6 +26,8 @@ export type KeptWhy =
   | "too-new"
   /** Its copy could not be read back as it was sent. */
   | "not-proved"
+  /** The source gave fewer octets than it announced. */
+  | "short"
   /** The server was asked, and the message is not known to be gone. */
   | "not-confirmed"
   /** The source does not list it any more: perhaps it is gone. */

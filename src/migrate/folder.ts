@@ -12,6 +12,7 @@ import { type JobState, settle, startJob } from "./job.ts";
 import type { FolderLedger, Known } from "./ledger.ts";
 import { pass } from "./pass.ts";
 import type { FolderJob } from "./plan.ts";
+import { noteShort } from "./short.ts";
 import { Suspects } from "./suspects.ts";
 
 /** For deleting at the source alone: with thousands of folders it would be most of what a run holds. */
@@ -86,6 +87,7 @@ export async function runFolder(context: RunContext, jobs: readonly FolderJob[])
       await pause(delayMs, patience, soft);
     }
   }
+  if (options.remove === undefined) await noteShort(context, states, ledger);
   await end();
   return options.remove === undefined ? LET_GO : { states, ledger, folder };
 }

@@ -34,6 +34,8 @@ export interface JobState {
   later: IdSet;
   /** Ids of suspects that this pass has met and not tried yet. */
   readonly forLast: Set<string>;
+  /** Messages that came with fewer octets than were announced. */
+  short: number;
   /** Ids of those that were sent, and nobody said whether they are stored. */
   readonly doubtful: Set<string>;
   /** Ids of those that were looked for in vain. */
@@ -63,6 +65,7 @@ export function startJob(context: RunContext, job: FolderJob): JobState {
     unnamed: new Map(),
     later: new IdSet(),
     forLast: new Set(),
+    short: 0,
     doubtful: new Set(),
     strayed: new Set(),
   };

@@ -17,6 +17,8 @@ export interface Deletion {
   /** What is to go, each time anew. */
   due(): AsyncIterable<DoneRecord>;
   removable(record: DoneRecord): Removable;
+  /** Whether its copy, of so many lines, may be less than its original. */
+  isShort(record: DoneRecord, lines: number): boolean;
   readonly removal: Removal;
   /** Whether its copy was not made by this run: found in the target, or recorded by an earlier one. */
   isFound(record: DoneRecord): boolean;
@@ -71,6 +73,7 @@ export class Places {
       const verdict = await tryOne(this.#context, job, folder, record, {
         removable: deletion.removable(record),
         removal: deletion.removal,
+        isShort: (lines) => deletion.isShort(record, lines),
         careful: found && !this.#careful,
         marked: () => deletion.mark(record),
       });
@@ -80,7 +83,7 @@ export class Places {
         this.#careful ||= found;
         return "apart";
       }
-      await deletion.stays(record, verdict === "kept" ? "not-confirmed" : "not-proved");
+      await deletion.stays(record, verdict === "kept" ? "not-confirmed" : verdict === "short" ? "short" : "not-proved");
       if (verdict === "kept" && ++vain === VAIN) return "unclear";
     }
     return vain === 0 ? "none" : "unclear";

@@ -12,6 +12,7 @@ import { fail, giveUpOn, type KnownBy, resolve, setAside } from "./failures.ts";
 import { IdSet } from "./id-set.ts";
 import { type JobState, settle } from "./job.ts";
 import type { Known } from "./ledger.ts";
+import { lacks } from "./short.ts";
 import type { Side } from "./suspects.ts";
 
 /** What a message in flight costs beside its bytes. */
@@ -292,9 +293,14 @@ function letGo(current: Pass, state: JobState, entry: Entry, body: Body, release
     spawn(current, release, () => doubted(current, staged, doubt));
     return;
   }
+  countShort(state, entry, body);
   current.waiting.push(staged);
   if (current.waiting.length >= TOGETHER) sendOff(current);
   else if (current.waiting.length === 1) setImmediate(sendOff, current);
+}
+
+function countShort(state: JobState, { size }: Entry, { shape }: Body): void {
+  if (lacks(size, shape.size, shape.lines)) state.short++;
 }
 
 function got(current: Pass, side: Side, { origin }: Entry): void {
@@ -308,6 +314,7 @@ async function doubted(current: Pass, staged: Staged, doubt: MailError): Promise
   const { whole } = current.context;
   const { state, entry, body } = staged;
   if (whole === undefined || (await whole.isUsual(entry, body, current.target.ledger))) {
+    countShort(state, entry, body);
     await carry(current, [staged]);
     return;
   }

@@ -3,11 +3,12 @@
 import { mapOrdered } from "../core/pool.ts";
 import { plural, showCount } from "../core/words.ts";
 import { MailError } from "../mail/errors.ts";
+import type { Shape } from "../mail/key.ts";
 import type { Origin } from "../mail/model.ts";
 import type { Removable, Removal } from "../mail/removal.ts";
 import type { SinkFolder } from "../sinks/sink.ts";
 import type { RunContext } from "./context.ts";
-import { isProved } from "./copy.ts";
+import { proofOf } from "./copy.ts";
 import type { Disposition, KeptWhy } from "./events.ts";
 import type { FolderResult } from "./folder.ts";
 import { IdSet } from "./id-set.ts";
@@ -15,6 +16,7 @@ import type { JobState } from "./job.ts";
 import type { DoneRecord, FolderLedger } from "./ledger.ts";
 import { patiently } from "./patiently.ts";
 import { type Deletion, Places } from "./places.ts";
+import { Shortage } from "./short.ts";
 import { sumOf } from "./tally.ts";
 
 /** Copies that are read back at once. */
@@ -108,12 +110,12 @@ export function isDue({ options }: RunContext, { firstSeen }: Pick<DoneRecord, "
 }
 
 /** A copy that cannot be read back is none, whatever the reason; it keeps no other message from going. */
-async function isProvable(...copy: Parameters<typeof isProved>): Promise<boolean> {
+async function shapeOf(...copy: Parameters<typeof proofOf>): Promise<Shape | undefined> {
   try {
-    return await isProved(...copy);
+    return await proofOf(...copy);
   } catch (error) {
     if (!(error instanceof MailError) || error.details.scope !== "message") throw error;
-    return false;
+    return undefined;
   }
 }
 
@@ -160,8 +162,9 @@ async function removeFolder(context: RunContext, work: Work, places: Places): Pr
     const due = isDue(context, record);
     // What stays for its age is proved all the same, once: its copy is known to be good before its time comes.
     if (!due && record.proved) return await stays(record, "too-new");
-    const good = record.receipt !== undefined && (await isProvable(folder, record.receipt, record.key, hard));
-    if (!good) return await stays(record, due ? "not-proved" : "too-new");
+    const shape = record.receipt && (await shapeOf(folder, record.receipt, record.key, hard));
+    if (shape === undefined) return await stays(record, due ? "not-proved" : "too-new");
+    if (due && shortage.isShort(record, shape.lines)) return await stays(record, "short");
     await note(record, due);
     return due ? { ...record.origin, ...announcedOf(record) } : await stays(record, "too-new");
   };
@@ -174,6 +177,7 @@ async function removeFolder(context: RunContext, work: Work, places: Places): Pr
     }
   }
 
+  const shortage = await Shortage.of(ledger, state.job.folder.path);
   const removal: Removal = {
     recorded: async (origin) => await ledger.find(origin)?.read(),
     async changed(origin) {
@@ -209,6 +213,7 @@ async function removeFolder(context: RunContext, work: Work, places: Places): Pr
     },
     removable: (record) => ({ ...record.origin, ...announcedOf(record) }),
     removal,
+    isShort: (record, lines) => shortage.isShort(record, lines),
     isFound: ({ origin }) => state.found?.has(origin.id) !== false,
     mark: (record) => note(record, true),
     gone: goes,
@@ -237,6 +242,12 @@ async function removeFolder(context: RunContext, work: Work, places: Places): Pr
       state,
       `${plural(unproved, "message")} ${unproved === 1 ? "stays" : "stay"} at the source: no copy could be read back as it was sent`,
     );
+  const short = state.tally.stayed.short ?? 0;
+  if (short > 0) {
+    const [say, their] = short === 1 ? ["stays", "its copy has"] : ["stay", "their copies have"];
+    const text = `${plural(short, "message")} ${say} at the source: the server announced more octets than it gave, and ${their} no more than those`;
+    await notice(context, state, text, true);
+  }
   const open = asked - gone - other;
   if (context.soft.aborted || (areTwo && !cut && open <= 0)) return;
   if (!areTwo && !cut)
@@ -272,6 +283,6 @@ async function finish(context: RunContext, { job, tally }: JobState): Promise<vo
   await context.events.emit({ type: "folder-removed", folder: job.folder.path, removed: tally.removed, stayed });
 }
 
-async function notice(context: RunContext, state: JobState, text: string): Promise<void> {
-  await context.events.emit({ type: "notice", text, folder: state.job.folder.path });
+async function notice(context: RunContext, state: JobState, text: string, insist = false): Promise<void> {
+  await context.events.emit({ type: "notice", text, folder: state.job.folder.path, ...(insist ? { insist } : {}) });
 }

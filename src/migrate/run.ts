@@ -34,6 +34,7 @@ import { removeProved, tellBound } from "./remove.ts";
 import { Room } from "./room.ts";
 import { logRun, type RunLines } from "./run-log.ts";
 import { selectFolders } from "./select.ts";
+import { tellShort } from "./short.ts";
 import { Course } from "./suspects.ts";
 import { RunTally, sumOf } from "./tally.ts";
 import { finishTrial } from "./trial.ts";
@@ -226,6 +227,7 @@ async function carry(
     const isOpen = !isDry && !soft.aborted && sink.once === true && (await staysOpen(tally, events));
     const full = context.room.refusal;
     if (options.remove === undefined && !isDry && !soft.aborted) await suspectOnePlace(context);
+    if (options.remove === undefined && !isDry && source.remove !== undefined) await tellShort(context);
     if (!soft.aborted && full !== undefined) throw full;
     if (!soft.aborted && !isDry && !isOpen) await seal(context, tally.balance().failed);
     if (options.remove !== undefined && !soft.aborted && options.dryRun !== true && !isOpen)

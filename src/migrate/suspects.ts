@@ -40,6 +40,8 @@ export class Course {
   folders = 0;
   /** Nothing has got through since a folder was given up with all patience: nobody else is to spend as much. */
   isDoubtful = false;
+  /** Messages that came with fewer octets than were announced. */
+  short = 0;
   /** A source is asked what messages are called that it did not give. */
   describes = true;
 

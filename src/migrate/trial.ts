@@ -43,8 +43,9 @@ interface Note {
 }
 
 /** "kept": the store did not confirm that it is gone, and nothing is known. "other": it is
- * no longer there, or another one is in its place, which was told. "not-proved": it has no copy that could be read. */
-export type Verdict = "apart" | "kept" | "other" | "not-proved";
+ * no longer there, or another one is in its place, which was told. "not-proved": it has no copy that could be read. "short": it may
+ * not be all of it. */
+export type Verdict = "apart" | "kept" | "other" | "not-proved" | "short";
 
 const WHY =
   "deleted at the source before all others, to see whether its copy is another message; put back if it is not";
@@ -62,10 +63,13 @@ export async function tryOne(
   {
     removable,
     removal,
+    isShort,
     careful,
     marked,
   }: {
     readonly removable: Removable;
+    /** Whether the copy, of so many lines, may be less than its original. */
+    readonly isShort: (lines: number) => boolean;
     readonly removal: Removal;
     readonly careful: boolean;
     readonly marked: () => Promise<void>;
@@ -77,6 +81,7 @@ export async function tryOne(
   {
     await using body = await copyOf(context, folder, receipt.ref);
     if (body?.key !== key) return "not-proved";
+    if (isShort(body.shape.lines)) return "short";
     path = await context.quarantine.setAside(origin, body, WHY);
   }
   // Of the copy, where it has its own: what the source tells may be less.

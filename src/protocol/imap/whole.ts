@@ -12,6 +12,8 @@ const FEW = 3;
 const OFFSET = 256;
 /** So many times shorter than is usual there, it is no message even where sizes say little. */
 const ABSURD = 10;
+/** The most that a blank line takes. */
+const BLANK = 2;
 /** Messages after which it is known what a server's sizes are worth. */
 const ENOUGH = 20;
 /** Octets of a large message that tell whether it is a stand-in. */
@@ -101,7 +103,8 @@ export class Sizes {
     const missing = announced - length;
     // The last line may have no end.
     const isExplained = length > 0 && Math.abs(missing) <= lines + 1;
-    const isKnown = asked !== "with some" || this.#seen >= ENOUGH;
+    // The first ones are asked for again: by then the others have shown what the sizes are worth.
+    const isKnown = asked === "again" || this.#seen >= ENOUGH || (asked === "with all" && this.#isAlike);
     if (likeness !== undefined && !isExplained && !(isKnown && this.#areWrong)) return STAND_IN;
     if (missing <= 0 || isExplained) {
       this.#byLines ||= missing > 0;
@@ -122,12 +125,18 @@ export class Sizes {
 
   /** Nearly all messages are short, or all by the same few octets: Exchange estimates its sizes. */
   get #areWrong(): boolean {
-    if (this.#short >= FEW && this.#short >= SHORT_TO_WHOLE * this.#whole) return true;
+    return this.#isAlike || (this.#short >= FEW && this.#short >= SHORT_TO_WHOLE * this.#whole);
+  }
+
+  get #isAlike(): boolean {
     return this.#short > 1 && this.#whole === 0 && this.#least === this.#most && this.#most <= OFFSET;
   }
 
   #isAbsurd(announced: number, length: number, head: Uint8Array): boolean {
-    if (length === 0 || (head.length === length && headerEnd(head) === -1)) return true;
+    if (length === 0) return true;
+    // Without a body, or not even with all of a header.
+    const end = head.length === length ? headerEnd(head) : undefined;
+    if (end === -1 || (end !== undefined && length - end <= BLANK)) return true;
     return length * ABSURD * this.#announced < announced * this.#given;
   }
 }
