@@ -21,6 +21,8 @@ export interface JobState {
   readonly found: IdSet | undefined;
   generation: string | undefined;
   listed: number;
+  /** Of these, left out because their owner deleted them: a folder in which nothing moves holds the same ones next time. */
+  expunged: number;
   /** Its target was opened in this run. */
   opened: boolean;
   /** A change of traits was not carried over: next time the folder must be listed, whatever its state says. */
@@ -58,6 +60,7 @@ export function startJob(context: RunContext, job: FolderJob): JobState {
     found: context.options.remove === undefined ? undefined : new IdSet(),
     generation: undefined,
     listed: 0,
+    expunged: 0,
     opened: false,
     behind: false,
     announced: false,

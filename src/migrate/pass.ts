@@ -237,8 +237,8 @@ async function leftOver(candidates: Promise<Candidates> | undefined, isEmpty: bo
 }
 
 /** Nothing of this source folder stayed behind, by choice or by failure. */
-function leftNothing({ options }: RunContext, { tally }: JobState): boolean {
-  return tally.balance.failed === 0 && tally.balance.filtered === 0 && !filtersMessages(options);
+function leftNothing({ options }: RunContext, { tally }: JobState, expunged = 0): boolean {
+  return tally.balance.failed === 0 && tally.balance.filtered === expunged && !filtersMessages(options);
 }
 
 /**
@@ -256,9 +256,10 @@ async function closeLedger(
   const heads: { source: readonly string[]; head: Head }[] = [];
   if (!context.soft.aborted)
     for (const state of states) {
-      const { job, generation, listed, behind } = state;
-      // Only a folder that left nothing behind may be skipped next time.
-      const isWhole = leftNothing(context, state) && !behind && !leavesOut(context.source, job.folder.path);
+      const { job, generation, expunged, behind } = state;
+      const listed = state.listed - expunged;
+      // Only a folder that left nothing behind may be skipped next time, but for what is left behind by the same rule then.
+      const isWhole = leftNothing(context, state, expunged) && !behind && !leavesOut(context.source, job.folder.path);
       const sourceState = isWhole ? job.folder.state : undefined;
       const head: Head = {
         generation: generation ?? "",

@@ -65,6 +65,7 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
   const { ledger } = target;
   let isListed = false;
   state.listed = 0;
+  state.expunged = 0;
   tally.unlisted = 0;
   tally.unresolved = 0;
   tally.isCut = true;
@@ -79,6 +80,7 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
     const options = known?.hasOurMark === true ? { ...context.options, skipDeleted: false } : context.options;
     if (isFiltered(entry, options, entry.traits.received, entry.size)) {
       target.later?.leave(entry.traits.received);
+      if (entry.isExpunged === true) state.expunged++;
       return settled(entry, { as: "filtered", losses: [] });
     }
     const { suspects } = target;
