@@ -1,11 +1,13 @@
 // The identity of an archive on disk: `mailferry/archive.json`, which also says what kind of archive it is.
 
 import { randomUUID } from "node:crypto";
-import { link, open, rename, unlink } from "node:fs/promises";
+import { link, lstat, open, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { ensureDirectory, PRIVATE_FILE, syncDirectory } from "../core/files.ts";
 import { readOwn } from "../core/own-file.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
+import { inventoryOwner } from "./inventory.ts";
+import { asideName } from "./mend.ts";
 
 export type ArchiveKind = "maildir" | "mboxzip";
 
@@ -16,11 +18,14 @@ const FILE = "archive.json";
 const VERSION = 1;
 /** Octets; it has a hundred. */
 const MOST = 1 << 16;
+const OWNER = /^(maildir|mboxzip):([0-9A-Za-z][0-9A-Za-z-]{7,63})$/;
 const ID = /^[0-9A-Za-z][0-9A-Za-z-]{7,63}$/;
 
 interface ArchiveFile {
   readonly format: ArchiveKind;
   readonly id: string;
+  /** The file itself is damaged or gone: the list of the archive's own files says whose it is. */
+  readonly isRecovered?: true;
 }
 
 /**
@@ -38,6 +43,7 @@ export async function openArchive(
   const known = await readArchive(root);
   if (known !== undefined) {
     demand(root, known, kind);
+    if (known.isRecovered === true) await putBack(home, known);
     return { id: known.id, home };
   }
   try {
@@ -73,6 +79,36 @@ function demand(root: string, archive: ArchiveFile, kind: ArchiveKind): void {
 }
 
 async function readArchive(root: string): Promise<ArchiveFile | undefined> {
+  const owner = OWNER.exec((await inventoryOwner(join(root, ARCHIVE_HOME))) ?? "");
+  const [, format, id] = owner ?? [];
+  const listed: ArchiveFile | undefined =
+    (format === "maildir" || format === "mboxzip") && id !== undefined ? { format, id, isRecovered: true } : undefined;
+  try {
+    const said = await readArchiveFile(root);
+    // Of the two the list has checksums.
+    return listed === undefined || (said?.id === listed.id && said.format === listed.format) ? said : listed;
+  } catch (error) {
+    if (listed === undefined || isNewer(error)) throw error;
+    return listed;
+  }
+}
+
+function isNewer(error: unknown): boolean {
+  return error instanceof MailError && error.message.includes("by a newer mailferry");
+}
+
+/** What is damaged stays beside. */
+async function putBack(home: string, { format, id }: ArchiveFile): Promise<void> {
+  const path = join(home, FILE);
+  try {
+    if ((await lstat(path).catch(() => undefined)) !== undefined) await rename(path, asideName(path));
+    await create(home, `${JSON.stringify({ format, version: VERSION, id })}\n`);
+  } catch (error) {
+    throw ioError(`cannot write ${path}`, error);
+  }
+}
+
+async function readArchiveFile(root: string): Promise<ArchiveFile | undefined> {
   const path = join(root, ARCHIVE_HOME, FILE);
   let text: string;
   try {

@@ -45,6 +45,8 @@ export interface Inventory {
   readonly size: number;
 }
 
+/** Far above what the first line has. */
+const OWNER_LINE = 512;
 const STRAYS = "strays/";
 
 /** Under which name it says how many messages in a folder are in no ledger although they have names of ours: no file, a number. */
@@ -58,6 +60,24 @@ export function isStrays(file: string): boolean {
 
 export function inventoryFile(home: string): string {
   return join(home, FILE);
+}
+
+/** The identity of the archive, from the first line alone; undefined where that cannot be read. */
+export async function inventoryOwner(home: string): Promise<string | undefined> {
+  try {
+    const handle = await openOwn(inventoryFile(home));
+    try {
+      const head = Buffer.alloc(OWNER_LINE);
+      const { bytesRead } = await handle.read(head, 0, head.length, 0);
+      const text = unframe(head.subarray(0, Math.max(0, head.subarray(0, bytesRead).indexOf(LF))));
+      const line = text === undefined ? undefined : decode(text);
+      return line !== undefined && "archive" in line ? line.archive : undefined;
+    } finally {
+      await handle.close();
+    }
+  } catch {
+    return undefined;
+  }
 }
 
 /** Undefined where there is none. Throws MailError malformed where something else lies there, io where it cannot be read. */

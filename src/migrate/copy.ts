@@ -163,7 +163,9 @@ async function adopt(
   await target.begin();
   // Labels are not listed with a copy, so they are only ever added.
   // What the source cannot tell at all it does not take away either.
-  const { tells } = context.source;
+  const { tells: usually } = context.source;
+  // Where this message has labels, its source tells them (an mbox of Takeout's), whatever it can tell of others.
+  const tells = entry.traits.labels.size > 0 ? { ...usually, labels: true } : usually;
   const change = difference(narrow(found.traits, tells).kept, narrow(kept, tells).kept);
   const fate = options.flags === false ? UNTRIED : await changeTraits(folder, found.receipt, change, hard);
   if (fate.is === "gone") return undefined;

@@ -1,6 +1,6 @@
 // A run and the list of its archive's own files: looked at when it begins, written when it ends.
 
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { isObstacle } from "../core/own-file.ts";
 import {
   addToInventory,
@@ -11,6 +11,8 @@ import {
   stateOf,
   strayName,
 } from "../formats/inventory.ts";
+import { checkMaildirFiles } from "../formats/maildir/check.ts";
+import { mendKeywords, setLonelyTraitsAside } from "../formats/maildir/mend.ts";
 import { mendLines, setObstaclesAside } from "../formats/mend.ts";
 import { type Amiss, checkOwnFiles, inWords, ofInventory, ownFiles, shortened } from "../formats/own-files.ts";
 import { readArchiveRuns } from "./archive-runs.ts";
@@ -69,6 +71,7 @@ export class InventoryKeeper {
     { isWritable, isLookedFor }: { readonly isWritable: boolean; readonly isLookedFor: boolean },
   ): Promise<InventoryKeeper> {
     const aside = isWritable ? await setObstaclesAside(home) : [];
+    if (isWritable && isLookedFor && archive.startsWith("maildir:")) await mendKeywords(home);
     const { inventory: wanted } = await readArchiveRuns(home);
     let before: Inventory | undefined;
     let list: string[];
@@ -112,6 +115,8 @@ export class InventoryKeeper {
   async write(anew: boolean): Promise<number | undefined> {
     if (this.#isSpoilt && !anew) return undefined;
     const changes = new Map<string, Stated | undefined>();
+    const lonely = anew && this.#archive.startsWith("maildir:") ? await setLonelyTraitsAside(this.#home) : [];
+    for (const file of lonely) if (this.#before?.files.has(file) === true) changes.set(file, undefined);
     const sizes = await ownFiles(this.#home);
     for (const [file, size] of sizes) {
       const stated = this.#before?.files.get(file);
@@ -149,7 +154,7 @@ export class InventoryKeeper {
 
 /** What an archive lacks that is read makes the run incomplete: a run into it that was broken off, files of it that are gone. */
 export async function tellArchive(
-  home: string,
+  { home, kind }: { readonly home: string; readonly kind: string },
   tally: RunTally,
   events: EventStream,
   signal: AbortSignal,
@@ -157,6 +162,7 @@ export async function tellArchive(
   const { unfinished, inventory } = await readArchiveRuns(home);
   const found: string[] = [];
   await checkOwnFiles(home, inventory, signal, (text) => found.push(text));
+  if (kind === "maildir") await checkMaildirFiles(dirname(home), (text) => found.push(text));
   for (const text of unfinished) found.push(`the archive is not complete: ${text}`);
   for (const text of found) await events.emit({ type: "notice", text });
   tally.missing = [...tally.missing, ...found];

@@ -1,6 +1,7 @@
 // What the ledgers of an archive that is read say of its messages: octets that they know to be wrong are not delivered.
 
 import { join } from "node:path";
+import { plural } from "../core/words.ts";
 import type { Body } from "../mail/body.ts";
 import { MailError } from "../mail/errors.ts";
 import { wireSize } from "../mail/key.ts";
@@ -22,6 +23,16 @@ export class ArchiveRecords {
     if (source.home === undefined || source.kind !== "maildir") return undefined;
     // What is wrong with the ledgers themselves is told where the archive's own files are looked at.
     return new ArchiveRecords(source, await readLedgers(join(source.home, "ledger"), source.identity, () => undefined));
+  }
+
+  /** A line for each of these folders that holds fewer messages than were stored in it: deleted by somebody, or lost. */
+  *fewer(folders: Iterable<Folder>): Generator<string> {
+    for (const { name, path, messages } of folders) {
+      const where = showPath(path);
+      const stored = this.#recorded.get(name ?? where)?.table.size ?? 0;
+      if (messages !== undefined && messages < stored)
+        yield `${where}: ${plural(stored - messages, "message")} that were stored are no longer there (deleted there, or lost)`;
+    }
   }
 
   /** Undefined where nothing speaks against these bytes. */

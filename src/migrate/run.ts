@@ -139,7 +139,7 @@ async function carry(
   try {
     tally.missing = [...(source.missing ?? []), ...(sink.missing ?? [])];
     await tellMissing(source, sink, options, events);
-    if (source.home !== undefined) await tellArchive(source.home, tally, events, soft);
+    if (source.home !== undefined) await tellArchive({ home: source.home, kind: source.kind }, tally, events, soft);
     const groups = await planPatiently(source, sink, options, tally, events, soft);
     const home = sink.home ?? pairDirectory(options.stateDirectory, source.identity, sink.identity);
     const pair = { source: source.identity, sink: sink.identity };
@@ -189,6 +189,9 @@ async function carry(
         const anew = outcome !== "stopped" && tally.closes && isLookedFor;
         await log.end(outcome, await keeper?.write(anew));
       };
+    const recorded = await ArchiveRecords.of(source);
+    for (const text of recorded?.fewer(groups.flat().map(({ folder }) => folder)) ?? [])
+      await events.emit({ type: "notice", text });
     const context: RunContext = {
       source,
       sink,
@@ -205,7 +208,7 @@ async function carry(
       ahead: { pays: source.readsAhead === true },
       closeLooks: { left: CLOSE_LOOKS },
       looked: keeper?.looked,
-      recorded: await ArchiveRecords.of(source),
+      recorded,
       trial: join(home, "trial.json"),
       staging: join(home, "staging"),
       bytes: new Budget(BYTES_IN_FLIGHT),

@@ -10,7 +10,7 @@ import { type Catalogue, type CatalogueMessage, openCatalogue } from "../formats
 import { messageAt } from "../formats/mboxzip/content.ts";
 import { isSingleFile, listZips, partDirectory, type ZipFileName } from "../formats/mboxzip/layout.ts";
 import { knownNumbers, lostNumbers, lostZip } from "../formats/mboxzip/numbers.ts";
-import { formatRef, placeOf, zipNumber } from "../formats/mboxzip/ref.ts";
+import { formatRef, type Place, placeOf, zipNumber } from "../formats/mboxzip/ref.ts";
 import { manifestHead, manifestOf, type ZipPool, type ZipShelf, zipPool, zipShelf } from "../formats/mboxzip/zips.ts";
 import { openZip } from "../formats/zip/read.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
@@ -196,13 +196,27 @@ function entryOf({ zip, record, traits }: CatalogueMessage, generation: string):
   return { origin: { folder: record.folder, generation, id }, traits, size: record.size };
 }
 
+/** Nothing vanishes from an archive: what its manifest lists and is not there is damage. */
+async function* neverGone(content: AsyncIterable<Uint8Array>, { zip, entry }: Place): AsyncGenerator<Uint8Array> {
+  try {
+    yield* content;
+  } catch (error) {
+    if (!(error instanceof MailError) || error.code !== "not-found") throw error;
+    throw new MailError("malformed", `${entry} in zip ${zipNumber(zip)} does not hold what its manifest lists`, {
+      ...error.details,
+      scope: "message",
+    });
+  }
+}
+
 /** The bytes, checked against the manifest: a damaged message must not pass for the one that was stored. */
 async function* original(shelf: ZipShelf, message: CatalogueMessage, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   const { record, zip } = message;
   const hash = createHash("sha256");
   let size = 0;
   const place = placeOf(zip, record);
-  for await (const chunk of messageAt(shelf.stored(place, signal), place)) {
+  const stored = messageAt(shelf.stored(place, signal), place);
+  for await (const chunk of neverGone(stored, place)) {
     hash.update(chunk);
     size += chunk.length;
     if (size > record.size) break;

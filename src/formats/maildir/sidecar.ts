@@ -3,7 +3,7 @@
 import { type FileHandle, stat } from "node:fs/promises";
 import { appendToFile } from "../../core/files.ts";
 import { frame, unframe } from "../../core/lines.ts";
-import { openOwn } from "../../core/own-file.ts";
+import { isObstacle, openOwn } from "../../core/own-file.ts";
 import { errno, ioError } from "../../mail/errors.ts";
 import { type CompactIndex, compactIndex } from "./compact-index.ts";
 import { type BytePath, fsPath, showBytes } from "./paths.ts";
@@ -135,7 +135,8 @@ async function load(path: BytePath, index: CompactIndex): Promise<{ end: number;
   try {
     handle = await openOwn(fsPath(path));
   } catch (error) {
-    if (errno(error) === "ENOENT") return { end: 0, torn: false };
+    // What lies there in its place is told where the archive's own files are looked at.
+    if (isObstacle(error) || errno(error) === "ENOENT") return { end: 0, torn: false };
     throw ioError(`cannot open ${showBytes(path)}`, error);
   }
   try {

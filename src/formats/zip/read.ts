@@ -2,6 +2,7 @@
 
 import { crc32 } from "node:zlib";
 import { openPromise, type Entry as YauzlEntry, type ZipFile } from "yauzl";
+import { openOwn } from "../../core/own-file.ts";
 import { errno, ioError, MailError } from "../../mail/errors.ts";
 import { damagedZip } from "./seal.ts";
 
@@ -44,6 +45,8 @@ export interface Zip extends AsyncDisposable {
 export async function openZip(path: string): Promise<Zip> {
   let file: ZipFile;
   try {
+    // Opened first as a file that it must be: a pipe would be waited for.
+    await (await openOwn(path)).close();
     // An entry's name is never decoded into another one: a backslash is an error, not a "/".
     file = await openPromise(path, { autoClose: false, strictFileNames: true });
   } catch (error) {
