@@ -402,6 +402,7 @@ describe("lines while it runs", () => {
       ...idle,
       one("new", { copied: 1, "already-copied": 2 }),
       one("bad", {}, { error: "x", closes: false }),
+      one("open", { "already-copied": 3 }, { closes: false }),
     ]);
     expect(lines).toEqual(["Nothing new in 200 folders: 600 already copied."]);
     const finishedOf = (summary: FolderSummary, verbose: number) =>
