@@ -122,6 +122,7 @@ const STAYED: Readonly<Record<keyof Removal["stayed"], string>> = {
   altered: "altered in the target",
   "too-new": "too new yet",
   "not-proved": "without an equal copy",
+  "copy-deleted": "deleted from the archive",
   short: "shorter than their server says",
   "not-confirmed": "not confirmed by the server",
   "not-listed": "no longer listed by the server",

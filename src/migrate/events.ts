@@ -28,6 +28,8 @@ export type KeptWhy =
   | "not-proved"
   /** The source gave fewer octets than it announced. */
   | "short"
+  /** Somebody deleted its copy from the archive: it stays deleted there, and its original stays. */
+  | "copy-deleted"
   /** The server was asked, and the message is not known to be gone. */
   | "not-confirmed"
   /** The source does not list it any more: perhaps it is gone. */

@@ -119,6 +119,21 @@ async function shapeOf(...copy: Parameters<typeof proofOf>): Promise<Shape | und
   }
 }
 
+/** An archive that went back in time was found out when it was opened: what is gone from it now was deleted there by its owner. */
+async function wasDeleted(
+  { sink, hard }: RunContext,
+  folder: SinkFolder,
+  { receipt }: Pick<DoneRecord, "receipt">,
+): Promise<boolean> {
+  if (sink.home === undefined || receipt === undefined) return false;
+  try {
+    for await (const _ of folder.reopen(receipt, hard)) return false;
+    return false;
+  } catch (error) {
+    return error instanceof MailError && error.code === "not-found";
+  }
+}
+
 /** Leaves all of a folder, and says so of each message that would have gone. */
 async function keepFolder(context: RunContext, work: Work, why: KeptWhy): Promise<void> {
   for await (const record of selected(work))
@@ -147,10 +162,12 @@ async function removeFolder(context: RunContext, work: Work, places: Places): Pr
     await ledger.put({ state: "removed", origin });
     await context.events.emit({ type: "message-removed", origin });
   };
-  const stays = async ({ origin }: Pick<DoneRecord, "origin">, why: KeptWhy): Promise<undefined> => {
+  const stays = async (record: Pick<DoneRecord, "origin" | "receipt">, why: KeptWhy): Promise<undefined> => {
+    const { origin } = record;
     if (said.has(origin.id)) return;
     said.add(origin.id);
-    await keep(context, state, origin, why);
+    const isDeleted = why === "not-proved" && (await wasDeleted(context, folder, record));
+    await keep(context, state, origin, isDeleted ? "copy-deleted" : why);
   };
   // Durable before the source marks it as \Deleted: killed in between, the next run must not take that mark for its owner's.
   const note = async (done: DoneRecord, due: boolean): Promise<void> => {
@@ -270,7 +287,7 @@ async function removeFolder(context: RunContext, work: Work, places: Places): Pr
 async function keep(context: RunContext, state: JobState, origin: Origin, why: KeptWhy): Promise<void> {
   state.tally.stayed[why] = (state.tally.stayed[why] ?? 0) + 1;
   // What is not shown any more cannot stay either.
-  if (why !== "too-new" && why !== "not-listed") context.tally.kept++;
+  if (why !== "too-new" && why !== "not-listed" && why !== "copy-deleted") context.tally.kept++;
   await context.events.emit({ type: "message-kept", origin, why });
 }
 
