@@ -227,6 +227,7 @@ async function carry(
     });
     if (!isDry) await finishTrial(context, groups.flat());
     const results = await runLanes(context, groups, isFinished ? compareFinished : runFolder);
+    if (!isDry && !soft.aborted) await rememberRespelled(context);
     const isOpen = !isDry && !soft.aborted && sink.once === true && (await staysOpen(tally, events));
     const full = context.room.refusal;
     if (options.remove === undefined && !isDry && !soft.aborted) await suspectOnePlace(context);
@@ -254,6 +255,19 @@ async function recallNames(sink: Sink, ledger: Ledger, groups: readonly (readonl
   if (sink.recall === undefined) return;
   const paths = groups.flat().map(({ target }) => target.path);
   sink.recall(await rememberedNames(ledger, paths));
+}
+
+/** A store may list a folder otherwise than it was made: the next run goes by that. */
+async function rememberRespelled({ sink, ledger, options, events, hard }: RunContext): Promise<void> {
+  if (sink.respelled === undefined) return;
+  const ask = sink.respelled.bind(sink);
+  const names = await patiently(
+    "the names of the folders",
+    () => ask(hard),
+    { patience: options.patience, events },
+    hard,
+  );
+  for (const { path, name } of names) await ledger.rememberName(path, name);
 }
 
 async function seal({ sink, options, events, hard, hold }: RunContext, failed: number): Promise<void> {

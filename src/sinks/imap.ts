@@ -133,6 +133,11 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
     limits: { writes: WRITES, folders, foldersAtFirst: FIRST_CONNECTIONS },
     describe,
     recall: (names) => tree.recall(names),
+    async respelled(abort) {
+      using lease = await pool.lease(undefined, abort);
+      const { connection } = lease;
+      return await connection.abortable(abort, () => tree.respelled(connection));
+    },
     find: async ({ path }) => ({ ...tree.find(path), fidelity: usual }),
     async isGone({ path }, generation, abort, stood, closely) {
       const { name } = tree.resolve(path);

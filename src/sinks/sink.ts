@@ -190,6 +190,11 @@ export interface Sink extends AsyncDisposable {
    */
   recall?(names: readonly { readonly path: FolderPath; readonly name: string }[]): void;
   /**
+   * Beside `recall`: the paths whose folder this run made, and which the store now lists under another name than it was made by, with
+   * that name. Asked once, when all is copied.
+   */
+  respelled?(signal: AbortSignal): Promise<readonly { readonly path: FolderPath; readonly name: string }[]>;
+  /**
    * True when the folder is known to be there no more as it was: deleted, (where a generation is given) made anew, or (where it is told
    * how it stood) gone back. For folders that are not opened, so it must cost next to nothing; where it would not, it answers false or
    * is left out. `closely`: a round trip may be spent on it although nothing seems to have moved.

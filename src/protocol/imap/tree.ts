@@ -44,6 +44,8 @@ export interface MailboxTree {
   recall(names: readonly Remembered[]): void;
   /** Makes the folder where it is missing. Throws MailError of scope folder. */
   ensure(connection: Connection, folder: Folder): Promise<Resolved & { created: boolean }>;
+  /** Paths whose folder was made under one name and is listed under another, with that one: one listing, where any was made. */
+  respelled(connection: Connection): Promise<readonly Remembered[]>;
   isSubscribed(name: string): boolean;
   /** As the listing told it when the tree was loaded: the folder is not there, or has another UIDVALIDITY. */
   isGone(name: string, uidValidity: string | undefined): boolean;
@@ -59,6 +61,8 @@ const spelling = (name: string): string =>
   caseless(name)
     .replace(/ +/g, " ")
     .replace(/ (?=$|[/.])/g, "");
+/** What is left where a server replaces or drops characters that it does not want. */
+const bones = (name: string): string => caseless(name).replace(/[^\p{L}\p{N}/]+/gu, "");
 const pathKey = (path: FolderPath): string => JSON.stringify(path);
 /** The attempt of `nameFor` whose name ends in a number. */
 const SUBSTITUTE = 4;
@@ -97,8 +101,10 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
   adopt(first);
   const plans = new Map<string, Resolved>();
   const claimed = new Set<string>();
-  /** Under these names CREATE was answered OK, whatever is listed. */
-  const made = new Set<string>();
+  /** Under these names CREATE was answered OK, whatever is listed, and for which path. */
+  const made = new Map<string, FolderPath>();
+  /** What was listed before this run made any. */
+  const before = new Set(listed.keys());
   /** Those of them for which another name was listed. */
   const settled = new Set<string>();
 
@@ -197,7 +203,7 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
 
   /** What is listed for the names that were made and are listed in another spelling is theirs: each takes the nearest. */
   function settleMade(isListed: ReadonlySet<string>, but: string): void {
-    for (const name of made) {
+    for (const name of made.keys()) {
       if (name === but || settled.has(name) || isListed.has(keyOf(name))) continue;
       const own = alike(name).find((one) => isThere(one.name) && !claimed.has(keyOf(one.name)));
       if (own === undefined) continue;
@@ -224,8 +230,20 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     const now = isListed.has(keyOf(plan.name)) ? listed.get(keyOf(plan.name)) : undefined;
     // What is listed under this name may be what was made under another one, which is not.
     const isOthers =
-      refusal !== undefined && alike(plan.name).some(({ name }) => made.has(name) && !isListed.has(keyOf(name)));
+      refusal !== undefined &&
+      (alike(plan.name).some(({ name }) => made.has(name) && !isListed.has(keyOf(name))) ||
+        [...made.keys()].some((name) => !isListed.has(keyOf(name)) && bones(name) === bones(plan.name)));
     if (now !== undefined && isSelectable(now) && !isOthers) return { ...plan, created: refusal === undefined };
+    // It is there, as an earlier run made it: under a name in which characters are replaced or missing.
+    if (refusal !== undefined && now === undefined)
+      for (const name of [plan.name, ...substitutes(folder.path)]) {
+        const found = await meantBy(on, name, all);
+        if (found === undefined) continue;
+        claimed.add(keyOf(found));
+        const resolved = { name: found, path: pathNamed(found) };
+        plans.set(pathKey(folder.path), resolved);
+        return { ...resolved, created: false };
+      }
     // The server may fold cases, or refuse characters: another name is better than no copy, and the path tells of it.
     const folded = alike(plan.name);
     const other = folded.length > 0 || isOthers ? claim(folder.path, SUBSTITUTE, false) : claim(folder.path, 0, true);
@@ -253,6 +271,29 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
       : error;
   }
 
+  /** What is listed in place of a name that the server knows and does not list, if it is no other path's, and the only one. */
+  async function meantBy(on: Connection, name: string, all: readonly Listed[]): Promise<string | undefined> {
+    const isLike = (one: Listed): boolean => isSelectable(one) && bones(one.name) === bones(name);
+    const others = all.filter((one) => isLike(one) && !claimed.has(keyOf(one.name)));
+    const [other] = others;
+    if (other === undefined || others.length > 1 || bones(name) === "") return undefined;
+    const answer = await mailboxCommand(on, "STATUS", name, " (UIDVALIDITY)");
+    return answer.status === "OK" ? other.name : undefined;
+  }
+
+  async function respelled(on: Connection): Promise<readonly Remembered[]> {
+    if (made.size === 0) return [];
+    const all = await listMailboxes(on, "generation");
+    const isListed = new Set(all.map(({ name }) => keyOf(name)));
+    const lost = [...made].filter(([name]) => !isListed.has(keyOf(name)));
+    const fresh = all.filter((one) => !before.has(keyOf(one.name)) && !made.has(one.name) && isSelectable(one));
+    return lost.flatMap(([name, path]) => {
+      const like = fresh.filter((one) => bones(one.name) === bones(name) || spelling(one.name) === spelling(name));
+      const [one] = like;
+      return one === undefined || like.length > 1 ? [] : [{ path, name: one.name }];
+    });
+  }
+
   /** The refusal, or undefined when it is made. */
   async function create(on: Connection, name: string, folder: Folder): Promise<Status | undefined> {
     const { use } = folder;
@@ -266,7 +307,7 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     if (answer.status !== "OK" && (await createParents(on, name))) answer = await mailboxCommand(on, "CREATE", name);
     if (answer.status !== "OK") return answer;
     put({ name, delimiter: naming.delimiter, attributes: new Set(), subscribed: false });
-    made.add(name);
+    made.set(name, folder.path);
     return undefined;
   }
 
@@ -292,6 +333,7 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     recall,
     find,
     ensure,
+    respelled,
     isSubscribed: (name) => listed.get(keyOf(name))?.subscribed === true,
     isGone,
     statusOf: (name) => listed.get(keyOf(name))?.status,
