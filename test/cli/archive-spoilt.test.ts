@@ -51,7 +51,10 @@ async function isMended(messages = 12): Promise<void> {
 describe.each([
   ["in its body", (path: string) => flip(path, -5)],
   ["in its header", (path: string) => flip(path, 20)],
-  ["in its last line end", (path: string) => flip(path, -1)],
+  [
+    "in its last line end",
+    (path: string) => writeFileSync(path, readFileSync(path, "latin1").replace(/\n$/, "\r"), "latin1"),
+  ],
   ["cut", (path: string) => writeFileSync(path, readFileSync(path).subarray(0, -12))],
   ["empty", (path: string) => writeFileSync(path, "")],
   ["longer", (path: string) => writeFileSync(path, `${readFileSync(path, "latin1")}more\n`, "latin1")],
