@@ -98,6 +98,10 @@ class JournalFolder implements FolderLedger {
     this.#writes = new GroupCommit((requests) => this.#write(requests), { maxItems: BATCH });
   }
 
+  get run(): number | undefined {
+    return this.#around.stamp()?.run;
+  }
+
   get size(): number {
     return this.#state.table.size;
   }

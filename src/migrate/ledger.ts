@@ -74,6 +74,8 @@ export interface Head {
 
 /** The ledger of one target folder; several source folders may lead to it. */
 export interface FolderLedger extends AsyncDisposable {
+  /** The number of the run that writes now, as its records bear it; undefined where none does. */
+  readonly run: number | undefined;
   /** Records held (done or altered). */
   readonly size: number;
   /**

@@ -162,11 +162,13 @@ async function removeFolder(context: RunContext, work: Work, places: Places): Pr
     await ledger.put({ state: "removed", origin });
     await context.events.emit({ type: "message-removed", origin });
   };
-  const stays = async (record: Pick<DoneRecord, "origin" | "receipt">, why: KeptWhy): Promise<undefined> => {
+  const stays = async (record: Pick<DoneRecord, "origin" | "receipt" | "run">, why: KeptWhy): Promise<undefined> => {
     const { origin } = record;
     if (said.has(origin.id)) return;
     said.add(origin.id);
-    const isDeleted = why === "not-proved" && (await wasDeleted(context, folder, record));
+    // What this run has made, and cannot read back, was lost on its way.
+    const isEarlier = ledger.run === undefined || record.run !== ledger.run;
+    const isDeleted = why === "not-proved" && isEarlier && (await wasDeleted(context, folder, record));
     await keep(context, state, origin, isDeleted ? "copy-deleted" : why);
   };
   // Durable before the source marks it as \Deleted: killed in between, the next run must not take that mark for its owner's.

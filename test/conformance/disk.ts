@@ -42,7 +42,7 @@ export async function writeMaildir(root: string, folders: readonly SeedFolder[])
       const file = join(
         directory,
         "cur",
-        `${1_709_000_000 + ++number}.M1P1Q${number}.host:2,${letters.sort().join("")}`,
+        `${1_790_000_000 + ++number}.M1P1Q${number}.host:2,${letters.sort().join("")}`,
       );
       await writeFile(file, unixLines(seed), "latin1");
       if (received !== undefined) await utimes(file, received.epochSeconds, received.epochSeconds);

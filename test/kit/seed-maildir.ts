@@ -53,7 +53,8 @@ export function seedMaildir(server: Dovecot, user: string, seeds: Iterable<Seed>
       letters.push(String.fromCharCode(97 + index));
     }
     count++;
-    const unique = `${1_000_000_000 + count}.M${count}P1.localhost`;
+    // Later than any date of theirs, as a delivery is.
+    const unique = `${1_790_000_000 + count}.M${count}P1.localhost`;
     const file = join(place.directory, "cur", `${unique}:2,${letters.sort().join("")}`);
     writeFileSync(file, unixLines(bytes), { flag: "wx", mode: 0o600 });
     if (received !== undefined) utimesSync(file, received.epochSeconds, received.epochSeconds);
