@@ -15,6 +15,9 @@ import type { Known } from "./ledger.ts";
 import { lacks } from "./short.ts";
 import type { Side } from "./suspects.ts";
 
+/** What is recorded of a message that ended the connection, or was put off again and again. */
+const ENDED = new Set<string | undefined>(["connection", "protocol"]);
+
 /** What a message in flight costs beside its bytes. */
 const MESSAGE_OVERHEAD = 4096;
 
@@ -113,11 +116,11 @@ export async function readFolder(current: Pass, state: JobState, ahead?: Ahead):
     state.forLast.add(entry.origin.id);
     return false;
   };
-  /** What ended the connection in an earlier run is left for last. */
+  /** What ended the connection, or was put off, in an earlier run is left for last. */
   const again = async (known: Known, entry: Entry): Promise<boolean> => {
     const { suspects } = target;
     if (suspects.isEmpty || suspects.strikesOf(entry.origin) === 0)
-      if ((await known.failure()) === "connection") suspects.remember(entry.origin);
+      if (ENDED.has(await known.failure())) suspects.remember(entry.origin);
     if (suspects.isApart(entry.origin)) return forLast(entry);
     joinRivals(target.rivals, entry);
     return true;

@@ -21,6 +21,8 @@ export class Lessons {
   readonly refused = new Set<Way>();
   /** The refusal behind which it hung up, while there were other ways. */
   hungUp: MailError | undefined;
+  /** The way in at which it hung up without a word, while there were others: not tried in the next session. */
+  cutAt: Way | undefined;
 }
 
 /**
@@ -49,19 +51,26 @@ export async function login(
   const { password } = credentials;
   const timestamp = stampIn(wire, greeting);
   const ways = waysIn(capabilities, timestamp !== undefined);
-  const untried = ways.filter((way) => !lessons.refused.has(way));
+  const { cutAt } = lessons;
+  lessons.cutAt = undefined;
+  const untried = ways.filter((way) => way !== cutAt && !lessons.refused.has(way));
   // That all are refused was the password's fault, or the times have changed.
   if (untried.length === 0) lessons.refused.clear();
   let refusal: MailError | undefined;
   for (const way of untried.length === 0 ? ways : untried) {
     try {
       settle(wire, capabilities, await tryWay(way));
+      if (cutAt !== undefined && cutAt !== way) lessons.refused.add(cutAt);
       return;
     } catch (error) {
       if (!(error instanceof MailError)) throw error;
       if (error.code === "auth") lessons.refused.add(way);
       // Some servers hang up on who was refused: the next way wants a connection of its own.
-      else if (refusal !== undefined && error.code === "connection" && !wire.alive) lessons.hungUp = refusal;
+      else if (error.code === "connection" && !wire.alive) {
+        const isFirst = refusal === undefined && way !== ways.at(-1);
+        lessons.hungUp = refusal ?? (isFirst ? error : undefined);
+        if (isFirst) lessons.cutAt = way;
+      }
       if (error.code !== "auth") throw lessons.hungUp ?? error;
       refusal = error;
     }

@@ -121,9 +121,15 @@ async function openOnce(
   signal.addEventListener("abort", cancel, { once: true });
   try {
     signal.throwIfAborted();
-    const able = lessons.hangsUpAtCapa ? capabilities(undefined) : await askCapabilities(wire, lessons);
+    const isAsked = !lessons.hangsUpAtCapa;
+    const able = isAsked ? await askCapabilities(wire, lessons) : capabilities(undefined);
     if (able.has("UTF8")) await allowUtf8(wire);
-    await login(wire, greeting, able, credentials, lessons);
+    await login(wire, greeting, able, credentials, lessons).catch((error: unknown) => {
+      // Some say -ERR to CAPA, and hang up.
+      if (isAsked && !able.told && error instanceof MailError && error.code === "connection")
+        lessons.hangsUpAtCapa = true;
+      throw error;
+    });
     return session(wire, able);
   } catch (error) {
     wire.close();
@@ -142,12 +148,18 @@ async function allowUtf8(wire: Wire): Promise<void> {
   await wire.reply();
 }
 
+const CAPA_MS = 15_000;
+
 async function askCapabilities(wire: Wire, lessons: Lessons): Promise<Capabilities> {
+  const { patienceMs } = wire;
+  // Who knows the command answers it at once; who does not may say nothing at all.
+  wire.patienceMs = Math.min(patienceMs, CAPA_MS);
   wire.send("CAPA");
   const reply = await wire.reply().catch((error: unknown) => {
     lessons.hangsUpAtCapa = error instanceof MailError && error.code === "connection";
     throw error;
   });
+  wire.patienceMs = patienceMs;
   if (reply.status !== "+OK") return capabilities(undefined);
   const told: string[] = [];
   for await (const line of lines(wire, LISTING_LINE_LIMIT)) {

@@ -91,6 +91,16 @@ describe("a refused way in is followed by what else is offered", () => {
     expect((await said({ capabilities, on })).at(-1)).toBe("auth 4");
   });
 
+  it("on a new connection where the server hangs up at one of them without a word, in the next session too", async () => {
+    const greeting = `+OK ${STAMP}\r\n`;
+    const all = await said({ greeting, on: refusing(/^APOP/, { ending: "fin" }) }, 2);
+    expect(all).toEqual(["CAPA", APOP, "CAPA", PLAIN, "QUIT", "CAPA", PLAIN, "QUIT"]);
+    // At the last of them it is the line, or the server.
+    expect((await said({ on: refusing(/^AUTH/, { ending: "fin" }), capabilities: ["SASL PLAIN"] })).at(-1)).toBe(
+      "connection 5",
+    );
+  });
+
   it("and is not tried again by the next session, unless all were refused", async () => {
     const capabilities = ["USER", "SASL PLAIN"];
     const all = await said({ capabilities, on: refusing(/^AUTH/) }, 2);
@@ -133,6 +143,12 @@ describe("CAPA", () => {
   it.each(["fin", "reset"] as const)("that is answered by a hang-up (%s) is left out from then on", async (ending) => {
     const all = await said({ on: refusing(/^CAPA/, { ending }) }, 2);
     expect(all).toEqual(["CAPA", ...USER_PASS, "QUIT", ...USER_PASS, "QUIT"]);
+  });
+
+  it("is not asked again where it is refused and the server hangs up", async () => {
+    const all = await said({ on: refusing(/^CAPA/, { send: "-ERR unknown\r\n", ending: "fin" }) }, 2);
+    expect(all.filter((line) => line === "CAPA")).toEqual(["CAPA"]);
+    expect(all.slice(-6)).toEqual([...USER_PASS, "QUIT", ...USER_PASS, "QUIT"]);
   });
 
   it("is asked again by the next session where the line was to blame", async () => {
