@@ -213,3 +213,23 @@ describe("what changes rightly while a folder is listed is no such thing", () =>
     expect(summary?.folders.find(({ unlisted }) => unlisted !== undefined)).toMatchObject({ unlisted: 3 });
   });
 });
+
+it.each([
+  ["says so again", 10, { outcome: "partial", closes: false, balance: { copied: 8 } }],
+  ["has fewer when it is asked again", 8, { outcome: "complete", closes: true, balance: { copied: 8 } }],
+])("STATUS counts more than the folder shows, and %s", async (_, later, expected) => {
+  count("scripted cases");
+  let asked = 0;
+  await using account = await startAccount({
+    before({ text }, talk) {
+      if (!/^STATUS "?INBOX/.test(text)) return undefined;
+      const messages = asked++ === 0 ? 10 : later;
+      talk.send(`* STATUS INBOX (MESSAGES ${messages} UIDVALIDITY 5 UIDNEXT 11)\r\n`);
+      return "OK counted";
+    },
+  });
+  for (let n = 1; n <= 8; n++) account.add("INBOX", letter(n));
+  const { summary } = await once(intoMaildir(bench, account));
+  expect(summary).toMatchObject(expected);
+  if (later === 10) expect(summary?.folders[0]).toMatchObject({ unlisted: 2 });
+});

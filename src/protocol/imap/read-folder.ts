@@ -4,11 +4,12 @@
 // Why a shared connection cannot come to a stand: it stands only while somebody has more waiting than he may have, and that is
 // somebody who takes messages as fast as they are written elsewhere, which never waits for this connection.
 
+import { MailError } from "../../mail/errors.ts";
 import { type Fetched, fetchBodies, fetchEverything, fetchOne, fitsAtOnce } from "./bodies.ts";
 import { type Connection, SUSPECT_STALL_MS } from "./connection.ts";
 import { Absent } from "./gone.ts";
 import { type ListedRow, listBehind, listMessages, madeAnew, type UidTrail } from "./listing.ts";
-import { beginSelect, selectMailbox } from "./mailbox.ts";
+import { beginSelect, mailboxStatus, selectMailbox } from "./mailbox.ts";
 import type { ConnectionPool } from "./pool.ts";
 import { Seats } from "./seats.ts";
 import { GrowingUint32 } from "./uids.ts";
@@ -86,6 +87,51 @@ export class FolderReader {
    * when it cannot be opened or listed, connection when the wire fails.
    */
   async *read(
+    name: string,
+    place: { readonly messages: number | undefined; readonly range: string | undefined },
+    reading: Reading,
+  ): AsyncGenerator<Read> {
+    const { messages, range = "1:*" } = place;
+    if (messages === undefined || range !== "1:*" || reading.alone) return yield* this.#read(name, place, reading);
+    let counted = 0;
+    const counting: Reading = {
+      ...reading,
+      want(row, uidValidity) {
+        counted++;
+        return reading.want(row, uidValidity);
+      },
+      listed() {
+        // Else it is asked first where the others are.
+        if (counted >= messages) reading.listed();
+      },
+      unlisted(more) {
+        counted += more;
+        reading.unlisted(more);
+      },
+    };
+    yield* this.#read(name, place, counting);
+    if (counted >= messages || reading.signal.aborted) return;
+    // Some of them may have gone since they were counted.
+    const now = await this.#count(name, reading.signal);
+    if (now >= messages) reading.unlisted(now - counted);
+    reading.listed();
+  }
+
+  async #count(name: string, signal: AbortSignal): Promise<number> {
+    using lease = await this.#pool.lease(undefined, signal);
+    const { connection } = lease;
+    const release = connection.endOn(signal);
+    try {
+      return (await mailboxStatus(connection, name, "MESSAGES")).messages ?? 0;
+    } catch (error) {
+      if (!(error instanceof MailError) || error.details.scope !== "folder") throw error;
+      return 0;
+    } finally {
+      release();
+    }
+  }
+
+  async *#read(
     name: string,
     { messages, range = "1:*" }: { readonly messages: number | undefined; readonly range: string | undefined },
     reading: Reading,
