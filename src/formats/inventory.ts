@@ -1,17 +1,20 @@
 // `mailferry/inventory.jsonl`: how large each of an archive's own small files was and what it held, so that what is cut or gone is known to be.
 
+import { closeSync, readSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { replaceFile } from "../core/files.ts";
 import { frame, type ReadAt, scanLines, unframe } from "../core/lines.ts";
-import { openOwn } from "../core/own-file.ts";
+import { openOwn, openOwnNow } from "../core/own-file.ts";
 import { errno, ioError } from "../mail/errors.ts";
 
 const FILE = "inventory.jsonl";
 const VERSION = 1;
 const LF = 10;
-const CHUNK = 1 << 20;
+/** Taken once a process: a buffer a file would keep the garbage collector busy. */
+const CHUNK = 1 << 18;
+let room: Buffer | undefined;
 /** The first two lines of a journal hold names of endpoints and a folder; this is far more than they can need. */
 const HEAD_LIMIT = 1 << 18;
 const COUNTER = /^\{"runs":"(\d{12})"\}$/;
@@ -203,51 +206,58 @@ export async function stateOf(
   path: string,
   options: { readonly known?: Stated | undefined; readonly upTo?: number } = {},
 ): Promise<Stated | undefined> {
-  let handle: FileHandle;
+  let fd: number;
   try {
-    handle = await openOwn(path);
+    fd = openOwnNow(path);
   } catch (error) {
     if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") return undefined;
     throw ioError(`cannot read ${path}`, error);
   }
   try {
-    const { known, upTo = Number.POSITIVE_INFINITY } = options;
-    const counter = await counterIn(handle);
-    const runs = counter === undefined ? {} : { runs: counter.runs };
-    let at = known?.size ?? 0;
-    let sum = known?.sum ?? 0;
-    let stated: Stated = { size: at, sum, ...runs };
-    const chunk = Buffer.allocUnsafe(CHUNK);
-    while (at < upTo) {
-      const skipped = counter !== undefined && at === counter.at;
-      if (skipped) at += COUNTER_LENGTH;
-      const until = counter !== undefined && at < counter.at ? Math.min(upTo, counter.at) : upTo;
-      const { bytesRead } = await handle.read(chunk, 0, Math.min(CHUNK, until - at), at);
-      if (bytesRead === 0) {
-        if (skipped) stated = { size: at, sum, ...runs };
-        break;
-      }
-      const bytes = chunk.subarray(0, bytesRead);
-      const end = bytes.lastIndexOf(LF) + 1;
-      if (end > 0) stated = { size: at + end, sum: crc32(bytes.subarray(0, end), sum), ...runs };
-      sum = crc32(bytes, sum);
-      at += bytesRead;
-    }
-    return stated;
+    return stateIn(fd, options);
   } catch (error) {
     throw ioError(`cannot read ${path}`, error);
   } finally {
-    await handle.close();
+    closeSync(fd);
   }
 }
 
+/** At once: nothing else uses the buffer meanwhile. */
+function stateIn(
+  fd: number,
+  { known, upTo = Number.POSITIVE_INFINITY }: { readonly known?: Stated | undefined; readonly upTo?: number },
+): Stated {
+  room ??= Buffer.allocUnsafeSlow(CHUNK);
+  const counter = counterIn(fd, room);
+  const runs = counter === undefined ? {} : { runs: counter.runs };
+  let at = known?.size ?? 0;
+  let sum = known?.sum ?? 0;
+  let stated: Stated = { size: at, sum, ...runs };
+  while (at < upTo) {
+    const skipped = counter !== undefined && at === counter.at;
+    if (skipped) at += COUNTER_LENGTH;
+    const until = counter !== undefined && at < counter.at ? Math.min(upTo, counter.at) : upTo;
+    const bytesRead = readSync(fd, room, 0, Math.min(CHUNK, until - at), at);
+    if (bytesRead === 0) {
+      if (skipped) stated = { size: at, sum, ...runs };
+      break;
+    }
+    const bytes = room.subarray(0, bytesRead);
+    const end = bytes.lastIndexOf(LF) + 1;
+    if (end > 0) stated = { size: at + end, sum: crc32(bytes.subarray(0, end), sum), ...runs };
+    sum = crc32(bytes, sum);
+    at += bytesRead;
+  }
+  return stated;
+}
+
 /** The line of a journal that is written over in place: where it stands, and what it says. */
-async function counterIn(handle: FileHandle): Promise<{ at: number; runs: number } | undefined> {
+function counterIn(fd: number, head: Buffer): { at: number; runs: number } | undefined {
   for (let length = 4096; ; length *= 8) {
-    const head = Buffer.alloc(length);
-    const { bytesRead } = await handle.read(head, 0, length, 0);
+    const bytesRead = readSync(fd, head, 0, Math.min(length, head.length), 0);
     const at = head.subarray(0, bytesRead).indexOf(LF) + 1;
-    if ((at === 0 || at + COUNTER_LENGTH > bytesRead) && bytesRead === length && length < HEAD_LIMIT) continue;
+    const isMore = bytesRead === length && length * 8 <= head.length && length < HEAD_LIMIT;
+    if ((at === 0 || at + COUNTER_LENGTH > bytesRead) && isMore) continue;
     if (at === 0 || at + COUNTER_LENGTH > bytesRead) return undefined;
     const digits = COUNTER.exec(unframe(head.subarray(at, at + COUNTER_LENGTH - 1)) ?? "")?.[1];
     return digits === undefined ? undefined : { at, runs: Number(digits) };

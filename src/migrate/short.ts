@@ -8,8 +8,11 @@ import type { DoneRecord, FolderLedger } from "./ledger.ts";
 
 /** A last CRLF that is missing. */
 const END = 2;
-/** Octets by which a server may count each message alike: a header field that it does not give out. Nothing cuts every message so little. */
-const ALIKE = 128;
+/**
+ * A header field that a server counts and does not give out, or has written since. A message that is cut so little is doubted when it is
+ * copied, unless nearly all of its server's are so; and nothing cuts every message so little.
+ */
+const NOTE = 128;
 /** Sizes of messages that show a habit. */
 const FEW = 3;
 /** What is rounded is rounded up to one of these, or to a multiple of it. */
@@ -17,7 +20,7 @@ const UNITS = [1024, 1000, 512];
 
 /** What the sizes of a source folder are worth, by what was recorded of it. */
 export class Shortage {
-  /** The most that is missing by habit, beside line ends. */
+  /** The most that is missing where all sizes are rounded. */
   readonly #usual: number;
 
   private constructor(usual: number) {
@@ -26,18 +29,15 @@ export class Shortage {
 
   static async of(ledger: FolderLedger, source: FolderPath): Promise<Shortage> {
     const sizes = new Set<number>();
-    const missing = { least: Number.POSITIVE_INFINITY, most: 0 };
+    let most = 0;
     const units = new Set(UNITS);
     for await (const { announced, size } of ledger.sizes(source)) {
       if (sizes.size < FEW) sizes.add(announced);
-      missing.least = Math.min(missing.least, announced - size);
-      missing.most = Math.max(missing.most, announced - size);
+      most = Math.max(most, announced - size);
       for (const unit of units) if (announced % unit !== 0) units.delete(unit);
     }
     if (sizes.size < FEW) return new Shortage(0);
-    const isAlike = missing.most - missing.least <= END && missing.most <= ALIKE;
-    const isRounded = (unit: number): boolean => missing.most <= unit;
-    return new Shortage(Math.max(isAlike ? missing.most : 0, ...[...units].filter(isRounded)));
+    return new Shortage(Math.max(0, ...[...units].filter((unit) => most <= unit)));
   }
 
   /** Its sizes say little, in one known way. */
@@ -47,7 +47,7 @@ export class Shortage {
 
   /** `lines`: those of its copy; each may have lost an octet. False where the server announced nothing. */
   isShort({ announced, size }: DoneRecord, lines: number): boolean {
-    return lacks(announced, size, lines + this.#usual);
+    return lacks(announced, size, lines + NOTE + this.#usual);
   }
 }
 
