@@ -28,6 +28,26 @@ const folderOf = (name: string, ids: readonly string[]): MemoryFolder => ({
 });
 
 describe("an archive with another id than its ledger knows", () => {
+  it.each([
+    ["maildir", "mailferry", (path: string) => openMaildirSink({ path }, signal)],
+    ["mboxzip", "mailferry", (path: string) => openMboxZipSink({ path, job: "job" }, signal)],
+  ] as const)("is still the one that its list of files says: %s", async (kind, home, opened) => {
+    const folder = folderOf("A", ["a", "b"]);
+    const path = await mkdtemp(join(place, "archive"));
+    {
+      await using sink = await opened(path);
+      await go(memorySource([folder]), sink);
+    }
+    const before = await readArchiveId(path);
+    const file = join(path, home, "archive.json");
+    await writeFile(file, (await readFile(file, "utf8")).replace(/"id":"./, '"id":"-'));
+    await using sink = await opened(path);
+    expect(sink.identity).toBe(`${kind}:${before}`);
+    const summary = await go(memorySource([folder]), sink, { remove: {} });
+    expect(summary).toMatchObject({ removed: 2, balance: { copied: 0, "already-copied": 2 } });
+    expect(folder.mail).toEqual([]);
+  });
+
   const openers = {
     maildir: (path: string) => openMaildirSink({ path }, signal),
     mboxzip: (path: string) => openMboxZipSink({ path, job: "job" }, signal),
@@ -68,6 +88,8 @@ describe("an archive with another id than its ledger knows", () => {
         await go(memorySource([folder]), sink);
       }
       const before = await readArchiveId(path);
+      // As an older version left it: the list of an archive's own files says whose it is, too.
+      await rm(join(path, "mailferry", "inventory.jsonl"));
       const id = await change(path);
       await using sink = await openers[kind](path);
       expect(id).not.toBe(before);

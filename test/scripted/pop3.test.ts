@@ -83,7 +83,10 @@ describe.each([
     ["one UIDL for all", MAIL.map((body) => ({ body, uidl: "same" }))],
     ["one UIDL for two that differ", named().map((one, n) => (n < 2 ? { ...one, uidl: "same" } : one))],
     ["UIDLs that look like ours", MAIL.map((body, n) => ({ body, uidl: `sha256:${n}` }))],
-    ["sizes that are wrong", named().map((one, n) => ({ ...one, size: n * 99_999 }))],
+    // What is shorter than a server says is not deleted there, however wrong its sizes are: pop3-whole has that.
+    ...(options === DRAIN
+      ? []
+      : [["sizes that are wrong", named().map((one, n) => ({ ...one, size: n * 99_999 }))] as const]),
   ])("of a maildrop with %s", async (__, messages) => {
     await using server = await scriptedServer({ messages });
     const job = await draining(server);
