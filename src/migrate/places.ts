@@ -6,6 +6,7 @@ import type { SinkFolder } from "../sinks/sink.ts";
 import type { RunContext } from "./context.ts";
 import type { KeptWhy } from "./events.ts";
 import type { DoneRecord } from "./ledger.ts";
+import { patiently } from "./patiently.ts";
 import type { FolderJob } from "./plan.ts";
 import { tryOne } from "./trial.ts";
 import { demandTwoAccounts } from "./two-places.ts";
@@ -52,13 +53,19 @@ export class Places {
     const { sink } = this.#context;
     if (sink.apart === "always" || !(await isAny(deletion.due()))) return true;
     const found = (): AsyncIterable<DoneRecord> => only(deletion.due(), (record) => deletion.isFound(record));
-    this.#two ??= await demandTwoAccounts(this.#context, (await isAny(found())) ? "again" : "no");
+    this.#two ??= await this.#demandTwo((await isAny(found())) ? "again" : "no");
     const fate = await this.#try(deletion, found(), true);
     if (fate !== "none") return fate === "apart";
     // What this run put there itself is another message, but for a store that takes it for the one that it has.
     if (this.#two || sink.apart === "appended") return true;
     const made = only(deletion.due(), (record) => !deletion.isFound(record));
     return (await this.#try(deletion, made, false)) !== "unclear";
+  }
+
+  async #demandTwo(thorough: "again" | "no"): Promise<boolean> {
+    const { events, options, soft } = this.#context;
+    const demand = (): Promise<boolean> => demandTwoAccounts(this.#context, thorough);
+    return await patiently("comparing source and target", demand, { patience: options.patience, events }, soft);
   }
 
   async #try(

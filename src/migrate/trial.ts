@@ -77,26 +77,31 @@ export async function tryOne(
 ): Promise<Verdict> {
   const { origin, receipt, key } = record;
   if (receipt === undefined) return "not-proved";
-  let path: string;
-  {
-    await using body = await copyOf(context, folder, receipt.ref);
-    if (body?.key !== key) return "not-proved";
-    if (isShort(body.shape.lines)) return "short";
-    path = await context.quarantine.setAside(origin, body, WHY);
-  }
-  // Of the copy, where it has its own: what the source tells may be less.
-  const { flags, keywords, labels, received } = (await folder.traits?.(receipt, context.hard)) ?? record.traits;
-  const note: Note = {
-    origin,
-    folder: job.target.path,
-    refs: await equalCopies(context, folder, receipt, key),
-    key,
-    path,
-    flags: [...flags],
-    keywords: [...keywords],
-    labels: [...labels],
-    ...(received === undefined ? {} : { received }),
+  const prepared = async (): Promise<Note | "not-proved" | "short"> => {
+    let path: string;
+    {
+      await using body = await copyOf(context, folder, receipt.ref);
+      if (body?.key !== key) return "not-proved";
+      if (isShort(body.shape.lines)) return "short";
+      path = await context.quarantine.setAside(origin, body, WHY);
+    }
+    // Of the copy, where it has its own: what the source tells may be less.
+    const { flags, keywords, labels, received } = (await folder.traits?.(receipt, context.hard)) ?? record.traits;
+    return {
+      origin,
+      folder: job.target.path,
+      refs: await equalCopies(context, folder, receipt, key),
+      key,
+      path,
+      flags: [...flags],
+      keywords: [...keywords],
+      labels: [...labels],
+      ...(received === undefined ? {} : { received }),
+    };
   };
+  const { patience } = context.options;
+  const note = await patiently("reading one copy", prepared, { patience, events: context.events }, context.soft);
+  if (note === "not-proved" || note === "short") return note;
   context.hold(true);
   await replaceFile(context.trial, `${JSON.stringify(note)}\n`);
   await marked();
@@ -198,7 +203,11 @@ async function conclude(
     there = await isThere();
   }
   // Deleted by somebody else, if its original is there.
-  if (!there && !(await isListed(context, source, note.origin))) {
+  const isOriginalThere = (): Promise<boolean> => isListed(context, source, note.origin);
+  if (
+    !there &&
+    !(await patiently("looking for one message", isOriginalThere, { patience: options.patience, events }, soft))
+  ) {
     await putBack(context, folder, note);
     await forget(context, note);
     throw new OnePlace();

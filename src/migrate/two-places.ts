@@ -5,6 +5,7 @@ import { showCount } from "../core/words.ts";
 import { configError, MailError } from "../mail/errors.ts";
 import type { Mark, Sink } from "../sinks/sink.ts";
 import type { RunContext } from "./context.ts";
+import { patiently } from "./patiently.ts";
 
 /**
  * One account has many names (an alias of its host, an address, another port, another protocol), and all that is in it would be
@@ -13,7 +14,7 @@ import type { RunContext } from "./context.ts";
  * a new client, "later" after a while.
  */
 export async function isOneAccount(
-  { source, sink, hard, options }: RunContext,
+  { source, sink, hard, soft, events, options }: RunContext,
   thorough: "no" | "again" | "later" = "no",
 ): Promise<boolean | undefined> {
   // Only stores of one kind show each other's folders.
@@ -33,7 +34,8 @@ export async function isOneAccount(
     await source.afresh?.();
     return await isSeen();
   } finally {
-    await mark.remove();
+    const { patience } = options;
+    await patiently("removing what was made to compare", () => mark.remove(), { patience, events }, soft);
   }
 }
 

@@ -380,7 +380,8 @@ describe("a run", () => {
   ] as const)(
     "that gets %s finishes what is in flight, ends with %i, and goes on the next time",
     async (signal, code) => {
-      const source = maildir(`stop-${signal}`, ["", ".A", ".B", ".C"], 300);
+      // More events than the pipe and its reader hold.
+      const source = maildir(`stop-${signal}`, ["", ".A", ".B", ".C"], 600);
       const target = join(root, `stopped-${signal}`);
       const child = start(["backup", source, target, "--json"]);
       let seen = "";
@@ -403,13 +404,13 @@ describe("a run", () => {
       const last = (seen + ended.out).trimEnd().split("\n").at(-1) ?? "";
       const { summary } = JSON.parse(last);
       expect(summary.outcome).toBe("stopped");
-      expect(summary.listed).toBeLessThan(1200);
+      expect(summary.listed).toBeLessThan(2400);
 
       const next = await cli("backup", source, target, "--json");
       expect(next.code).toBe(0);
-      expect(events(next.out).at(-1)?.summary).toMatchObject({ listed: 1200, closes: true });
+      expect(events(next.out).at(-1)?.summary).toMatchObject({ listed: 2400, closes: true });
       const files = ["", ".A", ".B", ".C"].map((folder) => readdirSync(join(target, folder, "cur")).length);
-      expect(files).toEqual([300, 300, 300, 300]);
+      expect(files).toEqual([600, 600, 600, 600]);
       expect(existsSync(target)).toBe(true);
     },
   );

@@ -274,6 +274,95 @@ describe("two places", () => {
   });
 });
 
+describe("a connection that breaks once, at any step", () => {
+  const broken = (): MailError => new MailError("connection", "reset", { scope: "account", remedy: "retry" });
+  /** Throws at the nth of the calls that it is told of, and counts them. */
+  function breakingAt(nth: number): { calls: number; at(): void } {
+    return {
+      calls: 0,
+      at() {
+        if (++this.calls === nth) throw broken();
+      },
+    };
+  }
+
+  /** What of a source and a target talks over a connection. */
+  function talking(
+    folder: MemoryFolder,
+    store: MemoryStore,
+    steps: { at(): void },
+    marks = new Set<string>(),
+  ): [Source, Sink] {
+    const source = memorySource([folder]);
+    const at = (): void => steps.at();
+    let made = 0;
+    return [
+      {
+        ...source,
+        async *folders() {
+          at();
+          yield* source.folders();
+        },
+      },
+      {
+        ...memorySink(store, { step: at }),
+        async mark() {
+          at();
+          const name = `mark-${made++}`;
+          marks.add(name);
+          return {
+            name,
+            async remove() {
+              at();
+              marks.delete(name);
+            },
+          };
+        },
+        async afresh() {
+          at();
+        },
+      },
+    ];
+  }
+
+  it("of finding, comparing and trying: all is deleted in the same run", async () => {
+    const counting = breakingAt(0);
+    const folder = folderOf("A");
+    await go(...talking(folder, filled([folder]), counting), MOVE);
+    expect(counting.calls).toBeGreaterThan(10);
+    for (let nth = 1; nth <= counting.calls; nth++) {
+      await rm(place, { recursive: true, force: true });
+      const again = folderOf("A");
+      const store = filled([again]);
+      const marks = new Set<string>();
+      const { error, summary } = await go(...talking(again, store, breakingAt(nth), marks), MOVE);
+      expect(error, `step ${nth} of ${counting.calls}`).toBeUndefined();
+      expect(summary, `step ${nth} of ${counting.calls}`).toMatchObject({ removed: 6, outcome: "complete" });
+      expect(textsIn(store, "A")).toHaveLength(IDS.length);
+      expect([...marks], `step ${nth} of ${counting.calls}`).toEqual([]);
+    }
+  });
+
+  it("of asking whether the original is there: one place is found out in the same run", async () => {
+    const folder = folderOf("A");
+    const store = filled([folder]);
+    const before = textsIn(store, "A");
+    const source = sharing([folder], store, ["A"]);
+    let broke = 0;
+    const torn: Source = {
+      ...source,
+      async *slices(path, abort) {
+        if (folder.mail.length < IDS.length && broke++ === 0) throw broken();
+        yield* source.slices(path, abort);
+      },
+    };
+    const { error } = await go(torn, memorySink(store), MOVE);
+    expect(error?.message).toContain("one place under two names");
+    expect(broke).toBeGreaterThan(1);
+    expect(textsIn(store, "A")).toEqual(before);
+  });
+});
+
 describe("without deleting", () => {
   const markOf = (name: string) => async () => ({ name, remove: async () => undefined });
   const seen = [folderOf("A"), folderOf("there")];

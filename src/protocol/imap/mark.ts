@@ -13,11 +13,15 @@ export type Lend = <T>(work: (connection: Connection) => Promise<T>) => Promise<
 export async function makeMark(tree: MailboxTree, lend: Lend): Promise<{ name: string; remove(): Promise<void> }> {
   const name = `mailferry-${randomUUID()}`;
   const made = await lend((connection) => tree.ensure(connection, { path: [name], selectable: true }));
+  let asked = false;
   return {
     name,
     async remove() {
+      // Asked again after a cut, it may be gone by the first time.
+      const isAgain = asked;
+      asked = true;
       const answer = await lend((connection) => mailboxCommand(connection, "DELETE", made.name));
-      if (answer.status !== "OK") throw folderRefusal(`the folder ${made.name} cannot be deleted`, answer);
+      if (answer.status !== "OK" && !isAgain) throw folderRefusal(`the folder ${made.name} cannot be deleted`, answer);
     },
   };
 }
