@@ -68,7 +68,7 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
   const { args, ui, interrupts } = session;
   const { signal } = interrupts;
   const selection = selectionOf(args);
-  const most = remove === undefined ? undefined : maxDeleteOf(args);
+  const most = maxDeleteOf(args);
   const isDry = isOn(args, "dry-run");
   const allowCleartext = isOn(args, "allow-cleartext");
   for (const endpoint of [source, target]) refuseCleartext(endpoint, allowCleartext);

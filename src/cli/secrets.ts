@@ -5,6 +5,7 @@ import { open } from "node:fs/promises";
 import type { Role } from "../endpoints.ts";
 import { configError, ioError } from "../mail/errors.ts";
 import { askHidden, canAsk } from "./prompt.ts";
+import { shellQuote } from "./text.ts";
 
 export interface SecretOptions {
   readonly command?: string;
@@ -97,7 +98,7 @@ async function fromFile(path: string, side: Role, warn: (text: string) => void):
     try {
       const stat = await handle.stat();
       if (stat.isFile() && (stat.mode & 0o077) !== 0)
-        warn(`${path} can be read by other users; mend it with: chmod 600 ${path}`);
+        warn(`${path} can be read by other users; mend it with: chmod 600 ${shellQuote(path)}`);
       const { buffer, bytesRead } = await handle.read(Buffer.alloc(LONGEST), 0, LONGEST);
       text = buffer.toString("utf8", 0, bytesRead);
     } finally {

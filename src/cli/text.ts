@@ -78,5 +78,5 @@ export function sentence(clauses: readonly string[]): string {
 
 /** Quotes an argument for a POSIX shell, so that a command line that is shown can be typed again. */
 export function shellQuote(text: string): string {
-  return /^[A-Za-z0-9_@%+=:,./~-]+$/.test(text) ? text : `'${plain(text).replaceAll("'", "'\\''")}'`;
+  return /^(?!~)[A-Za-z0-9_@%+=:,./~-]+$/.test(text) ? text : `'${plain(text).replaceAll("'", "'\\''")}'`;
 }

@@ -4,6 +4,7 @@ import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { readArchiveId } from "../formats/archive.ts";
 import { openDisk } from "../formats/disk/disk.ts";
+import { shellWord } from "../formats/disk/foreign.ts";
 import { configError } from "../mail/errors.ts";
 import { joinSources } from "../sources/joined.ts";
 import { type MaildirSourceOptions, openMaildirSource } from "../sources/maildir.ts";
@@ -34,7 +35,7 @@ export async function openMboxes(options: MboxSourceOptions & Links, signal: Abo
   const root = resolve(path);
   if (!(await isDirectory(root))) return await openMboxSource(options, signal);
   if ((await readArchiveId(root, "maildir")) !== undefined)
-    throw configError(`${path} is an archive of mailferry's, a Maildir`, `Write maildir:${path}.`);
+    throw configError(`${path} is an archive of mailferry's, a Maildir`, `Write ${shellWord(`maildir:${path}`)}.`);
   const disk = openDisk(root, { style: "mbox", ...(followLinks === undefined ? {} : { followLinks }) }, true);
   const mboxes = await openMboxSource({ ...options, disk }, signal);
   return joinSources(root, disk, mboxes, await openMaildirSource({ path, disk, ...notice }, signal));

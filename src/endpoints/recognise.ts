@@ -12,6 +12,7 @@ import {
   statSync,
 } from "node:fs";
 import { join } from "node:path";
+import { shellWord } from "../formats/disk/foreign.ts";
 import { configError, ioError } from "../mail/errors.ts";
 import type { Endpoint, Role } from "./endpoint.ts";
 
@@ -24,7 +25,7 @@ export function recognise(path: string, role: Role, side: Role): "mbox" | "maild
   if (stat !== undefined && ADDRESS.test(path))
     throw configError(
       `the ${side} looks like an account, and there is a ${stat.isDirectory() ? "folder" : "file"} of that name here`,
-      `Write ./${path} for the ${stat.isDirectory() ? "folder" : "file"}, or imaps://user@host for the account.`,
+      `Write ${shellWord(`./${path}`)} for the ${stat.isDirectory() ? "folder" : "file"}, or imaps://user@host for the account.`,
     );
   if (role === "target") return recogniseTarget(path, stat);
   if (stat === undefined) {

@@ -2,10 +2,11 @@
 
 import { randomUUID } from "node:crypto";
 import { link, lstat, open, rename, unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { ensureDirectory, PRIVATE_FILE, syncDirectory } from "../core/files.ts";
 import { readOwn } from "../core/own-file.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
+import { shellWord } from "./disk/foreign.ts";
 import { inventoryOwner } from "./inventory.ts";
 import { asideName } from "./mend.ts";
 
@@ -74,7 +75,7 @@ function demand(root: string, archive: ArchiveFile, kind: ArchiveKind): void {
   if (archive.format === kind) return;
   throw configError(
     `${root} is an archive of another kind (${archive.format}, not ${kind})`,
-    `Write ${archive.format}:${root}, or choose another folder.`,
+    `Write ${shellWord(`${archive.format}:${root}`)}, or choose another folder.`,
   );
 }
 
@@ -142,7 +143,7 @@ function parse(text: string, path: string): ArchiveFile {
 function damaged(path: string, cause?: unknown): MailError {
   return configError(
     `${path} is damaged`,
-    "Put back a good copy of it, or remove it: the archive then gets a new id, and the next run looks at what is there.",
+    `Put back a good copy of it, or move ${dirname(path)} away: the archive then gets a new id, and the next run looks at what is there.`,
     cause,
   );
 }

@@ -91,7 +91,9 @@ export async function verify(
   for (const folder of extras) {
     if (!isConcerned(folder.path, options)) continue;
     const extra = await countOf(target, folder, signal);
-    if (extra === 0 && [...groups.values()].some(({ path }) => leadsTo(folder.path, path))) continue;
+    // An account and an archive have an inbox whatever was copied there.
+    const isMade = isInbox(folder.path) || [...groups.values()].some(({ path }) => leadsTo(folder.path, path));
+    if (extra === 0 && isMade) continue;
     foldersExtra++;
     if (extra === 0 && options.bothWays === true)
       onFinding({ kind: "folder-extra", folder: folder.path, what: "an empty folder that the source does not have" });
@@ -161,5 +163,9 @@ function isConcerned(path: FolderPath, { into, select }: VerifyOptions): boolean
 }
 
 function pathKey(path: FolderPath): string {
-  return JSON.stringify(path.length === 1 && path[0]?.toUpperCase() === "INBOX" ? ["INBOX"] : path);
+  return JSON.stringify(isInbox(path) ? ["INBOX"] : path);
+}
+
+function isInbox(path: FolderPath): boolean {
+  return path.length === 1 && path[0]?.toUpperCase() === "INBOX";
 }

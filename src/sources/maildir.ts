@@ -59,7 +59,8 @@ export interface MaildirSourceOptions {
 export async function openMaildirSource(options: MaildirSourceOptions, signal: AbortSignal): Promise<Source> {
   const root = resolve(options.path);
   const info = await stat(root).catch((error: unknown) => {
-    if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") throw configError(`there is no Maildir at ${root}`);
+    if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR")
+      throw configError(`there is no Maildir at ${root}`, "Check the path.");
     throw ioError(`cannot open ${root}`, error);
   });
   if (!info.isDirectory()) throw configError(`${root} is a file, not a Maildir`, "Use mbox: for an mbox file.");

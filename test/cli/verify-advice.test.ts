@@ -65,6 +65,15 @@ describe("what was found is followed by advice that fits, and does what it says"
 });
 
 describe("is no difference:", () => {
+  it("the empty inbox that every archive has", async () => {
+    writeFileSync(desk.path("box"), "From a@x Tue Jan  2 10:00:00 2024\nSubject: a\n\nbody\n\n");
+    const [from, to] = [desk.path("box"), desk.path("to")];
+    expect(await desk.run(["backup", from, to])).toMatchObject({ code: 0 });
+    expect(await desk.run(["verify", from, to, "--both-ways"])).toMatchObject({ code: 0 });
+    desk.put("to", ["x"]);
+    expect(await desk.run(["verify", from, to, "--both-ways"])).toMatchObject({ code: 6 });
+  });
+
   const folder = (maildir: string, name: string): void => {
     for (const place of ["cur", "new", "tmp"]) mkdirSync(join(maildir, name, place), { recursive: true });
   };

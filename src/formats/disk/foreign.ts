@@ -145,5 +145,5 @@ export function wayOut({ wayOut: text }: Foreign, directory: string, path: strin
 
 /** A path as one word for a shell, and for a person where that is the same. */
 export function shellWord(path: string): string {
-  return /^[\w./@+~:-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+  return /^(?!~)[\w./@+~:-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
