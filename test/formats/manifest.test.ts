@@ -134,9 +134,9 @@ describe("a manifest", () => {
     await expect(all(Buffer.from(header + header), 50)).rejects.toThrow(/line 2/);
     await expect(all(Buffer.from(""), 50)).rejects.toThrow(/empty/);
     const { crc32 } = await import("node:zlib");
-    const json = '{"type":"header","format":"mailferry-mboxzip","version":2';
+    const json = '{"type":"header","format":"mailferry-mboxzip","version":3';
     const newer = `${json},"crc":"${crc32(json).toString(16).padStart(8, "0")}"}\n`;
-    await expect(all(Buffer.from(newer), 50)).rejects.toMatchObject({ code: "config", message: /version 2/ });
+    await expect(all(Buffer.from(newer), 50)).rejects.toMatchObject({ code: "config", message: /version 3/ });
   });
 
   it("cut anywhere gives its whole lines when torn ends are expected, and an error when not", async () => {

@@ -102,9 +102,10 @@ fuzz({
         head: random.upTo(100),
         lines: random.pick(["lf", "as-is"] as const),
         newline: random.chance(0.5),
+        hides: random.chance(0.5),
       },
       at: random.upTo(60),
-      by: random.pick([..."0123456789:/@ln"]),
+      by: random.pick([..."0123456789:/@lnh"]),
     }),
     check({ place, at, by }) {
       const ref = formatRef(place);

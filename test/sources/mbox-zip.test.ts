@@ -283,7 +283,7 @@ describe("what is no mboxzip", () => {
     const path = join(place.path, "x.zip");
     await forge(path, [HEADER, "nonsense\n"]);
     await expect(refused(path)).rejects.toMatchObject({ code: "malformed", message: /manifest\.jsonl, line 2/ });
-    await forge(path, [encodeRecord(HEADER).replace('"version":1', '"version":2')]);
+    await forge(path, [encodeRecord(HEADER).replace('"version":2', '"version":3')]);
     await expect(refused(path)).rejects.toMatchObject({ code: "malformed", message: /line 1: its checksum/ });
     await forge(path, [HEADER, "\0".repeat(80_000_000)]);
     await expect(refused(path)).rejects.toMatchObject({ code: "malformed", message: /far more than it can be/ });

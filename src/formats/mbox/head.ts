@@ -48,8 +48,8 @@ function isMultipart(text: string, at: number): boolean {
 const X_FIELDS = new Set(["st", "ke", "ui", "im", "mo", "gm", "ev"]);
 
 /**
- * By some letters of the name: Status, Content-Length, X-Status, X-Keywords, X-UID, X-IMAP*, X-Mozilla-*, X-Gmail-Labels, X-Evolution. A
- * field whose name is cut off by the end of the text may be anything.
+ * By some letters of the name: Status, Content-Length, X-Status, X-Keywords, X-UID, X-IMAP*, X-Mozilla-*, X-Gmail-Labels, X-Evolution,
+ * X-Mailferry-Original-*. A field whose name is cut off by the end of the text may be anything.
  */
 function mayBeState(text: string, at: number, first: number): boolean {
   switch (first | 32) {
@@ -58,8 +58,14 @@ function mayBeState(text: string, at: number, first: number): boolean {
     case 99: // c
       return at + 8 >= text.length || (text.charCodeAt(at + 8) | 32) === 108;
     case 120: // x
-      return at + 3 >= text.length || X_FIELDS.has(text.slice(at + 2, at + 4).toLowerCase());
+      if (at + 6 >= text.length) return true;
+      return X_FIELDS.has(text.slice(at + 2, at + 4).toLowerCase()) || isOurs(text, at);
     default:
       return false;
   }
+}
+
+/** X-Mailf…; X-Mailer and X-Mailman-* are in every other message. */
+function isOurs(text: string, at: number): boolean {
+  return (text.charCodeAt(at + 6) | 32) === 102 && (text.charCodeAt(at + 2) | 32) === 109;
 }

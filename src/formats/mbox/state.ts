@@ -5,6 +5,7 @@ import type libmime from "libmime";
 import { fieldEnd, fieldName, headerBlock, headerText, headerValue, receivedFromHeader } from "../../mail/headers.ts";
 import { NO_TRAITS, type Received, type SystemFlag, type Traits } from "../../mail/model.ts";
 import type { FromLine } from "./from-line.ts";
+import { shownOwnFields } from "./own-fields.ts";
 
 /**
  * The container's fields, and what their value must look like to be the container's own: a `Status: 5.0.0` is the sender's,
@@ -79,7 +80,9 @@ export function readState(
     }
     at = end;
   }
-  const rest = kept.length === 0 ? head : Buffer.concat([...kept, block.subarray(from), head.subarray(block.length)]);
+  const left = kept.length === 0 ? head : Buffer.concat([...kept, block.subarray(from), head.subarray(block.length)]);
+  // An mbox out of a zip of ours.
+  const rest = container === CONTAINER_FIELDS ? shownOwnFields(left) : left;
   const received = dateOf(head, line);
   const traits = traitsOf(fields, gmailLabels(head), received, fields.has("x-status") && isKMail(head, fields));
   return {

@@ -136,8 +136,9 @@ async function* checkEntry(
 }
 
 async function checkMessage(cursor: Cursor, record: MessageRecord): Promise<string | undefined> {
-  const head = placeOf(1, record).head;
-  const stored = contentLength(placeOf(1, record));
+  const place = placeOf(1, record);
+  const { head } = place;
+  const stored = contentLength(place);
   const tail = record.length - head - stored;
   const fromLength = record.added[0] - record.offset;
   const before: Buffer[] = [];
@@ -145,7 +146,7 @@ async function checkMessage(cursor: Cursor, record: MessageRecord): Promise<stri
   await cursor.skip(head - Math.min(fromLength, 5));
   const hash = createHash("sha256");
   const hasher = new KeyHasher();
-  for await (const chunk of originalOf(cursor.take(stored), record.lines)) {
+  for await (const chunk of originalOf(cursor.take(stored), place)) {
     hash.update(chunk);
     hasher.update(chunk);
   }

@@ -152,6 +152,7 @@ function newBatch(spool: Spool, hold: Hold) {
           length: form.length,
           added: [start + form.from, start + form.from + form.added],
           newline: form.newline,
+          ...(form.hides ? { hides: true } : {}),
         } as const;
         const line = encodeRecord(record);
         if (Buffer.byteLength(line) > MAX_LINE) throw new Error("what the source says beside its bytes is too long");

@@ -6,6 +6,8 @@ import { MailError } from "../../mail/errors.ts";
 import { headerValue } from "../../mail/headers.ts";
 import { diskRule, type LineEndRule, toCrlf, toDisk } from "../../mail/lineends.ts";
 import type { Traits } from "../../mail/model.ts";
+import { lookAtHead } from "../mbox/head.ts";
+import { hideOwnFields, showOwnFields } from "../mbox/own-fields.ts";
 import { fromLine, quoteFrom, statusLines, unquoteFrom } from "../mbox/quote.ts";
 import { contentLength, type Place } from "./ref.ts";
 
@@ -18,13 +20,15 @@ export interface StoredForm {
   readonly sha256: string;
   readonly lines: LineEndRule;
   readonly newline: boolean;
+  /** Fields of its own stand under other names. */
+  readonly hides: boolean;
 }
 
 const NEWLINE = Buffer.from("\n");
 
 /**
- * Hands the message to `write` in pieces: From_ line, state lines, the quoted bytes with LF line ends where that can be undone,
- * a newline if it has none at its end, and the blank line that parts it from the next. Throws what reading the body throws, and
+ * Hands the message to `write` in pieces: From_ line, state lines, the quoted bytes with LF line ends where that can be undone and
+ * with other names for such state lines as it brought along, a newline if it has none at its end, and the blank line that parts it from the next. Throws what reading the body throws, and
  * an Error when the body is not what its shape says.
  */
 export async function storeMessage(
@@ -33,7 +37,7 @@ export async function storeMessage(
   write: (chunk: Uint8Array) => Promise<void> | undefined,
 ): Promise<StoredForm> {
   const from = Buffer.from(fromLine(sender(body.head), traits.received), "latin1");
-  const added = Buffer.from(statusLines(traits), "latin1");
+  const added = Buffer.from(`${statusLines(traits)}${continues(body.head) ? END_OF_STATE : ""}`, "latin1");
   const hash = createHash("sha256");
   let size = 0;
   async function* hashed(): AsyncGenerator<Uint8Array> {
@@ -45,7 +49,10 @@ export async function storeMessage(
   }
   let length = from.length + added.length;
   await write(Buffer.concat([from, added]));
-  for await (const chunk of quoteFrom(toDisk(hashed(), body.shape))) {
+  let hidden = 0;
+  const stored = toDisk(hashed(), body.shape);
+  const content = mayHoldState(body) ? hideOwnFields(stored, () => hidden++) : stored;
+  for await (const chunk of quoteFrom(content)) {
     length += chunk.length;
     await write(chunk);
   }
@@ -60,12 +67,33 @@ export async function storeMessage(
     sha256: hash.digest("hex"),
     lines: diskRule(body.shape),
     newline,
+    hides: hidden > 0,
   };
 }
 
+/** A field that says nothing, for a message that begins as if it went on with the field above it. */
+const END_OF_STATE = "X-Mailferry: end of state\n";
+
+function continues(head: Uint8Array): boolean {
+  return head[0] === SPACE || head[0] === TAB;
+}
+
+const SPACE = 32;
+const TAB = 9;
+
+/** A look at most, for ordinary mail. */
+function mayHoldState({ head, shape }: Body): boolean {
+  const look = lookAtHead(Buffer.from(head.buffer, head.byteOffset, head.byteLength));
+  return look.mayHoldState || (look.end === -1 && head.length < shape.size);
+}
+
 /** The original bytes out of the stored ones, which are those between the added lines and the added newline. */
-export function originalOf(stored: AsyncIterable<Uint8Array>, lines: LineEndRule): AsyncIterable<Uint8Array> {
-  const content = unquoteFrom(stored);
+export function originalOf(
+  stored: AsyncIterable<Uint8Array>,
+  { lines, hides }: Pick<Place, "lines" | "hides">,
+): AsyncIterable<Uint8Array> {
+  const unquoted = unquoteFrom(stored);
+  const content = hides ? showOwnFields(unquoted) : unquoted;
   return lines === "lf" ? toCrlf(content) : content;
 }
 
@@ -74,7 +102,7 @@ export function originalOf(stored: AsyncIterable<Uint8Array>, lines: LineEndRule
  * ours lies there: no From_ line before it, or no blank line after it.
  */
 export function messageAt(octets: AsyncIterable<Uint8Array>, place: Place): AsyncIterable<Uint8Array> {
-  return originalOf(between(octets, place), place.lines);
+  return originalOf(between(octets, place), place);
 }
 
 async function* between(octets: AsyncIterable<Uint8Array>, place: Place): AsyncGenerator<Uint8Array> {

@@ -18,7 +18,8 @@ import {
 /** The manifest's name inside a zip. No folder's file can have it: those end in ".mbox". */
 export const MANIFEST_NAME = "manifest.jsonl";
 export const MANIFEST_FORMAT = "mailferry-mboxzip";
-export const MANIFEST_VERSION = 1;
+/** 2: with `hides`. */
+export const MANIFEST_VERSION = 2;
 /** The first line of every manifest. */
 export interface HeaderRecord {
   readonly type: "header";
@@ -67,6 +68,8 @@ export interface MessageRecord {
   readonly added: readonly [start: number, end: number];
   /** True when a newline was added because the message ended without one. */
   readonly newline: boolean;
+  /** True when fields of its header stand under other names. */
+  readonly hides?: boolean;
 }
 
 /** What changed later in the traits of a message that some zip of the archive holds. */
@@ -226,6 +229,7 @@ function reviveMessage(fields: Fields): MessageRecord {
     length,
     added,
     newline,
+    ...(fields.hides === undefined ? {} : { hides: boolean(fields.hides, "hides") }),
   };
 }
 

@@ -17,14 +17,16 @@ export interface Place {
   readonly head: number;
   readonly lines: LineEndRule;
   readonly newline: boolean;
+  /** Fields of its header stand under other names (formats/mbox/own-fields.ts). */
+  readonly hides: boolean;
 }
 
 /**
  * `0001/INBOX.mbox@1234:567:89:ln:0a1b2c3d`: zip, entry, offset, length, head, "l" or "a" (line ends), "n" (a newline was
- * added), and the CRC-32 of all that: a ref that was never given names nothing, rather than some octets in the middle.
+ * added), "h" (fields have other names), and the CRC-32 of all that: a ref that was never given names nothing, rather than some octets in the middle.
  */
 export function formatRef(place: Place): string {
-  const form = `${place.lines === "lf" ? "l" : "a"}${place.newline ? "n" : ""}`;
+  const form = `${place.lines === "lf" ? "l" : "a"}${place.newline ? "n" : ""}${place.hides ? "h" : ""}`;
   const text = `${zipNumber(place.zip)}/${place.entry}@${place.offset}:${place.length}:${place.head}:${form}`;
   return `${text}:${checksum(text)}`;
 }
@@ -33,13 +35,13 @@ function checksum(text: string): string {
   return crc32(text).toString(16).padStart(8, "0");
 }
 
-const REF = /^((\d{4,9})\/(.+)@(\d{1,16}):(\d{1,16}):(\d{1,16}):([la])(n?)):([0-9a-f]{8})$/s;
+const REF = /^((\d{4,9})\/(.+)@(\d{1,16}):(\d{1,16}):(\d{1,16}):([la])(n?)(h?)):([0-9a-f]{8})$/s;
 
 /** Undefined for a text that is no ref. */
 export function parseRef(ref: string): Place | undefined {
   const match = REF.exec(ref);
   if (match === null) return undefined;
-  const [, text = "", zip = "", entry = "", offset = "", length = "", head = "", lines, newline, crc] = match;
+  const [, text = "", zip = "", entry = "", offset = "", length = "", head = "", lines, newline, hides, crc] = match;
   if (checksum(text) !== crc) return undefined;
   const place: Place = {
     zip: Number(zip),
@@ -49,6 +51,7 @@ export function parseRef(ref: string): Place | undefined {
     head: Number(head),
     lines: lines === "l" ? "lf" : "as-is",
     newline: newline === "n",
+    hides: hides === "h",
   };
   const sane = Number.isSafeInteger(place.offset + place.length) && contentLength(place) >= 0;
   return sane ? place : undefined;
@@ -61,8 +64,8 @@ export function contentLength({ length, head, newline }: Pick<Place, "length" | 
 
 /** The place that a manifest line speaks of. */
 export function placeOf(zip: number, record: MessageRecord): Place {
-  const { entry, offset, length, added, lines, newline } = record;
-  return { zip, entry, offset, length, head: added[1] - offset, lines, newline };
+  const { entry, offset, length, added, lines, newline, hides = false } = record;
+  return { zip, entry, offset, length, head: added[1] - offset, lines, newline, hides };
 }
 
 /** The number as it stands in file names and refs: at least four digits, so that names sort by it. */

@@ -10,7 +10,7 @@ import { bytes, chance } from "./kit.ts";
 const FIELDS = [
   ...["Status: RO", "X-Status: A", "X-Keywords: a b", "X-UID: 7", "X-IMAP: 1 2", "X-IMAPbase: 1 2"],
   ...["X-Mozilla-Status: 0001", "X-Mozilla-Status2: 00800000", "X-Mozilla-Keys: $label1", "Content-Length: 12"],
-  "X-Gmail-Labels: Inbox,Unread",
+  ...["X-Gmail-Labels: Inbox,Unread", "X-Mailferry-Original-Status: RO"],
 ];
 const OTHERS = [
   ...[
@@ -25,6 +25,7 @@ const OTHERS = [
   ],
   ...[
     "X-Mailer: m",
+    "X-Mailman-Version: 2",
     "Received: from a\n by b; Thu, 4 Jan 2024 12:00:00 +0100",
     "Cc: a",
     "no field at all",
