@@ -30,6 +30,8 @@ export interface EndpointContext {
   readonly onNotice?: (text: string) => void;
   /** In a folder on a disk, links that lead out of it are followed too. Never in an archive of ours. */
   readonly followLinks?: boolean;
+  /** What Thunderbird deleted and has not compacted away is asked for, and told as that. */
+  readonly withExpunged?: boolean;
   /** A source that is opened to be read through: an account is asked for its folders with the login, and not for their octets. */
   readonly toRead?: boolean;
 }
@@ -52,7 +54,10 @@ export function refuseCleartext(endpoint: Endpoint, allowed: boolean | undefined
 
 /** Opens an endpoint for reading. Throws MailError auth, connection, config or io. Dispose it with `await using`. */
 export async function openSource(endpoint: Endpoint, context: EndpointContext, signal: AbortSignal): Promise<Source> {
-  const notice = context.onNotice === undefined ? {} : { onNotice: context.onNotice };
+  const notice = {
+    ...(context.onNotice === undefined ? {} : { onNotice: context.onNotice }),
+    ...(context.withExpunged === true ? { withExpunged: true } : {}),
+  };
   const links = context.followLinks === true ? { followLinks: true } : {};
   switch (endpoint.kind) {
     case "imap": {

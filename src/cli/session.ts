@@ -51,6 +51,7 @@ export async function contextOf(
     allowCleartext,
     onNotice: noticesOf(session, report),
     ...(connections === undefined ? {} : { connections }),
+    ...(isOn(args, "with-expunged") ? { withExpunged: true } : {}),
     ...(isOn(args, "follow-links") ? { followLinks: true } : {}),
     ...(trace === undefined ? {} : { trace: trace.write }),
     ...(isAccount(endpoint)

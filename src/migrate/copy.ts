@@ -7,6 +7,8 @@ import { receivedFromHeader } from "../mail/headers.ts";
 import { keyOf, type Shape } from "../mail/key.ts";
 import { type Likeness, showLikeness } from "../mail/likeness.ts";
 import type { Entry, Origin, Received, TraitChange, Traits } from "../mail/model.ts";
+
+import { preview } from "../mail/preview.ts";
 import { hasServerFields, keysOf } from "../mail/server-fields.ts";
 import type { Receipt, SinkFolder } from "../sinks/sink.ts";
 import type { Candidates, Found, RivalsOf } from "./candidates.ts";
@@ -52,7 +54,7 @@ export interface Settled {
   readonly losses: readonly Loss[];
   readonly quarantine?: string;
   readonly note?: string;
-  /** Of one that failed: what a person knows it by, as it stands in its header, decoded. */
+  /** Of one that failed or was altered: what a person knows it by, as it stands in its header, decoded. */
   readonly subject?: string;
   readonly from?: string;
   readonly date?: Date;
@@ -243,7 +245,7 @@ export async function setAltered(
   const record = doneRecord(ledger, "altered", entry, body, receipt, false, losses);
   const kind = alteration?.join(" ");
   await ledger.put(kind === undefined ? record : { ...record, alteration: { kind } });
-  return { as: "altered", losses, quarantine, note, unnamed: receipt === undefined };
+  return { as: "altered", losses, quarantine, note, unnamed: receipt === undefined, ...(await preview(body.head)) };
 }
 
 export function doneRecord(

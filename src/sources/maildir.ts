@@ -48,6 +48,8 @@ export interface MaildirSourceOptions {
   readonly recordedDates?: (home: string) => Promise<RecordedDates>;
   /** Told what is uncertain, once a reading. */
   readonly onNotice?: (text: string) => void;
+  /** Whoever reads asks for what its program deleted and has not compacted away; it is told as that. */
+  readonly withExpunged?: boolean;
   /** What lies in it, where another source reads the mboxes; then it may hold no Maildir at all. */
   readonly disk?: Disk;
 }
@@ -134,7 +136,7 @@ export async function openMaildirSource(options: MaildirSourceOptions, signal: A
       const directory = await directoryOf(path);
       const { generation, folder } = await open(directory);
       const odd: LeftOut[] = [];
-      const asked = { ...read, recorded, onNotice: options.onNotice };
+      const asked = { ...read, recorded, onNotice: options.onNotice, withExpunged: options.withExpunged };
       yield* readFolder(path, generation, folder, asked, (name, why) =>
         odd.push({ name, why, folder: path, isTree: true, ...ODD }),
       );
@@ -203,7 +205,7 @@ async function* readFolder(
   path: FolderPath,
   generation: string,
   folder: MailFolder,
-  { want, listed, signal, recorded, onNotice }: ReadOptions & Dating,
+  { want, listed, signal, recorded, onNotice, withExpunged }: ReadOptions & Dating,
   onOdd: OnOdd,
 ): AsyncGenerator<Incoming> {
   const listing = await listFolder(folder.directory, onOdd).catch((error: unknown) => {
@@ -269,7 +271,7 @@ async function* readFolder(
     if (signal.aborted) return;
     yield incoming;
   }
-  if (expunged > 0) onNotice?.(`${showPath(path)}: ${expungedText(expunged)}`);
+  if (expunged > 0) onNotice?.(`${showPath(path)}: ${expungedText(expunged, withExpunged)}`);
   if (undated > 0) onNotice?.(timesLost(path, undated));
 }
 
@@ -283,6 +285,7 @@ async function ofMozilla(folder: MailFolder, { file, base }: FileInfo, entry: En
 interface Dating {
   readonly recorded: () => Promise<RecordedDates | undefined>;
   readonly onNotice: ((text: string) => void) | undefined;
+  readonly withExpunged: boolean | undefined;
 }
 
 async function datedTraits(folder: MailFolder, info: FileInfo, recorded: Dating["recorded"]): Promise<Traits> {

@@ -29,6 +29,8 @@ export interface MboxSourceOptions {
   readonly raw?: boolean;
   /** Told what is passed over or uncertain: files that are no mbox, internal data, dates that were guessed. */
   readonly onNotice?: (text: string) => void;
+  /** Whoever reads asks for what its program deleted and has not compacted away; it is told as that. */
+  readonly withExpunged?: boolean;
   /** What lies in the folder, where another source reads the Maildirs; then it may hold no mbox at all. */
   readonly disk?: Disk;
 }
@@ -191,7 +193,7 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
   function report(told: Told, name: string, folder: FolderPath): void {
     if (told.isHeadless)
       notice(`${name}: it begins without a From_ line; its first message is taken from its first header field on`);
-    if (told.expunged > 0) notice(`${name}: ${expungedText(told.expunged)}`);
+    if (told.expunged > 0) notice(`${name}: ${expungedText(told.expunged, options.withExpunged)}`);
     if (told.internal > 0)
       notice(`${name}: ${told.internal} message(s) with a mail program's internal data, no mail, are passed over`);
     if (told.dates > 0)

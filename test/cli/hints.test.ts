@@ -364,7 +364,7 @@ it.each(["it's here", "~home", "a;b$c"])("a name of a place is named as a shell 
     expect(code).toBe(2);
     expect(err).toMatch(pattern);
     const word = pattern.exec(err)?.[1] ?? "";
-    return execFileSync("sh", ["-c", `printf %s ${word}`]).toString();
+    return execFileSync("sh", ["-c", `set -- ${word}; [ $# = 1 ] && printf %s "$1"`]).toString();
   };
   await desk.run(["backup", name, "archive of it"]);
   const archive = await named(["folders", "mbox:archive of it"], /Write (.*)\.$/m);

@@ -1,5 +1,6 @@
 // What the options name and the source has not: said, with what may have been meant, and never called complete.
 
+import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Folder, SpecialUse } from "../../src/mail/model.ts";
 import { selectFolders } from "../../src/migrate/select.ts";
@@ -58,6 +59,20 @@ describe("a --folder that matches nothing", () => {
     });
     const listed = await desk.run(["folders", source, "-q", ...asked]);
     expect(listed).toMatchObject({ code: 3, err: "no folder matches Gone\n", out: expect.stringContaining("Sent") });
+    const report = desk.path("report");
+    const events = await desk.run(["folders", source, "--json", "--report", report, "--exclude", "Nobody", ...asked]);
+    const said = [
+      expect.objectContaining({ type: "folder", name: "Sent" }),
+      { type: "unmatched", text: "no folder matches Gone" },
+      { type: "notice", text: expect.stringContaining("--exclude Nobody") },
+    ];
+    expect(
+      events.out
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line)),
+    ).toEqual(said);
+    expect(JSON.parse(readFileSync(report, "utf8"))).toMatchObject({ events: said, exitCode: 3 });
   });
 
   it("is refused when nothing matches at all", async () => {

@@ -1,6 +1,6 @@
 // What Thunderbird deleted and has not compacted away: told, with the option that brings it; in a dry run, a zip and verify too.
 
-import { writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { Desk } from "../kit/cli.ts";
 
@@ -31,6 +31,11 @@ it("is left out, told and no fault; the option that is named brings it, and veri
   const second = await desk.run(["backup", source, target, "--with-expunged"]);
   expect(second.code).toBe(0);
   expect(second.err).toMatch(/ copied +1\b/);
+  for (const err of [second.err, (await desk.run(["verify", source, target, "--with-expunged"])).err]) {
+    expect(err).toContain("1 message that Thunderbird deleted and has not compacted away: taken in by --with-expunged");
+    expect(err).not.toMatch(TOLD);
+  }
+  expect((await desk.run(["verify", source, target])).err).toMatch(TOLD);
   expect((await desk.run(["verify", source, target, "--with-expunged"])).code).toBe(0);
   expect((await desk.run(["restore", target, desk.path("again")])).err).toMatch(/ copied +3\b/);
 });
@@ -40,4 +45,17 @@ it("comes into a zip only where that was asked for, and then is no difference", 
   expect((await desk.run(["backup", source, zip, "--with-expunged"])).err).toMatch(/ copied +3\b/);
   expect((await desk.run(["backup", source, zip, "--with-expunged"])).code).toBe(0);
   expect((await desk.run(["verify", zip])).code).toBe(0);
+});
+
+it("is told as what was asked for in a folder of both kinds, too", async () => {
+  const folder = desk.put("both", ["plain"]);
+  writeFileSync(desk.path("both/Inbox"), readFileSync(source));
+  const store = desk.path("both/Local/cur");
+  for (const name of ["cur", "new", "tmp"]) mkdirSync(desk.path(`both/Local/${name}`), { recursive: true });
+  writeFileSync(`${store}/1704369600003.eml`, "X-Mozilla-Status: 0009\nX-Mozilla-Status2: 00000000\nSubject: x\n\nx\n");
+  for (const kind of ["maildir", "mbox"]) {
+    const { err } = await desk.run(["backup", `${kind}:${folder}`, desk.path(kind), "--with-expunged"]);
+    expect(err.match(/taken in by --with-expunged/g)).toHaveLength(2);
+    expect(err).not.toContain("left out, unless");
+  }
 });

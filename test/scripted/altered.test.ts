@@ -1,6 +1,6 @@
 // Servers that change what they are given: each such copy is told, and none is made a second time, whatever is lost or cut.
 
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RunOptions } from "../../src/migrate/run.ts";
 import { verify } from "../../src/migrate/verify.ts";
@@ -46,8 +46,12 @@ async function expectOnce(account: ScriptedAccount, job: Job, how: Alteration, o
   const { summary, failure, events } = await once(job, options);
   expect(failure).toBeUndefined();
   for (const event of events)
-    if (event.type === "message-settled" && event.as === "altered")
+    if (event.type === "message-settled" && event.as === "altered") {
       expect(existsSync(event.quarantine ?? ""), "its original is set aside").toBe(true);
+      const subject = /^Subject: (\d)/m.exec(readFileSync(event.quarantine ?? "", "latin1"))?.[1];
+      const date = new Date("2012-01-02T10:00:00Z");
+      expect(event, "a person knows it by its headers").toMatchObject({ subject, from: "a@b", date });
+    }
   expect(summary).toMatchObject({ outcome: "complete", closes: true });
   expect(inbox(account)).toHaveLength(MAIL.length);
   return { summary, altered: changed(how) };

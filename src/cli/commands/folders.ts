@@ -23,21 +23,27 @@ export async function folders(session: Session): Promise<ExitCode> {
   const chosen = await selectFolders(source, { ...(select === undefined ? {} : { select }), bare: true }, signal);
   const found = [...chosen.folders].sort(byPath);
   signal.throwIfAborted();
-  for (const { path, selectable, use, subscribed, messages, bytes } of found) {
-    const event = { type: "folder", path, name: showPath(path), selectable, use, subscribed, messages, bytes };
+  const told = async (event: object): Promise<void> => {
     if (ui.json) await ui.emit(event);
     await file?.add(event);
+  };
+  for (const { path, selectable, use, subscribed, messages, bytes } of found) {
+    await told({ type: "folder", path, name: showPath(path), selectable, use, subscribed, messages, bytes });
   }
   if (!ui.json) ui.print(...renderFolders(found));
   const left = leftOutOf(source, select);
   for (const item of left) {
-    const event = { type: "left-out", ...item };
-    if (ui.json) await ui.emit(event);
-    await file?.add(event);
+    await told({ type: "left-out", ...item });
   }
   ui.insist(...renderLeftOut(left));
-  for (const text of chosen.unmatched) ui.insist(cut(text, 400));
-  for (const text of chosen.idle) ui.say(cut(text, 400));
+  for (const text of chosen.unmatched) {
+    await told({ type: "unmatched", text });
+    ui.insist(cut(text, 400));
+  }
+  for (const text of chosen.idle) {
+    await told({ type: "notice", text });
+    ui.say(cut(text, 400));
+  }
   const code = interrupts.code ?? (chosen.unmatched.length + left.length > 0 ? EXIT.partial : EXIT.complete);
   await file?.finish({ exitCode: code });
   return code;

@@ -13,7 +13,8 @@ export async function* partialContent(name: string): AsyncGenerator<Uint8Array> 
   });
 }
 
-/** What is said of messages that are left out for it. */
-export function expungedText(messages: number): string {
-  return `${plural(messages, "message")} that Thunderbird deleted and has not compacted away: left out, unless --with-expunged is given`;
+/** What is said of messages that are left out for it, or were asked for. */
+export function expungedText(messages: number, isAskedFor = false): string {
+  const what = `${plural(messages, "message")} that Thunderbird deleted and has not compacted away`;
+  return isAskedFor ? `${what}: taken in by --with-expunged` : `${what}: left out, unless --with-expunged is given`;
 }
