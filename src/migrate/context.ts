@@ -113,15 +113,15 @@ export function isFiltered(
   return options.before !== undefined && received.epochSeconds >= options.before;
 }
 
-/** Whether the target folder, which is not open, is known to be another one than it was; see Sink.isGone. */
+/** Whether the target folder, which is not open, is known to be another one than it was, or thinned; see Sink.isGone. */
 export async function isGone(
   { sink, hard }: RunContext,
   { job }: { readonly job: FolderJob },
   generation: string | undefined,
   stood: Stood | undefined,
   closely = false,
-): Promise<boolean> {
-  return (await sink.isGone?.(job.target, generation, hard, stood, closely)) === true;
+): Promise<boolean | "thinned"> {
+  return (await sink.isGone?.(job.target, generation, hard, stood, closely)) ?? false;
 }
 
 /** True when some messages of a folder may stay behind by choice: then "nothing moved" says nothing about what was copied. */

@@ -16,7 +16,7 @@ export async function planMessages(
   for (const state of states) {
     // The records of a folder that is not there any more are forgotten when it is opened.
     const isForgotten =
-      context.options.recheck === true || (await isGone(context, state, ledger.sinkGeneration, ledger.stood));
+      context.options.recheck === true || (await isGone(context, state, ledger.sinkGeneration, ledger.stood)) === true;
     await announce(context, state);
     for await (const slice of context.source.slices(state.job.folder, context.soft)) {
       const want = async (entry: Entry): Promise<boolean> => {

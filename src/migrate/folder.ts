@@ -173,7 +173,7 @@ async function skipUnchanged(context: RunContext, states: readonly JobState[], n
   const [first] = states;
   if (heads.includes(undefined) || first === undefined) return false;
   const closely = glance?.isLatest === true && context.closeLooks.left-- > 0;
-  if (await isGone(context, first, glance?.sinkGeneration, glance?.stood, closely)) return false;
+  if ((await isGone(context, first, glance?.sinkGeneration, glance?.stood, closely)) !== false) return false;
   for (const [i, state] of states.entries()) {
     const head = heads[i];
     if (head === undefined) continue;

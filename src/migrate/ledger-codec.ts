@@ -54,6 +54,8 @@ export interface DoneLine extends Named, Stamped {
   readonly p?: 1;
   /** Marked: its removal at the source was begun. */
   readonly m?: 1;
+  /** Vanished: its copy was deleted from the archive. */
+  readonly v?: 1;
   /** The origin from which this record was taken over, which holds nothing from here on. */
   readonly o?: Named;
   /** Losses. */
@@ -147,6 +149,7 @@ export function recordLine(record: LedgerRecord, stamp: Stamp | undefined, from?
   }
   if (record.proved) line.p = 1;
   if (record.marked === true) line.m = 1;
+  if (record.gone === true) line.v = 1;
   if (record.losses !== undefined && record.losses.length > 0) line.x = record.losses;
   if (record.announced !== record.size) line.b = record.announced ?? null;
   if (record.alteration !== undefined) line.y = alterationLine(record.alteration);
@@ -192,6 +195,7 @@ export function doneRecord(line: DoneLine): DoneRecord {
     firstSeen: line.c,
     proved: line.p === 1,
     ...(line.m === 1 ? { marked: true as const } : {}),
+    ...(line.v === 1 ? { gone: true as const } : {}),
     ...inVersion2(line),
   };
 }

@@ -37,6 +37,8 @@ export interface DoneRecord extends Written {
   readonly proved: boolean;
   /** Its removal was begun: a \Deleted that the source shows from here on may be our own mark, and is not carried over. */
   readonly marked?: true;
+  /** Its owner deleted the copy from the archive, which a run saw and said: it stays deleted, and is missed by nobody. */
+  readonly gone?: true;
   /** What the target could not keep of it; undefined where that was not written down (version 1). */
   readonly losses?: readonly Loss[];
   /** Octets that the source announced before it gave the bytes, which are `size`; undefined where it announced none, or nobody knows. */

@@ -18,7 +18,7 @@ import type { FolderLedger, Head } from "./ledger.ts";
 import { leavesOut } from "./left-out.ts";
 import { type Pass, readFolder, readLater } from "./read.ts";
 import { Rivals } from "./rivals.ts";
-import { setbackOf } from "./setback.ts";
+import { type Look, lookBack, noteDeleted } from "./setback.ts";
 import { setSpoiltAside } from "./spoilt.ts";
 import type { Suspects } from "./suspects.ts";
 import { nameAll, strayed } from "./unnamed.ts";
@@ -65,7 +65,8 @@ export async function pass(
   const anew =
     (isFirst && (options.recheck === true || (folder.created && ledger.size > 0))) ||
     (recorded !== undefined && recorded !== folder.generation);
-  const why = anew || stood === undefined ? undefined : await setbackOf(folder, ledger, stood, context.hard);
+  const back = anew || stood === undefined ? undefined : await lookBack(folder, ledger, stood, context.hard);
+  const why = back?.why;
   if (why !== undefined) await tellSetback(context, first, folder, why);
   first.opened = true;
   const fresh = anew || why !== undefined;
@@ -78,6 +79,8 @@ export async function pass(
   ledger.unclaim();
   if (number > 1) ledger.relist();
   const trusted = number === 1 && !fresh && ledger.clean && ledger.sinkGeneration === folder.generation;
+  const isThinner = context.sink.home !== undefined && back !== undefined && back.deleted > 0;
+  if (isThinner) await tellDeleted(context, first, ledger, folder, back);
   // What an earlier run sent there before it died may be stored only now.
   const isUntouched = folder.pristine === true && recorded === undefined && ledger.brokenOffAt === undefined;
   const certainlyEmpty = number === 1 && (folder.created || isUntouched) && ledger.size === 0;
@@ -132,7 +135,7 @@ export async function pass(
     refused: false,
     vain: { source: 0, target: 0 },
     fresh: { source: true, target: true },
-    changed: fresh,
+    changed: fresh || isThinner,
     uncertain: false,
     everything: knowsNothing(),
   };
@@ -192,6 +195,23 @@ async function tellSetback(
 ): Promise<void> {
   const text = `${name} in the target is not as it was left (${why}): it is looked at anew, and what is missing is copied again`;
   await events.emit({ type: "notice", text, folder: job.folder.path });
+}
+
+/** Said once, as from then on their records say it. */
+async function tellDeleted(
+  { events }: RunContext,
+  { job }: JobState,
+  ledger: FolderLedger,
+  { name }: SinkFolder,
+  look: Look,
+): Promise<void> {
+  const [were, they] =
+    look.deleted === 1
+      ? ["was", "it stays deleted, and its original stays"]
+      : ["were", "they stay deleted, and their originals stay"];
+  const text = `${plural(look.deleted, "message")} of ${name} ${were} deleted from the archive: ${they} at the source (--recheck copies again what the source still has)`;
+  await events.emit({ type: "notice", text, folder: job.folder.path });
+  await noteDeleted(ledger, look);
 }
 
 /** Said of what has no name, so that nothing of it could be read back. */

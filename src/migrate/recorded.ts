@@ -29,7 +29,8 @@ export class ArchiveRecords {
   *fewer(folders: Iterable<Folder>): Generator<string> {
     for (const { name, path, messages } of folders) {
       const where = showPath(path);
-      const stored = this.#recorded.get(name ?? where)?.table.size ?? 0;
+      const { table, removed } = this.#recorded.get(name ?? where) ?? {};
+      const stored = (table?.size ?? 0) - (removed?.size ?? 0);
       if (messages !== undefined && messages < stored)
         yield `${where}: ${plural(stored - messages, "message")} that were stored are no longer there (deleted there, or lost)`;
     }

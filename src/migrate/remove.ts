@@ -92,7 +92,12 @@ export async function tellBound(context: RunContext): Promise<void> {
 }
 
 /** What this run is about in a folder, and has a copy that its source's bytes were given to. */
-async function* selected({ state, ledger }: Work): AsyncGenerator<DoneRecord> {
+async function* selected(work: Work): AsyncGenerator<DoneRecord> {
+  for await (const record of all(work)) if (record.gone !== true) yield record;
+}
+
+/** Those too whose copies their owner deleted. */
+async function* all({ state, ledger }: Work): AsyncGenerator<DoneRecord> {
   for await (const record of ledger.records(state.job.folder.path)) {
     const { generation, id } = record.origin;
     if (record.state === "done" && generation === state.generation && state.selected?.has(id) === true) yield record;
@@ -170,14 +175,23 @@ async function removeFolder(context: RunContext, work: Work, places: Places): Pr
     const isEarlier = ledger.run === undefined || record.run !== ledger.run;
     const isDeleted = why === "not-proved" && isEarlier && (await wasDeleted(context, folder, record));
     await keep(context, state, origin, isDeleted ? "copy-deleted" : why);
+    // Said once.
+    const done = isDeleted ? await ledger.find(origin)?.read() : undefined;
+    if (done !== undefined) await ledger.put({ ...done, gone: true });
   };
   // Durable before the source marks it as \Deleted: killed in between, the next run must not take that mark for its owner's.
-  const note = async (done: DoneRecord, due: boolean): Promise<void> => {
-    if (due ? done.marked !== true : !done.proved)
+  const note = async ({ gone: isBack, ...done }: DoneRecord, due: boolean): Promise<void> => {
+    if (isBack === true || (due ? done.marked !== true : !done.proved))
       await ledger.put({ ...done, proved: true, ...(due ? { marked: true } : {}) });
   };
+  /** Its owner may have put it back. */
+  const isStillGone = async (record: DoneRecord): Promise<boolean> => {
+    if (record.gone !== true || !(await wasDeleted(context, folder, record))) return false;
+    if (record.run === ledger.run) await stays(record, "copy-deleted");
+    return true;
+  };
   const prove = async (record: DoneRecord): Promise<Removable | undefined> => {
-    if (left.has(record.origin.id)) return undefined;
+    if (left.has(record.origin.id) || (await isStillGone(record))) return undefined;
     const due = isDue(context, record);
     // What stays for its age is proved all the same, once: its copy is known to be good before its time comes.
     if (!due && record.proved) return await stays(record, "too-new");
@@ -188,7 +202,7 @@ async function removeFolder(context: RunContext, work: Work, places: Places): Pr
     return due ? { ...record.origin, ...announcedOf(record) } : await stays(record, "too-new");
   };
   async function* proved(): AsyncGenerator<Removable> {
-    for await (const origin of mapOrdered(selected(work), PROOFS_IN_FLIGHT, prove)) {
+    for await (const origin of mapOrdered(all(work), PROOFS_IN_FLIGHT, prove)) {
       if (origin === undefined) continue;
       if (context.soft.aborted) return;
       asked++;

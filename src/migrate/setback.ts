@@ -3,25 +3,32 @@
 import { MailError } from "../mail/errors.ts";
 import { MOST_GONE, type Receipt, type SinkFolder, type Stood } from "../sinks/sink.ts";
 import { isProved } from "./copy.ts";
-import type { FolderLedger } from "./ledger.ts";
+import type { DoneRecord, FolderLedger } from "./ledger.ts";
 import { Hash64Set, hash64 } from "./ledger-hash.ts";
 
-/** Why nothing that was recorded of this folder may be believed, in words; undefined where it may. Throws what the sink throws. */
-export async function setbackOf(
+export interface Look {
+  /** Why nothing that was recorded of this folder may be believed, in words; undefined where it may. */
+  readonly why?: string;
+  /** Recorded copies that its owner deleted since the last run. */
+  readonly deleted: number;
+  /** Whether a copy is not there. */
+  readonly lacks?: (receipt: Receipt) => boolean;
+}
+
+const NOTHING: Look = { deleted: 0 };
+
+/** Throws what the sink throws. */
+export async function lookBack(
   folder: SinkFolder,
   ledger: FolderLedger,
   stood: Stood,
   signal: AbortSignal,
-): Promise<string | undefined> {
+): Promise<Look> {
   const { why, strange = [], thinned } = folder.setback ?? {};
-  if (why !== undefined) return why;
+  if (why !== undefined) return { ...NOTHING, why };
   for (const { receipt, key } of strange)
-    if (!(await isThere(folder, receipt, key, signal))) return "other mail has the name of a copy";
-  if (thinned !== true) return undefined;
-  const gone = await countGone(folder, ledger, signal);
-  return gone > 0 && gone >= MOST_GONE * stood.recorded
-    ? `${gone} of the ${stood.recorded} copies are not there any more`
-    : undefined;
+    if (!(await isThere(folder, receipt, key, signal))) return { ...NOTHING, why: "other mail has the name of a copy" };
+  return thinned === true ? await countGone(folder, ledger, stood, signal) : NOTHING;
 }
 
 /** Servers that change dates and octets make a copy look strange. */
@@ -34,13 +41,35 @@ async function isThere(...copy: Parameters<typeof isProved>): Promise<boolean> {
   }
 }
 
-/** Recorded copies that are not in the folder. */
-async function countGone(folder: SinkFolder, ledger: FolderLedger, signal: AbortSignal): Promise<number> {
+/** What earlier runs saw deleted counts neither as recorded nor as gone. */
+async function countGone(folder: SinkFolder, ledger: FolderLedger, stood: Stood, signal: AbortSignal): Promise<Look> {
   const lacks = folder.lacks?.bind(folder) ?? (await listed(folder, signal));
-  let gone = 0;
-  for await (const { receipt } of ledger.records()) if (receipt !== undefined && lacks(receipt)) gone++;
-  return gone;
+  let deleted = 0;
+  let known = 0;
+  for await (const { receipt, gone } of ledger.records())
+    if (gone === true) known++;
+    else if (receipt !== undefined && lacks(receipt)) deleted++;
+  const recorded = stood.recorded - known;
+  if (deleted > 0 && deleted >= MOST_GONE * recorded)
+    return { ...NOTHING, why: `${deleted} of the ${recorded} copies are not there any more` };
+  return { deleted, lacks };
 }
+
+/** Records of what its owner deleted say so from here on. */
+export async function noteDeleted(ledger: FolderLedger, { lacks }: Look): Promise<void> {
+  if (lacks === undefined) return;
+  let batch: DoneRecord[] = [];
+  for await (const record of ledger.records()) {
+    if (record.gone === true || record.receipt === undefined || !lacks(record.receipt)) continue;
+    batch.push({ ...record, gone: true });
+    if (batch.length < BATCH) continue;
+    await ledger.putAll(batch);
+    batch = [];
+  }
+  await ledger.putAll(batch);
+}
+
+const BATCH = 1000;
 
 async function listed(folder: SinkFolder, signal: AbortSignal): Promise<(receipt: Receipt) => boolean> {
   const there = new Hash64Set();

@@ -6,6 +6,7 @@ import type { RecordedDates } from "../formats/maildir/dates.ts";
 import { MailError } from "../mail/errors.ts";
 import { keyOf, wireSize } from "../mail/key.ts";
 import { type Entry, showPath } from "../mail/model.ts";
+import { MOST_GONE } from "../sinks/sink.ts";
 import type { Source } from "../sources/source.ts";
 import { firstWord, list, nameKey, type Recorded, readLedgers } from "./verify-journals.ts";
 
@@ -13,6 +14,8 @@ export interface VerifiedArchive {
   readonly messages: number;
   /** Messages that no ledger records (another program put them there): they are read, and cannot be judged. */
   readonly unrecorded: number;
+  /** Messages that their owner deleted, as a run saw and said. */
+  readonly deleted: number;
 }
 
 /** What the archive's format knows beyond the contract of a source. */
@@ -23,6 +26,8 @@ export interface ArchiveKnowledge {
   wireSizeOf?(id: string): number | undefined;
   /** How many messages under our names may be in no ledger, by the folder's generation. */
   straysIn?(generation: string): number;
+  /** Told what is gone in a way in which its owner may have deleted it, and what no run has seen yet; a problem where nobody asks. */
+  onGone?(text: string): void;
   /** Told what a run that was broken off left, in words. */
   onUnfinished?(text: string): void;
   /** The dates under which a message was stored; of ours alone, as those of others are their files' affair. */
@@ -50,6 +55,7 @@ export async function verifyArchive(
   const left = new Set(traits);
   let messages = 0;
   let unrecorded = 0;
+  let deleted = 0;
   for await (const folder of source.folders(signal)) {
     if (!folder.selectable) continue;
     const name = folder.name ?? showPath(folder.path);
@@ -85,15 +91,19 @@ export async function verifyArchive(
       unrecorded += strays;
       strays = 0;
     }
+    deleted += checkGone(where, expected, onProblem, knows.onGone?.bind(knows));
     const found = { generation, strays, hasTraits: traits.has(generation ?? "") };
     checkFolder(where, expected, found, onProblem, knows.onUnfinished?.bind(knows));
   }
   // What file names cannot hold (labels, further keywords, odd dates) lies in a file a folder, under the folder's own id.
   for (const id of left)
     onProblem(`${join(home, "traits", id)}.jsonl belongs to no folder: that folder's labels and keywords are not read`);
-  for (const [name, { table }] of recorded)
-    if (table.size > 0) onProblem(`${name}: the folder is gone, and with it ${plural(table.size, "message")}`);
-  return { messages, unrecorded };
+  for (const [name, { table, removed }] of recorded) {
+    const lost = table.size - removed.size;
+    deleted += removed.size;
+    if (lost > 0) onProblem(`${name}: the folder is gone, and with it ${plural(lost, "message")}`);
+  }
+  return { messages, unrecorded, deleted };
 }
 
 /** Where several sources lead to one copy, it has the date of one of them. */
@@ -115,6 +125,32 @@ function showDate(epochSeconds: number | undefined): string {
   return Number.isNaN(date.getTime()) ? String(epochSeconds) : date.toISOString();
 }
 
+/** Returns how many are gone and known to be deleted. */
+function checkGone(
+  where: string,
+  expected: Recorded | undefined,
+  onProblem: (text: string) => void,
+  onGone: ((text: string) => void) | undefined,
+): number {
+  if (expected === undefined) return 0;
+  const { table, removed, newest } = expected;
+  let gone = 0;
+  let deleted = 0;
+  for (const { index } of table.left())
+    if (removed.has(index)) deleted++;
+    else gone++;
+  if (gone === 0) return deleted;
+  const text = `${where}: ${plural(gone, "message")} that ${gone === 1 ? "was stored is" : "were stored are"} no longer there`;
+  // As a run would take it: an archive that went back in time lacks its newest, or many.
+  const isBack =
+    newest.size === 0 ||
+    gone >= MOST_GONE * (table.size - removed.size) ||
+    [...newest].some((key) => table.find(key).next().done === false);
+  if (isBack || onGone === undefined) onProblem(text);
+  else onGone(text);
+  return deleted;
+}
+
 function checkFolder(
   where: string,
   expected: Recorded | undefined,
@@ -123,12 +159,6 @@ function checkFolder(
   onUnfinished: ((text: string) => void) | undefined,
 ): void {
   const { generation, strays, hasTraits } = found;
-  let gone = 0;
-  for (const _ of expected?.table.left() ?? []) gone++;
-  if (gone > 0)
-    onProblem(
-      `${where}: ${plural(gone, "message")} that ${gone === 1 ? "was stored is" : "were stored are"} no longer there`,
-    );
   // After a run that was killed the next one records what it had stored.
   if (strays > 0 && expected?.closed === false)
     onUnfinished?.(`${where}: ${strays} messages were stored by a run that was broken off; the next one records them`);

@@ -16,6 +16,10 @@ import { RUNS_FILE } from "./ledger-runs.ts";
 export interface Recorded {
   /** The names of the messages stored (as keys), each with the first 32 bits of its content key. */
   readonly table: KeyTable;
+  /** Rows of it whose copies their owner deleted, as a run saw. */
+  readonly removed: Set<number>;
+  /** The newest copy of each ledger, when it was last closed. */
+  readonly newest: Set<ContentKey>;
   /** The folder's generations, as the last run of each source saw it. */
   readonly generations: Set<string>;
   /** Every run came to its end: no message was stored without its record. */
@@ -62,6 +66,8 @@ async function readJournal(
   onReceipt: ((ref: string) => void) | undefined,
 ): Promise<number> {
   let table = new KeyTable();
+  const removed = new Set<number>();
+  let newest: ContentKey | undefined;
   let name: string | undefined;
   let generation: string | undefined;
   let closed = true;
@@ -73,7 +79,13 @@ async function readJournal(
       return;
     }
     const line = decode(text);
-    if (line?.s === "forget") table = new KeyTable();
+    if (line?.s === "forget") {
+      table = new KeyTable();
+      removed.clear();
+      newest = undefined;
+    }
+    const last = line?.s === "close" ? line.w?.at(-1) : undefined;
+    if (last !== undefined) newest = nameKey(last.r);
     if (line?.s === "open" || line?.s === "close") {
       closed = line.s === "close";
       generation = line.g ?? generation;
@@ -83,10 +95,14 @@ async function readJournal(
     onReceipt?.(line.r);
     labels ||= line.l !== undefined;
     const key = nameKey(line.r);
-    if (table.find(key).next().done === true) table.add(key, NO_TRAITS, firstWord(line.k));
+    const [known] = table.find(key);
+    const row = known?.index ?? table.add(key, NO_TRAITS, firstWord(line.k));
+    if (line.v === 1) removed.add(row);
+    else removed.delete(row);
   };
   if (await eachLine(path, onProblem, take)) closed = false;
-  if (name !== undefined) merge(folders, name, { table, generations: setOf(generation), closed, labels });
+  const found = { table, removed, newest: setOf(newest), generations: setOf(generation), closed, labels };
+  if (name !== undefined) merge(folders, name, found);
   return run;
 }
 
@@ -129,8 +145,8 @@ async function eachLine(
   }
 }
 
-function setOf(generation: string | undefined): Set<string> {
-  return new Set(generation === undefined ? [] : [generation]);
+function setOf<T extends string>(value: T | undefined): Set<T> {
+  return new Set(value === undefined ? [] : [value]);
 }
 
 function merge(folders: Map<string, Recorded>, name: string, found: Recorded): void {
@@ -139,8 +155,13 @@ function merge(folders: Map<string, Recorded>, name: string, found: Recorded): v
     folders.set(name, found);
     return;
   }
-  for (const { key, id } of found.table.entries())
-    if (before.table.find(key).next().done === true) before.table.add(key, NO_TRAITS, id);
+  let row = 0;
+  for (const { key, id } of found.table.entries()) {
+    const [known] = before.table.find(key);
+    const at = known?.index ?? before.table.add(key, NO_TRAITS, id);
+    if (found.removed.has(row++)) before.removed.add(at);
+  }
+  for (const key of found.newest) before.newest.add(key);
   for (const generation of found.generations) before.generations.add(generation);
   before.closed &&= found.closed;
   before.labels ||= found.labels;

@@ -24,7 +24,7 @@ import { isShortened } from "../formats/own-files.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
 import type { Folder } from "../mail/model.ts";
-import { type FolderPlan, MOST_GONE, type Setback, type Sink, type SinkFolder, type Stood } from "./sink.ts";
+import type { FolderPlan, Setback, Sink, SinkFolder, Stood } from "./sink.ts";
 
 /** Enough to fill a batch of fsyncs; each append in flight holds one open file. */
 const WRITES = 256;
@@ -164,7 +164,8 @@ export async function openMaildirSink(options: { readonly path: string }, signal
       const directory = toBytes(join(root, await names.directoryFor(path)));
       const id = folderId(directory);
       if (id === undefined || (generation !== undefined && id !== generation)) return true;
-      return stood !== undefined && (await setbackOf(directory, stood)) !== undefined;
+      const setback = stood === undefined ? undefined : await setbackOf(directory, stood);
+      return setback?.thinned === true ? "thinned" : setback !== undefined;
     },
     open(folder, stop, stood) {
       const mine = turn.then(() => openNow(folder, stop, stood));
@@ -232,7 +233,7 @@ async function setbackOf(directory: BytePath, { at, newest, recorded }: Stood): 
     isThere ||= file.startsWith(last, 4) && parseFileName(file.slice(4)).base === last;
   }
   if (!isThere) return { why: "its newest copy is not there any more" };
-  return files < (1 - MOST_GONE) * recorded ? { thinned: true } : undefined;
+  return files < recorded ? { thinned: true } : undefined;
 }
 
 function unselectable(plan: FolderPlan): SinkFolder {

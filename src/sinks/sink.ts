@@ -197,7 +197,8 @@ export interface Sink extends AsyncDisposable {
   /**
    * True when the folder is known to be there no more as it was: deleted, (where a generation is given) made anew, or (where it is told
    * how it stood) gone back. For folders that are not opened, so it must cost next to nothing; where it would not, it answers false or
-   * is left out. `closely`: a round trip may be spent on it although nothing seems to have moved.
+   * is left out. `closely`: a round trip may be spent on it although nothing seems to have moved. "thinned": it is that one, and fewer
+   * are in it than are recorded.
    */
   isGone?(
     folder: Folder,
@@ -205,7 +206,7 @@ export interface Sink extends AsyncDisposable {
     signal: AbortSignal,
     stood?: Stood,
     closely?: boolean,
-  ): Promise<boolean>;
+  ): Promise<boolean | "thinned">;
   /** Creates what is missing; harmless when called again. `stood`: it is compared with that, in the same round trip. */
   open(folder: Folder, signal: AbortSignal, stood?: Stood): Promise<SinkFolder>;
   /** Parts of the target that were lost, each in words; empty where all is there. */

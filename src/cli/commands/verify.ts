@@ -254,6 +254,8 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
   let unrecorded = 0;
   let leftOut: readonly LeftOut[] = [];
   let unfinished: readonly string[] = [];
+  let gone: readonly string[] = [];
+  let deleted = 0;
   let isListed = true;
   try {
     ({
@@ -261,6 +263,8 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
       unrecorded = 0,
       leftOut = [],
       unfinished = [],
+      gone = [],
+      deleted = 0,
       isListed = true,
     } = await (archive.kind === "maildir" ? checkMaildir : checkZip)(
       archive.path,
@@ -284,9 +288,16 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
     await file?.add({ type: "archive-unfinished", what });
     ui.insist(cut(what, 400));
   }
+  for (const what of gone) {
+    if (ui.json) await ui.emit({ type: "archive-gone", what });
+    await file?.add({ type: "archive-gone", what });
+    ui.insist(cut(what, 400));
+  }
   const summary = {
     messages,
     problems,
+    ...(gone.length > 0 ? { gone: gone.length } : {}),
+    ...(deleted > 0 ? { deleted } : {}),
     ...(unrecorded > 0 ? { unrecorded } : {}),
     ...(unfinished.length > 0 ? { unfinished: unfinished.length } : {}),
     ...(leftOut.length === 0 ? {} : { leftOut: leftOut.length }),
@@ -295,6 +306,10 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
   await file?.finish({ summary });
   if (unrecorded > 0)
     ui.say(`${plural(unrecorded, "message")} of other programs: read, and in no ledger to compare them with.`);
+  if (deleted > 0)
+    ui.say(
+      `${plural(deleted, "message")} that ${deleted === 1 ? "was" : "were"} deleted from it by its owner, as an earlier run said.`,
+    );
   ui.insist(...renderLeftOut(leftOut.slice(0, PRINTED), leftOut.length));
   if (!isListed)
     ui.say(
@@ -303,6 +318,11 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
   if (problems === 0 && unfinished.length > 0)
     ui.insist(
       `Not finished: what is there of ${showEndpoint(archive)} is whole (${plural(messages, "message")}), but more was to come.`,
+    );
+  else if (problems === 0 && gone.length > 0)
+    ui.insist(
+      `Not complete: what is there of ${showEndpoint(archive)} is whole (${plural(messages, "message")}), and some was deleted from it, or lost. ` +
+        "The next backup notes what its owner deleted, and leaves it so; with --recheck it copies again what the source still has.",
     );
   else if (problems === 0 && leftOut.length > 0)
     ui.insist(
@@ -314,7 +334,8 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
       `Damaged: ${plural(problems, "problem")} in ${showEndpoint(archive)}; ${plural(messages, "message")} were read. ` +
         "Restore takes what is whole; a new backup with --recheck fills the gaps.",
     );
-  const code = problems + unfinished.length > 0 ? EXIT.different : leftOut.length > 0 ? EXIT.partial : EXIT.complete;
+  const code =
+    problems + unfinished.length + gone.length > 0 ? EXIT.different : leftOut.length > 0 ? EXIT.partial : EXIT.complete;
   return interrupts.code ?? code;
 }
 
@@ -330,6 +351,10 @@ interface Checked {
   readonly messages: number;
   readonly unrecorded?: number;
   readonly leftOut?: readonly LeftOut[];
+  /** What is not there, and may have been deleted by its owner, each in words. */
+  readonly gone?: readonly string[];
+  /** Messages that a run saw deleted. */
+  readonly deleted?: number;
   /** What was broken off, each in words. */
   readonly unfinished?: readonly string[];
   /** A run has written down which files belong to the archive. */
@@ -370,9 +395,12 @@ export const checkMaildir: Check = async (path, signal, onProblem, onNotice, fol
     return { ...(await verifyArchive(source, home, signal, onProblem)), leftOut: left() };
   const { unfinished, isListed } = await checkOwn(home, signal, onProblem);
   const onUnfinished = (text: string): void => void unfinished.push(text);
+  const gone: string[] = [];
+  const onGone = (text: string): void => void gone.push(text);
   const straysIn = await knownStrays(home);
-  const knows = { isOurs, wireSizeOf, straysIn, onUnfinished, dates: await recordedDates(home) };
-  return { ...(await verifyArchive(source, home, signal, onProblem, knows)), unfinished, isListed, leftOut: left() };
+  const knows = { isOurs, wireSizeOf, straysIn, onUnfinished, onGone, dates: await recordedDates(home) };
+  const checked = await verifyArchive(source, home, signal, onProblem, knows);
+  return { ...checked, unfinished, gone, isListed, leftOut: left() };
 };
 
 /** An mboxzip, a file or a directory, by itself. */
