@@ -1,17 +1,8 @@
 // What a bare path is: for a source by what lies there, for a target by its name.
 
-import {
-  closeSync,
-  existsSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  type Stats,
-  statfsSync,
-  statSync,
-} from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readSync, type Stats, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { readOwnNow } from "../core/own-file.ts";
 import { shellWord } from "../formats/disk/foreign.ts";
 import { configError, ioError } from "../mail/errors.ts";
 import type { Endpoint, Role } from "./endpoint.ts";
@@ -142,7 +133,7 @@ function isMaildir(names: readonly string[]): boolean {
 /** What an archive of ours says of itself. */
 function archiveFormat(path: string): "maildir" | "mboxzip" | undefined {
   try {
-    const { format } = JSON.parse(readFileSync(join(path, "mailferry", "archive.json"), "utf8")) as {
+    const { format } = JSON.parse(readOwnNow(join(path, "mailferry", "archive.json"), 1 << 16).toString("utf8")) as {
       format?: unknown;
     };
     return format === "maildir" || format === "mboxzip" ? format : undefined;

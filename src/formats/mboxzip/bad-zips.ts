@@ -8,6 +8,8 @@ import { demandSame, manifestHead } from "./zips.ts";
 export interface BadZip extends ZipFileName {
   /** In words; it names the file. */
   readonly why: string;
+  /** The way out. */
+  readonly hint?: string;
 }
 
 export interface SortedZips {
@@ -37,7 +39,9 @@ export async function sortZips(
       id ??= header.archive;
       good.push(file);
     } catch (error) {
-      bad.push({ ...file, why: whyBad(error) });
+      const why = whyBad(error);
+      const hint = error instanceof MailError ? error.details.hint : undefined;
+      bad.push({ ...file, why, ...(hint === undefined ? {} : { hint }) });
     }
   return { id, good, bad };
 }
@@ -48,6 +52,6 @@ export function whyBad(error: unknown): string {
   return error.message;
 }
 
-export function badZip({ why }: BadZip): string {
-  return `${why}; what this zip held is not read`;
+export function badZip({ why, hint }: BadZip): string {
+  return `${why}; what this zip held is not read${hint === undefined ? "" : `. ${hint.replace(/\.$/, "")}`}`;
 }

@@ -60,7 +60,7 @@ export async function spoolHeader(directory: string): Promise<HeaderRecord | und
     return undefined;
   } catch (error) {
     if (errno(error) === "ENOENT") return undefined;
-    throw ioError(`cannot read ${directory}`, error);
+    throw ioError(`cannot read ${directory}`, asDamaged(join(directory, MANIFEST_NAME), error));
   }
 }
 
@@ -129,14 +129,24 @@ export async function openSpool(directory: string, fresh: HeaderRecord): Promise
     };
     return spool;
   } catch (error) {
-    throw ioError(`cannot open ${directory}`, error);
+    throw ioError(`cannot open ${directory}`, asDamaged(manifestPath, error));
   }
 }
 
 function damaged(path: string, why: string): MailError {
-  return new MailError("malformed", `${path}: ${why}`, {
+  return withWayOut(path, `${path}: ${why}`);
+}
+
+/** A line of it that cannot be trusted: there is no other copy of a spool, and its source still has all of it. */
+function asDamaged(path: string, error: unknown): unknown {
+  return error instanceof MailError && error.code === "malformed" ? withWayOut(path, error.message, error) : error;
+}
+
+function withWayOut(path: string, what: string, cause?: unknown): MailError {
+  return new MailError("malformed", what, {
     scope: "account",
     remedy: "give-up",
+    cause,
     hint: `Remove ${dirname(path)} and run the same command with --recheck: what it held is copied again.`,
   });
 }
