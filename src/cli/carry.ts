@@ -87,11 +87,13 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
     const job = (identity: string): string => jobOf(identity, selection, args);
     await using ends = await openEnds(source, from, target, to, job, ui, signal);
     const { run } = await engine;
+    await using seen = lookingAt(target, to, signal);
     const options = {
       ...selection,
       recheck: isOn(args, "recheck"),
       prove: isOn(args, "prove"),
       dryRun: isDry,
+      ...(isDry ? { present: seen.open } : {}),
       flags: !isOn(args, "no-flags"),
       skipDeleted: isOn(args, "skip-deleted"),
       ...(isOn(args, "with-expunged") ? { withExpunged: true } : {}),
@@ -141,6 +143,27 @@ function renderDrain(source: Endpoint, { folders, messages }: { folders: number;
     `drain deletes what is proved to be in the archive from ${all} of ${showEndpoint(source)} (${plural(messages, "message")}). ` +
       "--folder INBOX drains the inbox alone, --leave deletes nothing.",
   ];
+}
+
+/** The target, opened for reading when a dry run asks what is there; undefined where there is none yet. */
+function lookingAt(
+  target: Endpoint,
+  { onNotice: _, ...context }: EndpointContext,
+  signal: AbortSignal,
+): AsyncDisposable & { readonly open: () => Promise<Source | undefined> } {
+  let opened: Source | undefined;
+  return {
+    open: async () => {
+      try {
+        opened = await openSource(target, { ...context, toRead: true }, signal);
+      } catch (error) {
+        // An account that was let in to is there; a place on a disk that holds no mail is made by the run itself.
+        if (isAccount(target) || !(error instanceof MailError) || error.code !== "config") throw error;
+      }
+      return opened;
+    },
+    [Symbol.asyncDispose]: async () => await opened?.[Symbol.asyncDispose](),
+  };
 }
 
 interface Ends extends AsyncDisposable {

@@ -78,7 +78,7 @@ export class Notes {
         if (as === "planned") {
           line.messages++;
           line.bytes += bytes;
-        } else if (as === "already-copied") line.there++;
+        } else if (as === "already-copied" || as === "adopted") line.there++;
         else line.out++;
         line.losses += losses.length;
         return;

@@ -38,7 +38,8 @@ export function renderBalance(summary: RunSummary, isDry: boolean): string[] {
     const always = isDry ? name === "planned" : ALWAYS.includes(name);
     if (balance[name] === 0 && !always) continue;
     const rate = name === "copied" && balance.copied > 0 ? `${showBytes(bytes)} in ${showSeconds(seconds)}` : "";
-    rows.push([`  ${WORDS[name]}`, showCount(balance[name]), rate]);
+    const words = isDry && name === "adopted" ? "in the target already, by date and size" : WORDS[name];
+    rows.push([`  ${words}`, showCount(balance[name]), rate]);
   }
   if (summary.traitsUpdated > 0) rows.push(["flags brought up to date", showCount(summary.traitsUpdated), ""]);
   if (summary.removed > 0) rows.push(["removed from the source, after proof", showCount(summary.removed), ""]);

@@ -10,6 +10,7 @@ import type { Alterations } from "./alterations.ts";
 import type { EventStream } from "./event-stream.ts";
 import type { Ledger } from "./ledger.ts";
 import type { FolderJob, FolderMap } from "./plan.ts";
+import type { Present } from "./present.ts";
 import type { Quarantine } from "./quarantine.ts";
 import type { ArchiveRecords } from "./recorded.ts";
 import type { Refusals } from "./refusals.ts";
@@ -42,6 +43,8 @@ export interface RunOptions extends FolderMap {
   readonly prove?: boolean;
   /** Change nothing; say what would be done. */
   readonly dryRun?: boolean;
+  /** For a dry run: the target, opened for reading, or nothing where there is none yet. Asked at most once; whoever opened it closes it. */
+  readonly present?: () => Promise<Source | undefined>;
   /** Carry over flags that changed since the last run. Default true. */
   readonly flags?: boolean;
   /** Leave messages flagged \Deleted where they are. */
@@ -68,6 +71,8 @@ export interface RunContext {
   readonly room: Room;
   /** Judges what came by the size that was announced; undefined where the source announces nothing that it may not keep. */
   readonly whole: Whole | undefined;
+  /** In a dry run, what the target has beside what the ledger knows; undefined where nobody can tell. */
+  readonly present?: Present | undefined;
   readonly alterations: Alterations;
   readonly course: Course;
   readonly refusals: Refusals;

@@ -27,6 +27,7 @@ import { tellOthers } from "./other-sources.ts";
 import { ledgerDirectoryOf, pairDirectory, rememberedNames } from "./pair.ts";
 import { patiently } from "./patiently.ts";
 import { type FolderJob, planFolders } from "./plan.ts";
+import { Present } from "./present.ts";
 import { quarantineIn } from "./quarantine.ts";
 import { ArchiveRecords } from "./recorded.ts";
 import { Refusals } from "./refusals.ts";
@@ -201,6 +202,10 @@ async function carry(
       ledger,
       quarantine: quarantineIn(join(home, "quarantine")),
       room: new Room(),
+      present:
+        options.dryRun === true && options.present !== undefined
+          ? new Present(options.present, source, soft)
+          : undefined,
       whole: source.announces === true ? new Whole() : undefined,
       alterations: new Alterations(),
       course: new Course(),
