@@ -117,7 +117,10 @@ function* mboxMessages(path: string): Iterable<Buffer> {
 function mboxMessage(bytes: Buffer): Buffer {
   const text = bytes.toString("latin1");
   return Buffer.from(
-    text.replace(/^From .*\n(?:(?:Status|X-Status|X-Keywords):.*\n)*/, "").replace(/^>(>*From )/gm, "$1"),
+    text
+      .replace(/^From .*\n(?:(?:Status|X-Status|X-Keywords|X-Mozilla-Status):.*\n)*/, "")
+      .replace(/^X-Mailferry-Original-/gim, "")
+      .replace(/^>(>*From )/gm, "$1"),
     "latin1",
   );
 }

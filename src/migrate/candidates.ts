@@ -30,7 +30,7 @@ export interface Candidates {
    * to be looked for; they may be twins, and a copy of their date is left to them.
    */
   find(body: Body, traits: Traits, signal: AbortSignal, rivals?: RivalsOf): Promise<Found | undefined>;
-  /** Whether something is left that has its Message-ID and date, so that it may be this message as the server altered it. */
+  /** Whether something is left that has its date, and its Message-ID or about its size: it may be this message as the server altered it. */
   mayHoldAltered(body: Body, traits: Traits): boolean;
   /** What is left of that, with how each differs. Claims nothing. */
   alike(body: Body, traits: Traits, signal: AbortSignal): Promise<readonly Alike[]>;
@@ -97,6 +97,10 @@ export interface Named {
 const ROOM = 64 * 1024;
 /** Copies of one Message-ID and date that are compared with a message: those of about its size. */
 const MOST_ALIKE = 16;
+/** Octets by which a copy may be larger or smaller for another Message-ID, and what a server notes beside it. */
+const ROOM_FOR_ID = 1024;
+/** Copies of one date and about one size, with other Message-IDs, among which a message is looked for. */
+const MOST_RENAMED = 16;
 /** Records written together. */
 const TOGETHER = 256;
 
@@ -195,31 +199,65 @@ class Search {
     return undefined;
   }
 
+  /** What is nobody's and may be this message, altered: of its own Message-ID, or else of another one. */
+  *alterable(body: Body, traits: Traits): Generator<number> {
+    let isOwn = false;
+    for (const row of this.#ofOwnId(body, traits)) {
+      isOwn = true;
+      yield row;
+    }
+    if (!isOwn) yield* this.#ofOtherId(body, traits);
+  }
+
   /** What is nobody's, has this Message-ID (or both have none) and this date, and a size that an altered copy may have. */
-  *alterable(body: Body, { received }: Traits): Generator<number> {
+  *#ofOwnId(body: Body, { received }: Traits): Generator<number> {
     if (received === undefined) return;
     const id = hashOf(messageIdOf(body.head));
     const { size } = body.shape;
     // The listing of one that has none does not tell.
     for (const row of this.#table.ofDate(received.epochSeconds, id === NO_ID ? UNKNOWN_ID : id)) {
-      if (this.#gone.has(row)) continue;
       const other = this.#table.size(row);
       if (other < size / 2 - ROOM || other > size * 2 + ROOM) continue;
-      if (!this.#ledger.holds(this.#table.receipt(row))) yield row;
+      if (this.#isFree(row)) yield row;
     }
+  }
+
+  /** What is nobody's, has this date and about this size, and a Message-ID that the server may have put there. */
+  *#ofOtherId({ shape: { size } }: Body, { received }: Traits): Generator<number> {
+    if (received === undefined) return;
+    const rows: number[] = [];
+    for (const row of this.#table.ofDate(received.epochSeconds)) {
+      if (Math.abs(this.#table.size(row) - size) > ROOM_FOR_ID || !this.#isFree(row)) continue;
+      // Where all mail has one date, it says nothing.
+      if (rows.push(row) > MOST_RENAMED) return;
+    }
+    yield* rows;
+  }
+
+  #isFree(row: number): boolean {
+    return !this.#gone.has(row) && !this.#ledger.holds(this.#table.receipt(row));
   }
 
   async alike(body: Body, traits: Traits, signal: AbortSignal): Promise<Alike[]> {
     const { size } = body.shape;
     const hasId = messageIdOf(body.head) !== undefined;
     const away = (row: number): number => Math.abs(this.#table.size(row) - size);
-    const rows = [...this.alterable(body, traits)].sort((a, b) => away(a) - away(b)).slice(0, MOST_ALIKE);
+    const own = [...this.#ofOwnId(body, traits)].sort((a, b) => away(a) - away(b)).slice(0, MOST_ALIKE);
     const all: Alike[] = [];
-    for (const row of rows) {
-      const likeness = await this.#unlessGone(row, (content) => likenessOf(body, content), signal);
-      if (likeness !== undefined && (hasId || isNamed(likeness))) all.push({ row, likeness });
+    for (const row of own) {
+      const likeness = await this.#likeness(row, body, signal);
+      if (likeness !== undefined && (hasId || changesOf(likeness) < 2)) all.push({ row, likeness, isRenamed: false });
+    }
+    if (own.length > 0) return all;
+    for (const row of this.#ofOtherId(body, traits)) {
+      const likeness = await this.#likeness(row, body, signal);
+      if (likeness !== undefined && isSameButForId(likeness)) all.push({ row, likeness, isRenamed: true });
     }
     return all;
+  }
+
+  async #likeness(row: number, body: Body, signal: AbortSignal): Promise<Likeness | undefined> {
+    return await this.#unlessGone(row, (content) => likenessOf(body, content), signal);
   }
 
   take(row: number): Found | undefined {
@@ -310,9 +348,14 @@ class Search {
   }
 }
 
-/** Without a Message-ID its other fields and its body must do: all but one of them are there. */
-function isNamed({ how }: Likeness): boolean {
-  return how.filter((what) => /^body$|^(?:changed|dropped):(?:date|from|to|subject)$/.test(what)).length < 2;
+/** Without its Message-ID a message is known by these fields and its body: how many of them are not as they were. */
+function changesOf({ how }: Likeness): number {
+  return how.filter((what) => /^body$|^(?:changed|dropped):(?:date|from|to|subject)$/.test(what)).length;
+}
+
+/** Another mail of this second has at least other Received fields. */
+function isSameButForId({ how }: Likeness): boolean {
+  return how.every((what) => what !== "body" && !/^(?:changed|dropped):(?!message-id$)/.test(what));
 }
 
 function hashOf(messageId: string | undefined): number {

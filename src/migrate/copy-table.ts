@@ -95,17 +95,18 @@ export class CopyTable {
         }
   }
 
-  /** Every row with this received date and Message-ID, dropped or not, in the order of the listing. */
-  *ofDate(epochSeconds: number, id: number): Generator<number> {
+  /** Every row with this received date (and Message-ID, where one is given), dropped or not, by Message-ID and in the order of the listing. */
+  *ofDate(epochSeconds: number, id?: number): Generator<number> {
     this.#byDate ??= Uint32Array.from({ length: this.#count }, (_, row) => row).sort(
       (a, b) => this.#get(a, DATE) - this.#get(b, DATE) || this.#get(a, ID) - this.#get(b, ID) || a - b,
     );
     const rows = this.#byDate;
     const wanted = epochSeconds >>> 0;
-    const isOf = (row: number): boolean => this.#get(row, DATE) === wanted && this.#get(row, ID) === id;
+    const isOf = (row: number): boolean =>
+      this.#get(row, DATE) === wanted && (id === undefined || this.#get(row, ID) === id);
     const isBefore = (row: number): boolean => {
       const date = this.#get(row, DATE);
-      return date < wanted || (date === wanted && this.#get(row, ID) < id);
+      return date < wanted || (date === wanted && id !== undefined && this.#get(row, ID) < id);
     };
     let at = 0;
     for (let high = rows.length; at < high; ) {

@@ -5,7 +5,7 @@ import { MailError, suspecting } from "../mail/errors.ts";
 import { difference, type Fidelity, type Loss, narrow } from "../mail/fidelity.ts";
 import { receivedFromHeader } from "../mail/headers.ts";
 import { keyOf, type Shape } from "../mail/key.ts";
-import { type Likeness, showLikeness } from "../mail/likeness.ts";
+import { showLikeness } from "../mail/likeness.ts";
 import type { Entry, Origin, Received, TraitChange, Traits } from "../mail/model.ts";
 
 import { preview } from "../mail/preview.ts";
@@ -14,7 +14,7 @@ import type { Receipt, SinkFolder } from "../sinks/sink.ts";
 import type { Candidates, Found, RivalsOf } from "./candidates.ts";
 import { isFiltered, type RunContext } from "./context.ts";
 import type { Disposition } from "./events.ts";
-import type { Later } from "./later.ts";
+import type { Alike, Later } from "./later.ts";
 import type { DoneRecord, FolderLedger, Known } from "./ledger.ts";
 import type { Rivals } from "./rivals.ts";
 import type { Suspects } from "./suspects.ts";
@@ -157,7 +157,7 @@ async function adopt(
   context: RunContext,
   target: Target,
   { entry, body }: Item,
-  { found, traits, kept, losses, likeness }: Wanted & { readonly found: Found; readonly likeness?: Likeness },
+  { found, traits, kept, losses, alike }: Wanted & { readonly found: Found; readonly alike?: Alike },
 ): Promise<Settled | undefined> {
   const { options, hard } = context;
   const { folder, ledger } = target;
@@ -176,11 +176,13 @@ async function adopt(
   // No store lets a date be changed afterwards.
   const keepsDate = kept.received === undefined || found.receivedAt(kept.received.epochSeconds);
   const all: Loss[] = [...losses, ...fate.losses, ...(keepsDate ? [] : [{ kind: "received" } as const])];
-  if (likeness === undefined) {
+  if (alike === undefined) {
     await ledger.put({ ...doneRecord(ledger, "done", entry, body, found.receipt, true, all), traits: has });
     return { as: "adopted", losses: all, behind, ...noteOf(fate) };
   }
-  const note = `found in the target by Message-ID and date, as the server changed it: ${showLikeness(likeness)}`;
+  const { likeness, isRenamed } = alike;
+  const by = isRenamed ? "its date and all but its Message-ID" : "Message-ID and date";
+  const note = `found in the target by ${by}, as the server changed it: ${showLikeness(likeness)}`;
   const copy = { receipt: found.receipt, note, alteration: likeness.how, losses: all };
   return { ...(await setAltered(context, target, { entry: { ...entry, traits: has }, body }, copy)), behind };
 }
@@ -206,7 +208,7 @@ async function findAltered(
   if (alike === undefined) return undefined;
   if (alike === "later") return LATER;
   const found = candidates.take(alike);
-  return found === undefined ? undefined : await adopt(context, target, item, { ...wanted, found, ...alike });
+  return found === undefined ? undefined : await adopt(context, target, item, { ...wanted, found, alike });
 }
 
 /** Perhaps it comes to light: the next run looks at all of the folder before it sends it again. */

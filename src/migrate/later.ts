@@ -16,18 +16,18 @@ import { Rivals } from "./rivals.ts";
  */
 export type Turn = "exact" | "alike" | "assigned";
 
-interface Note {
-  readonly name: string;
-  readonly row: number;
-  readonly likeness: Likeness;
-  /** Whatever was done to it, it is taken. */
-  readonly isSure: boolean;
-}
-
 /** A copy that is taken for this message, and how it differs. */
 export interface Alike {
   readonly row: number;
   readonly likeness: Likeness;
+  /** It has another Message-ID. */
+  readonly isRenamed: boolean;
+}
+
+interface Note extends Alike {
+  readonly name: string;
+  /** Whatever was done to it, it is taken. */
+  readonly isSure: boolean;
 }
 
 export class Later {
@@ -74,9 +74,10 @@ export class Later {
     const [best] = [...all].sort((a, b) => a.likeness.distance - b.likeness.distance);
     if (best === undefined) return undefined;
     const isAlone = this.#waiting.count(idOf(body), received.epochSeconds) === 1;
-    if (isAlone && (isSure || isServersWork(best.likeness, (what) => this.#seen.has(what)))) return best;
+    if (isAlone && !best.isRenamed && (isSure || isServersWork(best.likeness, (what) => this.#seen.has(what))))
+      return best;
     const group = `${idOf(body)} ${received.epochSeconds}`;
-    for (const { row, likeness } of all) this.#notes.push({ name, row, likeness, isSure });
+    for (const alike of all) this.#notes.push({ ...alike, name, isSure });
     this.#seen.note(group, best.likeness.how);
     return "later";
   }
@@ -92,14 +93,13 @@ export class Later {
       open.set(key, (open.get(key) ?? 0) + 1);
     }
     const places = (name: string, row: number): number => open.get(`${row} ${name}`) ?? 0;
-    for (const { name, row, likeness, isSure } of this.#notes.sort(
-      (a, b) => a.likeness.distance - b.likeness.distance,
-    )) {
+    for (const { name, isSure, ...alike } of this.#notes.sort((a, b) => a.likeness.distance - b.likeness.distance)) {
+      const { row, likeness } = alike;
       const mine = this.#assigned.get(name) ?? [];
       if (taken.has(row) || mine.length >= places(name, row)) continue;
       if (!isSure && !isServersWork(likeness, isKnown)) continue;
       taken.add(row);
-      this.#assigned.set(name, [...mine, { row, likeness }]);
+      this.#assigned.set(name, [...mine, alike]);
     }
     this.#notes = [];
   }

@@ -41,13 +41,14 @@ export function ledgerOfPair(stateDirectory: string, pair: LedgerPair): PairLedg
   let open: { readonly name: string; readonly folder: FolderLedger } | undefined;
   return {
     names: (paths) => rememberedNames(ledger, paths),
-    async losses(name, origin) {
+    async told(name, origin) {
       if (open?.name !== name) {
         await open?.folder[Symbol.asyncDispose]();
         open = undefined;
         open = { name, folder: await ledger.folder(name) };
       }
-      return (await open.folder.find(origin)?.read())?.losses ?? [];
+      const record = await open.folder.find(origin)?.read();
+      return { losses: record?.losses ?? [], isAltered: record?.state === "altered" };
     },
     [Symbol.asyncDispose]: () => ledger[Symbol.asyncDispose](),
   };
@@ -55,8 +56,14 @@ export function ledgerOfPair(stateDirectory: string, pair: LedgerPair): PairLedg
 
 export interface PairLedger extends AsyncDisposable {
   names(paths: readonly FolderPath[]): Promise<readonly RememberedName[]>;
-  /** What was told to be lost when this message was copied. */
-  losses(folder: string, origin: Origin): Promise<readonly Loss[]>;
+  told(folder: string, origin: Origin): Promise<Told>;
+}
+
+/** What was told when a message was copied. */
+export interface Told {
+  readonly losses: readonly Loss[];
+  /** The target stored other bytes. */
+  readonly isAltered: boolean;
 }
 
 function hash(text: string): string {

@@ -8,6 +8,7 @@ import type { Source } from "../sources/source.ts";
 import { isFiltered } from "./context.ts";
 import { DESCRIBED, type KnownBy, knownBy } from "./failures.ts";
 import { KeyTable, type Row } from "./key-table.ts";
+import type { Told } from "./pair.ts";
 import { messages, type Seen } from "./verify-read.ts";
 import type { VerifyFinding, VerifyFolderResult, VerifyOptions } from "./verify-result.ts";
 
@@ -18,8 +19,8 @@ const DATE = "received ";
 export interface Past {
   /** Tells the sink what these paths were called. */
   recall(paths: readonly FolderPath[]): Promise<void>;
-  /** What the target could not keep of this message, as was told when it was copied. `name` as for Ledger.folder. */
-  losses(name: string, origin: Origin): Promise<readonly Loss[]>;
+  /** `name` as for Ledger.folder. */
+  told(name: string, origin: Origin): Promise<Told>;
 }
 
 /** Source folders that lead to one target folder. */
@@ -38,7 +39,7 @@ export interface Comparison {
   readonly options: VerifyOptions;
   readonly signal: AbortSignal;
   readonly onFinding: (finding: VerifyFinding) => void;
-  readonly past: Pick<Past, "losses"> | undefined;
+  readonly past: Pick<Past, "told"> | undefined;
 }
 
 /** One target folder with all that lead to it. */
@@ -128,7 +129,7 @@ export async function compareFolder(
         continue;
       }
       const differs = differences(row);
-      const losses = differs.length === 0 ? undefined : await past?.losses(recorded, origin);
+      const losses = differs.length === 0 ? undefined : (await past?.told(recorded, origin))?.losses;
       // When all others have theirs: the row that is met first may be a twin's.
       if (losses !== undefined && losses.length > 0) lossy.push({ origin, key, id, date, wanted, losses });
       else settle(origin, row, differs);
@@ -156,6 +157,8 @@ export async function compareFolder(
       settle(origin, row, others);
     }
     const altered = pairAltered(table, absent);
+    if (past !== undefined)
+      await pairRecorded(table, absent, altered, async (origin) => await past.told(recorded, origin));
     await describe(source, absent, altered, signal);
     for (const { origin, what, known } of absent) {
       if (altered.has(origin)) {
@@ -255,7 +258,7 @@ async function describe(
 }
 
 /** Pairs what is missing with what is left over by Message-ID and date: the same message, rewritten by a server. */
-function pairAltered(table: KeyTable, absent: readonly Absent[]): ReadonlySet<Origin> {
+function pairAltered(table: KeyTable, absent: readonly Absent[]): Set<Origin> {
   const altered = new Set<Origin>();
   if (!absent.some(({ id }) => id !== 0)) return altered;
   const left = new Map<string, number[]>();
@@ -288,6 +291,31 @@ function pairAltered(table: KeyTable, absent: readonly Absent[]): ReadonlySet<Or
     if (rows.length === 1 && rivals.length === 1) pair(origin, rows[0]);
   }
   return altered;
+}
+
+/** Pairs what was told to be altered when it was copied by its date alone: the server may have given it another Message-ID. */
+async function pairRecorded(
+  table: KeyTable,
+  absent: readonly Absent[],
+  altered: Set<Origin>,
+  told: (origin: Origin) => Promise<Told>,
+): Promise<void> {
+  const rows = new Map<number, number[]>();
+  for (const { index, traits } of table.left()) {
+    const date = traits.received?.epochSeconds;
+    if (date === undefined) continue;
+    const all = rows.get(date);
+    if (all === undefined) rows.set(date, [index]);
+    else all.push(index);
+  }
+  for (const { origin, date } of absent) {
+    if (date === undefined || altered.has(origin)) continue;
+    const row = rows.get(date)?.at(-1);
+    if (row === undefined || !(await told(origin)).isAltered) continue;
+    rows.get(date)?.pop();
+    table.take(row);
+    altered.add(origin);
+  }
 }
 
 /** What the options left out at the source is not extra in the target. */

@@ -33,6 +33,14 @@ export const ALTERATIONS = {
     const [header, body] = parts(bytes);
     return of(header.replace(/^Subject: (.*)$/m, "Subject: [external] $1"), body);
   },
+  /** Each gets a Message-ID of the server's own, and no two the same; the sender's is kept beside it. */
+  renamed: (bytes) => {
+    const [header, body] = parts(bytes);
+    const id = `Message-ID: <${++stamps}@gateway>\r\n`;
+    const had = /^Message-ID: (.*)\r\n/im.exec(header);
+    const other = had === null ? id + header : header.replace(had[0], `${id}X-Original-Message-ID: ${had[1]}\r\n`);
+    return of(other, body);
+  },
 } satisfies Readonly<Record<string, Alter>>;
 
 export type Alteration = keyof typeof ALTERATIONS;

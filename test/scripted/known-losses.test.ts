@@ -36,7 +36,7 @@ async function compared(
     ({ kind }) => kinds.push(kind),
     () => undefined,
     sink.find?.bind(sink),
-    ledger && { losses: ledger.losses, recall: async (paths) => sink.recall?.(await ledger.names(paths)) },
+    ledger && { told: ledger.told, recall: async (paths) => sink.recall?.(await ledger.names(paths)) },
   );
   return { summary, kinds };
 }

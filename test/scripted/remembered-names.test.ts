@@ -55,7 +55,7 @@ it.each([
     nobody,
     nobody,
     sink.find?.bind(sink),
-    { losses: ledger.losses, recall: async (asked) => sink.recall?.(await ledger.names(asked)) },
+    { told: ledger.told, recall: async (asked) => sink.recall?.(await ledger.names(asked)) },
   );
   expect(summary).toMatchObject({ equal: true, matched: paths.length, extra: 0, foldersMissing: 0 });
 });

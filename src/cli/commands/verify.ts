@@ -102,7 +102,7 @@ async function verifyPair(
   const find = sink?.find?.bind(sink);
   await using ledger = sink === undefined ? undefined : await ledgerOf(session, source, sink);
   const past = ledger && {
-    losses: ledger.losses,
+    told: ledger.told,
     recall: async (paths: readonly FolderPath[]): Promise<void> => sink?.recall?.(await ledger.names(paths)),
   };
   const summary = await engine.verify(source, target, describe, options, signal, onFinding, onFolder, find, past);
