@@ -79,7 +79,9 @@ export async function pass(
   ledger.unclaim();
   if (number > 1) ledger.relist();
   const trusted = number === 1 && !fresh && ledger.clean && ledger.sinkGeneration === folder.generation;
-  const isThinner = context.sink.home !== undefined && back !== undefined && back.deleted > 0;
+  // Where whole parts of an archive are lost (zips), nobody deleted anything.
+  const isThinner =
+    context.sink.home !== undefined && folder.lacks === undefined && back !== undefined && back.deleted > 0;
   if (isThinner) await tellDeleted(context, first, ledger, folder, back);
   // What an earlier run sent there before it died may be stored only now.
   const isUntouched = folder.pristine === true && recorded === undefined && ledger.brokenOffAt === undefined;

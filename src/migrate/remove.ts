@@ -130,7 +130,7 @@ async function wasDeleted(
   folder: SinkFolder,
   { receipt }: Pick<DoneRecord, "receipt">,
 ): Promise<boolean> {
-  if (sink.home === undefined || receipt === undefined) return false;
+  if (sink.home === undefined || receipt === undefined || folder.lacks?.(receipt) === true) return false;
   try {
     for await (const _ of folder.reopen(receipt, hard)) return false;
     return false;

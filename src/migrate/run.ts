@@ -245,6 +245,8 @@ async function carry(
     if (soft.aborted) return await end("stopped");
     const balance = tally.balance();
     await tellLeftOut();
+    // What an archive sees of itself only where it has to read it.
+    tally.missing = [...new Set([...tally.missing, ...(sink.missing ?? [])])];
     const isComplete = tally.leftOut === 0 && tally.closes && balance.failed === 0 && tally.kept === 0;
     if (isComplete && !isDry && looksForAll(source, options) && (sink.missing ?? []).length > 0) await sink.forgive?.();
     return await end(isComplete && tally.missing.length + tally.unmatched.length === 0 ? "complete" : "partial");

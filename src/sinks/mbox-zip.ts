@@ -70,7 +70,10 @@ export async function openMboxZipSink(options: MboxZipSinkOptions, signal: Abort
     identity,
     limits: { writes: WRITES, folders: FOLDERS },
     home,
-    missing: [...gone.map((number) => lostZip(options.path, number)), ...bad.map(({ why }) => why)],
+    get missing() {
+      const damaged = [...new Set(found.damaged)];
+      return [...gone.map((number) => lostZip(options.path, number)), ...bad.map(({ why }) => why), ...damaged];
+    },
     async forgive() {
       const now = await knownNumbers(home);
       await writeNumbers(home, { ...now, forgiven: [...now.forgiven, ...lost] });

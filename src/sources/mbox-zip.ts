@@ -3,15 +3,16 @@
 import { createHash } from "node:crypto";
 import { readdir, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { ARCHIVE_HOME, readArchiveId } from "../formats/archive.ts";
 import { badZip, sortZips, whyBad } from "../formats/mboxzip/bad-zips.ts";
 import { type Catalogue, type CatalogueMessage, openCatalogue } from "../formats/mboxzip/catalogue.ts";
 import { messageAt } from "../formats/mboxzip/content.ts";
 import { isSingleFile, listZips, partDirectory, type ZipFileName } from "../formats/mboxzip/layout.ts";
 import { knownNumbers, lostNumbers, lostZip } from "../formats/mboxzip/numbers.ts";
+import { linesOf } from "../formats/mboxzip/rebuild.ts";
 import { formatRef, type Place, placeOf, zipNumber } from "../formats/mboxzip/ref.ts";
-import { manifestHead, manifestOf, type ZipPool, type ZipShelf, zipPool, zipShelf } from "../formats/mboxzip/zips.ts";
+import { manifestHead, type ZipPool, type ZipShelf, zipPool, zipShelf } from "../formats/mboxzip/zips.ts";
 import { openZip } from "../formats/zip/read.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
 import { FULL_FIDELITY } from "../mail/fidelity.ts";
@@ -39,18 +40,21 @@ export async function openMboxZipSource(options: MboxZipSourceOptions, signal: A
   const isSingle = isSingleFile(options.path);
   let built: Promise<Catalogue> | undefined;
   const catalogue = (): Promise<Catalogue> => {
-    built ??= build(zips, signal, (file, why) => {
-      // Further down than its first lines.
-      if (isSingle) return false;
-      const text = badZip({ ...file, why });
+    const say = (text: string): void => {
+      if (missing.includes(text)) return;
       missing.push(text);
       options.onNotice?.(text);
-      return true;
-    });
+    };
+    // Further down than its first lines.
+    const skips = (file: ZipFileName, why: string): boolean => {
+      if (!isSingle) say(badZip({ ...file, why }));
+      return !isSingle;
+    };
+    built ??= build(zips, signal, skips, say);
     return built;
   };
   // Read now: whoever asks what is missing must be told all of it.
-  if (!isSingle) await catalogue();
+  await catalogue();
   return {
     kind: "mboxzip",
     identity: `mboxzip:${id}`,
@@ -103,30 +107,35 @@ async function findZips({
   }
   if (!isDirectory) {
     await using zip = await openZip(path);
+    const [lost] = (await sortZips([{ number: 1, path }], undefined)).bad;
+    if (lost?.isLesser === true) return { id: `damaged-${basename(path)}`, zips: [{ number: 1, path }], missing: [] };
     const { header } = await manifestHead(zip);
     return { id: header.archive, zips: [{ number: header.zip, path }], missing: [] };
   }
   const zips = await listZips(path);
   const { id, good, bad } = await sortZips(zips, await readArchiveId(path, "mboxzip"));
-  if (id === undefined && bad[0] !== undefined)
+  const lessers = bad.filter(({ isLesser }) => isLesser === true);
+  const unread = bad.filter(({ isLesser }) => isLesser !== true);
+  if (id === undefined && lessers.length === 0 && bad[0] !== undefined)
     throw new MailError("malformed", bad[0].why, {
       scope: "account",
       remedy: "give-up",
       hint: "Use another copy of it.",
     });
-  if (id === undefined)
+  if (id === undefined && lessers.length === 0)
     throw configError(`${path} holds no mboxzip archive`, "Give the directory with the numbered zips, or a FILE.zip.");
   const home = join(path, ARCHIVE_HOME);
   const missing = (await lostNumbers(home, zips, await knownNumbers(home))).map((number) => lostZip(path, number));
   for (const text of missing) onNotice?.(`${text}; what it held is not read`);
-  for (const zip of bad) onNotice?.(badZip(zip));
-  missing.push(...bad.map(badZip));
+  for (const zip of unread) onNotice?.(badZip(zip));
+  missing.push(...unread.map(badZip));
   const spools = await readdir(join(path, ARCHIVE_HOME, "spool")).catch(() => []);
   if (spools.some((name) => Number(name) > (zips.at(-1)?.number ?? 0)))
     onNotice?.(
       `${path}: the last run was not finished; what it had gathered is not read until the same backup runs again`,
     );
-  return { id, zips: [...good], missing };
+  const read = [...good, ...lessers].sort((a, b) => a.number - b.number);
+  return { id: id ?? `damaged-${basename(path)}`, zips: read, missing };
 }
 
 /** `skips`: told of a zip that cannot be read to its end; true where the others are to be read without it. */
@@ -134,6 +143,7 @@ async function build(
   zips: readonly ZipFileName[],
   signal: AbortSignal,
   skips: (file: ZipFileName, why: string) => boolean,
+  onDamage: (why: string) => void,
 ): Promise<Catalogue> {
   const left = [...zips];
   for (;;) {
@@ -144,7 +154,7 @@ async function build(
         signal.throwIfAborted();
         now = file;
         await using zip = await openZip(file.path);
-        await catalogue.absorb(file.number, manifestOf(zip), 0);
+        await catalogue.absorb(file.number, linesOf(zip, file.number, signal, onDamage), 0);
       }
       return catalogue;
     } catch (error) {

@@ -15,10 +15,11 @@ import { clearParts, type FoundArchive, rescueQuarantine, spoolDirectory, writer
 import { listZips, zipFileName } from "./layout.ts";
 import { knownNumbers, writeNumbers } from "./numbers.ts";
 import { packSpool } from "./pack.ts";
+import { linesOf } from "./rebuild.ts";
 import { formatRef, type Place, placeOf, zipNumber } from "./ref.ts";
 import { salvage, setZipAside } from "./salvage.ts";
 import { openSpool } from "./spool.ts";
-import { demandSame, manifestHead, manifestOf, zipPool, zipShelf } from "./zips.ts";
+import { demandSame, manifestHead, zipPool, zipShelf } from "./zips.ts";
 
 export interface ArchiveState extends AsyncDisposable {
   /** Says that the archive has this folder, and how it is; written in the background, failures come out in `seal`. */
@@ -138,7 +139,11 @@ async function openLocked(
           signal.throwIfAborted();
           if (wanted < fromZip) continue;
           await using zip = await openZip(path);
-          await catalogue.absorb(wanted, manifestOf(zip), 0);
+          await catalogue.absorb(
+            wanted,
+            linesOf(zip, wanted, signal, (why) => found.damaged?.push(why)),
+            0,
+          );
         }
         listing = { catalogue, fromZip, spoolEnd: 0, index: 0 };
       }

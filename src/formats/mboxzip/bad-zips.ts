@@ -1,8 +1,11 @@
 // Zips of a growing archive that cannot be read: the others are read all the same, and each of these is named.
 
 import { isAbort, MailError } from "../../mail/errors.ts";
+import { MANIFEST_NAME } from "../manifest.ts";
 import { openZip, type Zip } from "../zip/read.ts";
+import { readSeal } from "../zip/seal.ts";
 import type { ZipFileName } from "./layout.ts";
+import { isEntryName } from "./names.ts";
 import { demandSame, manifestHead } from "./zips.ts";
 
 export interface BadZip extends ZipFileName {
@@ -10,6 +13,19 @@ export interface BadZip extends ZipFileName {
   readonly why: string;
   /** The way out. */
   readonly hint?: string;
+  /** It can be opened, and its mboxes can be read without its manifest. */
+  readonly isLesser?: true;
+}
+
+const NEVER = new AbortController().signal;
+
+/** True for a zip of ours that holds mboxes, whatever became of its manifest. */
+export async function holdsMboxes(zip: Zip, signal = NEVER): Promise<boolean> {
+  const names = [...zip.entries.keys()].filter((name) => name !== MANIFEST_NAME);
+  if (names.length === 0 || !names.every(isEntryName)) return false;
+  if (zip.entries.has(MANIFEST_NAME)) return true;
+  // Its name was damaged: what is as it was sealed never had one.
+  return (await readSeal(zip.path, signal)) === "broken";
 }
 
 export interface SortedZips {
@@ -30,10 +46,15 @@ export async function sortZips(
   let id = known;
   const good: ZipFileName[] = [];
   const bad: BadZip[] = [];
-  for (const file of zips)
+  for (const file of zips) {
+    let isLesser = false;
     try {
       await using zip = await openZip(file.path);
-      const { header } = await manifestHead(zip);
+      const { header } = await manifestHead(zip).catch(async (error: unknown) => {
+        whyBad(error);
+        isLesser = await holdsMboxes(zip);
+        throw error;
+      });
       demandSame(file, header, id ?? header.archive);
       await look(zip, file);
       id ??= header.archive;
@@ -41,8 +62,9 @@ export async function sortZips(
     } catch (error) {
       const why = whyBad(error);
       const hint = error instanceof MailError ? error.details.hint : undefined;
-      bad.push({ ...file, why, ...(hint === undefined ? {} : { hint }) });
+      bad.push({ ...file, why, ...(hint === undefined ? {} : { hint }), ...(isLesser ? { isLesser } : {}) });
     }
+  }
   return { id, good, bad };
 }
 

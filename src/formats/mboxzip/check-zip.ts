@@ -7,6 +7,7 @@ import { decodeRecord, type HeaderRecord, MANIFEST_NAME, type MessageRecord } fr
 import { openZip, type Zip } from "../zip/read.ts";
 import { readSeal, sealProblem } from "../zip/seal.ts";
 import { originalOf } from "./content.ts";
+import { type Cursor, cursorOver } from "./cursor.ts";
 import { foldedName, isEntryName } from "./names.ts";
 import { contentLength, parseRef, placeOf } from "./ref.ts";
 import { openSpill, type Spill } from "./spill.ts";
@@ -159,43 +160,4 @@ async function checkMessage(cursor: Cursor, record: MessageRecord): Promise<stri
   if (Buffer.concat(before).toString("latin1") !== "From ") return "the message does not begin with a From_ line";
   if (Buffer.concat(after).toString("latin1") !== "\n".repeat(tail)) return "the message does not end in a blank line";
   return undefined;
-}
-
-interface Cursor extends AsyncDisposable {
-  position(): number;
-  /** The next octets, fewer at the end. */
-  take(length: number): AsyncGenerator<Buffer>;
-  /** Returns how many there were. */
-  skip(length: number): Promise<number>;
-}
-
-function cursorOver(chunks: AsyncGenerator<Buffer>): Cursor {
-  let rest: Buffer = Buffer.alloc(0);
-  let position = 0;
-  async function* take(length: number): AsyncGenerator<Buffer> {
-    for (let left = length; left > 0; ) {
-      if (rest.length === 0) {
-        const next = await chunks.next();
-        if (next.done === true) return;
-        rest = next.value;
-      }
-      const part = rest.subarray(0, left);
-      rest = rest.subarray(part.length);
-      position += part.length;
-      left -= part.length;
-      yield part;
-    }
-  }
-  return {
-    position: () => position,
-    take,
-    async skip(length) {
-      let count = 0;
-      for await (const part of take(length)) count += part.length;
-      return count;
-    },
-    async [Symbol.asyncDispose]() {
-      await chunks.return(undefined);
-    },
-  };
 }

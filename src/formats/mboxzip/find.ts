@@ -37,6 +37,8 @@ export interface FoundArchive {
   /** Of an archive that grows; also those that are bad. */
   readonly zips: readonly ZipFileName[];
   readonly bad?: readonly BadZip[];
+  /** What was found damaged only where it had to be read. */
+  readonly damaged?: string[];
 }
 
 const LOCK_FILE = "writer.lock";
@@ -103,7 +105,7 @@ async function findDirectory(root: string, readsAll: boolean, signal: AbortSigna
   };
   // Where `mailferry/` was lost they say themselves whose they are.
   const { id, bad } = await sortZips(zips, known, readsAll ? look : undefined);
-  if (id !== undefined) return { id, root, home, zips, bad };
+  if (id !== undefined) return { id, root, home, zips, bad, damaged: [] };
   const [first] = bad;
   if (first !== undefined)
     throw new MailError("malformed", first.why, {

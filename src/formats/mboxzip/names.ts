@@ -82,6 +82,18 @@ export function isEntryName(name: string): boolean {
     });
 }
 
+/** The folder's path as its entry's name has it: all of it, unless the name had to be cut. */
+export function pathOfEntry(name: string): FolderPath {
+  return name
+    .slice(0, -SUFFIX.length)
+    .split("/")
+    .map((part) =>
+      part === "%"
+        ? ""
+        : part.replace(/(?:%[0-9A-F]{2})+/g, (codes) => Buffer.from(codes.replaceAll("%", ""), "hex").toString("utf8")),
+    );
+}
+
 export interface EntryNames {
   /** Says that an entry has this name already. */
   take(name: string): void;

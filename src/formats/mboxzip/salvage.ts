@@ -14,9 +14,10 @@ import { openCatalogue, pathKey } from "./catalogue.ts";
 import type { Committer } from "./commit.ts";
 import { messageAt } from "./content.ts";
 import type { ZipFileName } from "./layout.ts";
+import { isRebuilt, linesOf } from "./rebuild.ts";
 import { placeOf } from "./ref.ts";
 import type { Spool } from "./spool.ts";
-import { manifestOf, type ZipShelf } from "./zips.ts";
+import type { ZipShelf } from "./zips.ts";
 
 export interface Salvage {
   /** All zips of the archive that can be opened, in their order: later ones say how the traits are now. */
@@ -32,13 +33,27 @@ export interface Salvage {
 export async function salvage(all: Salvage, signal: AbortSignal): Promise<void> {
   const { zips, bad, shelf, spool, commits, temporary } = all;
   await using catalogue = await openCatalogue(temporary);
-  for (const { number, path } of zips) await catalogue.absorb(number, readable(path), 0);
-  const there = new Set<string>();
-  for await (const { record } of spool.read(0)) if (record.type === "message") there.add(nameOf(record));
-  for (const folder of catalogue.folders())
+  for (const { number, path } of zips) await catalogue.absorb(number, readable(number, path, signal), 0);
+  const spooled = new Set<string>();
+  for await (const { record } of spool.read(0)) if (record.type === "message") spooled.add(nameOf(record));
+  for (const folder of catalogue.folders()) {
+    const there = new Set(spooled);
+    /** The zips of whole copies by content key: what was rebuilt may have lost the form of its line ends. */
+    const later = new Map<string, number[]>();
+    // What a run that was killed had carried over may be in a zip by now, or an ordinary one has fetched it again.
+    for await (const { zip, record } of catalogue.messages(folder.record.path)) {
+      if (bad.has(zip)) continue;
+      there.add(nameOf(record));
+      later.set(record.key, [...(later.get(record.key) ?? []), zip]);
+    }
+    const isFetchedAgain = (record: MessageRecord, zip: number): boolean => {
+      const copies = later.get(record.key) ?? [];
+      const at = isRebuilt(record) ? copies.findIndex((number) => number > zip) : -1;
+      return copies.splice(at, at === -1 ? 0 : 1).length > 0;
+    };
     for await (const { zip, record, traits } of catalogue.messages(folder.record.path)) {
       signal.throwIfAborted();
-      if (!bad.has(zip) || there.has(nameOf(record))) continue;
+      if (!bad.has(zip) || there.has(nameOf(record)) || isFetchedAgain(record, zip)) continue;
       const place = placeOf(zip, record);
       const entry = { origin: record.origin, traits, size: record.size };
       try {
@@ -51,10 +66,12 @@ export async function salvage(all: Salvage, signal: AbortSignal): Promise<void> 
         if (!(error instanceof MailError) || (error.code !== "malformed" && error.code !== "not-found")) throw error;
       }
     }
+  }
   // What a bad zip said of the messages in others.
   for (const { number, path } of zips)
     if (bad.has(number))
-      for await (const { record } of readable(path)) if (record.type === "update") await commits.update(record, signal);
+      for await (const { record } of readable(number, path, signal))
+        if (record.type === "update") await commits.update(record, signal);
 }
 
 /** Gives the new name. Durable when it resolves. */
@@ -73,11 +90,11 @@ function nameOf({ folder, origin, sha256 }: MessageRecord): string {
   return JSON.stringify([pathKey(folder), origin.generation, origin.id, sha256]);
 }
 
-/** The lines up to the first one that cannot be read. */
-async function* readable(path: string): AsyncGenerator<ManifestLine> {
+/** The lines as far as they can be read, and what can be made of the mboxes without them. */
+async function* readable(number: number, path: string, signal: AbortSignal): AsyncGenerator<ManifestLine> {
   try {
     await using zip = await openZip(path);
-    yield* manifestOf(zip);
+    yield* linesOf(zip, number, signal, () => undefined);
   } catch (error) {
     whyBad(error);
   }
