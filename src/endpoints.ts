@@ -26,6 +26,8 @@ export interface EndpointContext {
   readonly connections?: number;
   /** Both sides of the conversation, without secrets. */
   readonly trace?: ServerOptions["trace"];
+  /** See ServerOptions. */
+  readonly onSilence?: ServerOptions["onSilence"];
   /** What an adapter has to say about a place as a whole. */
   readonly onNotice?: (text: string) => void;
   /** In a folder on a disk, links that lead out of it are followed too. Never in an archive of ours. */
@@ -130,6 +132,7 @@ async function serverOptions(endpoint: ServerEndpoint, context: EndpointContext)
     ...(connections === undefined ? {} : { connections }),
     ...(compress === undefined ? {} : { compress }),
     ...(context.trace === undefined ? {} : { trace: context.trace }),
+    ...(context.onSilence === undefined ? {} : { onSilence: context.onSilence }),
   };
 }
 

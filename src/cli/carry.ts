@@ -50,9 +50,7 @@ import {
 import { belongsInReport, type ReportFile } from "./report-file.ts";
 import { contextOf, placeOf, type Session } from "./session.ts";
 import { shellQuote } from "./text.ts";
-import type { Ui } from "./ui.ts";
 import { plural, showCount } from "./values.ts";
-import { opening } from "./waiting.ts";
 
 export interface Carriage {
   readonly verb: "backup" | "migrate" | "drain" | "restore";
@@ -85,7 +83,7 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
     // Loaded while the server is waited for.
     const engine = import("../migrate/run.ts");
     const job = (identity: string): string => jobOf(identity, selection, args);
-    await using ends = await openEnds(source, from, target, to, job, ui, signal);
+    await using ends = await openEnds(source, from, target, to, job, signal);
     const { run } = await engine;
     await using seen = lookingAt(target, to, signal);
     const options = {
@@ -178,15 +176,14 @@ async function openEnds(
   target: Endpoint,
   to: Omit<SinkContext, "job">,
   jobOf: (identity: string) => string,
-  ui: Ui,
   signal: AbortSignal,
 ): Promise<Ends> {
-  const sinking = isAccount(target) ? opening(target, ui, openSink(target, { ...to, job: "" }, signal)) : undefined;
+  const sinking = isAccount(target) ? openSink(target, { ...to, job: "" }, signal) : undefined;
   // Its failure is met below.
   sinking?.catch(() => undefined);
   let opened: Source | undefined;
   try {
-    const ready = await opening(source, ui, openSource(source, { ...from, toRead: true }, signal));
+    const ready = await openSource(source, { ...from, toRead: true }, signal);
     opened = ready;
     const sink = await (sinking ?? openSink(target, { ...to, job: jobOf(ready.identity) }, signal));
     const dispose = async (): Promise<void> => {

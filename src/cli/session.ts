@@ -14,6 +14,7 @@ import type { ReportFile } from "./report-file.ts";
 import type { Secrets } from "./secrets.ts";
 import type { Trace } from "./trace.ts";
 import type { Ui } from "./ui.ts";
+import { tellSilence } from "./waiting.ts";
 
 export interface Session {
   readonly args: Arguments;
@@ -55,7 +56,10 @@ export async function contextOf(
     ...(isOn(args, "follow-links") ? { followLinks: true } : {}),
     ...(trace === undefined ? {} : { trace: trace.write }),
     ...(isAccount(endpoint)
-      ? { password: await secrets.password(side, showEndpoint(endpoint), secretOptions, interrupts.signal) }
+      ? {
+          onSilence: tellSilence(endpoint, session.ui),
+          password: await secrets.password(side, showEndpoint(endpoint), secretOptions, interrupts.signal),
+        }
       : {}),
   };
 }

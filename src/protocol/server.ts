@@ -2,6 +2,7 @@
 
 import type { ConnectionOptions, PeerCertificate, TLSSocket } from "node:tls";
 import { errno, MailError } from "../mail/errors.ts";
+import type { OnSilence } from "./silence.ts";
 
 /** How the wire is secured: TLS from the first octet, STARTTLS/STLS (mandatory, never skipped), or cleartext. */
 export type Security = "tls" | "starttls" | "none";
@@ -23,6 +24,8 @@ export interface ServerOptions {
   readonly compress?: boolean;
   /** Both sides of the conversation, a line or a note of omitted octets a call, without secrets. */
   readonly trace?: (connection: string, direction: "C" | "S", text: string) => void;
+  /** Told of each wait in which it owes us something and says nothing for some seconds. */
+  readonly onSilence?: OnSilence;
 }
 
 /** "imaps://user@host:port", the identity in ledgers and messages. Never a secret. */

@@ -3,8 +3,7 @@
 import { execFile, execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { opening, SILENCE_MS } from "../../src/cli/waiting.ts";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseEndpoint } from "../../src/endpoints.ts";
 import { builtMain } from "../kit/build.ts";
 import { Desk } from "../kit/cli.ts";
@@ -117,25 +116,4 @@ it("a folder that is gone under the shell is named", async () => {
     /^mailferry: (?:the folder that this command was started in is not there any more|there is nothing at x)/,
   );
   expect(code).toBe(2);
-});
-
-it("a server that says nothing is given a word after five seconds, once; a path and a quick one none", async () => {
-  vi.useFakeTimers();
-  try {
-    const said: string[] = [];
-    const ui = { say: (...lines: readonly string[]) => void said.push(...lines) };
-    const server = parseEndpoint("imaps://me@example.org", "source");
-    let open: (value: string) => void = () => undefined;
-    const silent = opening(server, ui, new Promise<string>((resolve) => (open = resolve)));
-    await vi.advanceTimersByTimeAsync(SILENCE_MS - 1);
-    expect(said).toEqual([]);
-    await vi.advanceTimersByTimeAsync(60_000);
-    expect(said).toEqual([expect.stringContaining("still waiting for imaps://me@example.org")]);
-    open("in");
-    expect(await silent).toBe("in");
-    await opening(server, ui, Promise.resolve());
-    expect(vi.getTimerCount()).toBe(0);
-  } finally {
-    vi.useRealTimers();
-  }
 });

@@ -35,6 +35,8 @@ export interface Manners {
   spelling?(name: string, account: ScriptedAccount): string;
   /** Asked before each "+": what is said in its place, where the literal is not to come. `text` ends with its announcement. */
   literal?(text: string, talk: Conversation, account: ScriptedAccount): Instead;
+  /** Awaited for each command before it is heard. */
+  wait?(heard: Heard): Promise<void>;
   /** Called for each command before it is worked on. */
   before?(heard: Heard, talk: Conversation, account: ScriptedAccount): Instead;
   /** Called when a command was worked on and its data was sent, before its tagged answer. */
@@ -125,6 +127,7 @@ async function serve(talk: Conversation, account: ScriptedAccount): Promise<void
   };
   for (let heard = await next(); heard !== undefined; heard = await next()) {
     const { tag, text } = heard;
+    if (account.manners.wait !== undefined) await account.manners.wait(heard);
     let instead = refusal ?? account.manners.before?.(heard, talk, account);
     if (instead === undefined) {
       const answer = work(heard, talk, account, session);

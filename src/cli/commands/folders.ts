@@ -10,7 +10,6 @@ import { renderLeftOut } from "../report.ts";
 import { contextOf, placeOf, type Session } from "../session.ts";
 import { cut, table } from "../text.ts";
 import { plural, showBytes, showCount } from "../values.ts";
-import { opening } from "../waiting.ts";
 
 export async function folders(session: Session): Promise<ExitCode> {
   const { args, ui, interrupts } = session;
@@ -19,7 +18,7 @@ export async function folders(session: Session): Promise<ExitCode> {
   const select = selectOf(args);
   const file = session.report;
   const context = await contextOf(session, "source", endpoint, file);
-  await using source = await opening(endpoint, ui, openSource(endpoint, context, signal));
+  await using source = await openSource(endpoint, context, signal);
   const chosen = await selectFolders(source, { ...(select === undefined ? {} : { select }), bare: true }, signal);
   const found = [...chosen.folders].sort(byPath);
   signal.throwIfAborted();

@@ -27,7 +27,6 @@ import type { ReportFile } from "../report-file.ts";
 import { contextOf, noticesOf, placeOf, type Session } from "../session.ts";
 import { cut, sentence, table } from "../text.ts";
 import { plural, showCount, showSeconds } from "../values.ts";
-import { opening } from "../waiting.ts";
 
 /** Findings printed; --report and --json have them all. */
 const PRINTED = 50;
@@ -70,14 +69,13 @@ async function verifyPair(
   };
   const sourceContext = await contextOf(session, "source", from, file);
   const targetContext = await contextOf(session, "target", to, file);
-  await using source = await opening(from, ui, openSource(from, { ...sourceContext, toRead: true }, signal));
+  await using source = await openSource(from, { ...sourceContext, toRead: true }, signal);
   // Only a server may spell a folder in its own way (its separator, its namespace); opening it as a sink changes nothing.
-  const sink =
-    to.kind === "imap" ? await opening(to, ui, openSink(to, { ...targetContext, job: "verify" }, signal)) : undefined;
+  const sink = to.kind === "imap" ? await openSink(to, { ...targetContext, job: "verify" }, signal) : undefined;
   // It knows the names from here on: a server may grant one connection, and that one is for reading.
   await sink?.[Symbol.asyncDispose]();
   const reading = (): Promise<Source> => openSource(to, { ...targetContext, toRead: true }, signal);
-  await using target = await (sink === undefined ? opening(to, ui, reading()) : whenForgotten(reading, signal));
+  await using target = await (sink === undefined ? reading() : whenForgotten(reading, signal));
   const engine = await import("../../migrate/verify.ts");
 
   let printed = 0;

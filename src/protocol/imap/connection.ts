@@ -5,6 +5,7 @@ import { MailError } from "../../mail/errors.ts";
 import { scrub } from "../credentials.ts";
 import { LEAST_ROOM, type Reader } from "../reader.ts";
 import { brokenWire, type ServerOptions } from "../server.ts";
+import { SILENCE_MS } from "../silence.ts";
 import { Trickle, tooSlow } from "../trickle.ts";
 import { words } from "../words.ts";
 import { CommandWriter, type Writing } from "./command-writer.ts";
@@ -96,7 +97,11 @@ export class Connection {
   readonly #stallMs: number;
   readonly #trickle = new Trickle();
   #stall: NodeJS.Timeout | undefined;
+  /** The timer's; it may be shorter than the limit, for a word about the silence. */
   #stallsAfter = 0;
+  #limit = 0;
+  /** The silence was told; called when the wait is over. */
+  #heard: (() => void) | undefined;
   #introduction: string | undefined;
   #holds = 0;
   /** The wire ended while it was held: what came before that is heard first. */
@@ -207,6 +212,7 @@ export class Connection {
     if (this.#failure !== undefined) return;
     this.#failure = brokenWire(this.server, error);
     clearTimeout(this.#stall);
+    this.#endSilence();
     this.#wire.readSocket.pause();
     this.#writer.stop(this.#failure);
     for (const stream of new Set<Readable | Writable>([
@@ -320,6 +326,7 @@ export class Connection {
         const [command] = at === -1 ? [] : this.#pending.splice(at, 1);
         if (command === undefined)
           throw protocolError(`the server answers a command that nobody gave: ${words(response.tag)}`);
+        this.#endSilence();
         this.#writer.answered(command);
         this.#trickle.reset();
         this.#alive();
@@ -373,7 +380,9 @@ export class Connection {
       this.#stall = undefined;
       return;
     }
-    const after = Math.min(oldest.listener.stallMs ?? this.#stallMs, this.#stallMs);
+    this.#limit = Math.min(oldest.listener.stallMs ?? this.#stallMs, this.#stallMs);
+    const isTold = this.server.onSilence === undefined || this.#heard !== undefined;
+    const after = isTold ? this.#limit : Math.min(SILENCE_MS, this.#limit);
     if (this.#stall !== undefined && after === this.#stallsAfter) {
       this.#stall.refresh();
       return;
@@ -383,15 +392,25 @@ export class Connection {
     this.#stall = setTimeout(() => this.#stalled(), after);
   }
 
+  /** The wait that may have been told is over. */
+  #endSilence(): void {
+    this.#heard?.();
+    this.#heard = undefined;
+  }
+
   #stalled(): void {
     this.#stall = undefined;
     // It is we who make the server wait.
     if (this.#holds > 0) this.#alive();
-    else
+    else if (this.#stallsAfter > 0 && this.#stallsAfter < this.#limit) {
+      this.#heard = this.server.onSilence?.("answer");
+      this.#stall = setTimeout(() => this.#stalled(), this.#limit - this.#stallsAfter);
+      this.#stallsAfter = 0;
+    } else
       this.fail(
         new MailError(
           "connection",
-          `no answer from ${this.server.host} for ${Math.round(this.#stallsAfter / 1000)} seconds`,
+          `no answer from ${this.server.host} for ${Math.round(this.#limit / 1000)} seconds`,
           {
             scope: "account",
             remedy: "retry",

@@ -14,6 +14,7 @@ import {
   type ServerOptions,
   tlsOptions,
 } from "../server.ts";
+import { whileOpening } from "../silence.ts";
 import { Connection } from "./connection.ts";
 import { loginError, noImap, withoutSecret } from "./login-errors.ts";
 
@@ -61,7 +62,9 @@ export async function connectImap(
   // Loaded only where a mailbox is opened, and while the password is asked for: it takes a fifth of a second.
   const loading = import("imapflow");
   loading.catch(() => undefined);
-  return withSecret(place.password, (pass) => logIn(loading, place, pass, options, signal));
+  return withSecret(place.password, (pass) =>
+    whileOpening(place.onSilence, logIn(loading, place, pass, options, signal)),
+  );
 }
 
 async function logIn(

@@ -3,6 +3,7 @@
 import { MailError } from "../../mail/errors.ts";
 import { checkCredentials, spellings, withSecret } from "../credentials.ts";
 import type { ServerOptions } from "../server.ts";
+import { whileOpening } from "../silence.ts";
 import { openWire } from "./connect.ts";
 import {
   CAPABILITY_LIMIT,
@@ -74,7 +75,10 @@ export async function openPop3Session(
   // The user name first: nobody is asked for a password in vain.
   checkCredentials(server.user, "password", "-");
   return withSecret(server.password, (password) =>
-    openPop3SessionAs(server, { kind: "password", user: server.user, password }, signal, timing, lessons),
+    whileOpening(
+      server.onSilence,
+      openPop3SessionAs(server, { kind: "password", user: server.user, password }, signal, timing, lessons),
+    ),
   );
 }
 

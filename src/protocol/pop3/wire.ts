@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import { MailError } from "../../mail/errors.ts";
 import { scrub } from "../credentials.ts";
 import { brokenWire, type ServerOptions } from "../server.ts";
+import { SILENCE_MS } from "../silence.ts";
 import { Trickle, tooSlow } from "../trickle.ts";
 import { words } from "../words.ts";
 import type { DotUnstuffer } from "./dots.ts";
@@ -29,6 +30,8 @@ export class Wire {
   /** Milliseconds that were waited for the server; a slow reader is not its fault. */
   #waited = 0;
   readonly #trickle = new Trickle(() => this.#waited);
+  /** The silence was told; called when the wait is over. */
+  #heard: (() => void) | undefined;
   /** Silence endured while an answer is awaited. */
   patienceMs: number;
   /** The last line ended in LF alone, as every line of some servers does. */
@@ -91,6 +94,7 @@ export class Wire {
     const line = await this.line(REPLY_LINE_LIMIT);
     this.note("S", line);
     this.#trickle.reset();
+    this.#endSilence();
     const parsed = parseReply(line);
     // Some servers repeat what they did not like: the secret must not come back in an error.
     const reply = parsed?.status === "-ERR" ? { ...parsed, text: this.scrub(parsed.text) } : parsed;
@@ -141,6 +145,7 @@ export class Wire {
   /** Ends the connection; the first error is what every later call fails with. Returns it. */
   fail(error: Error): Error {
     this.#failure ??= error;
+    this.#endSilence();
     this.#socket.destroy();
     this.#wake?.();
     return this.#failure;
@@ -184,14 +189,29 @@ export class Wire {
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
-      timer = setTimeout(() => {
+      const giveUp = (): void => {
         const silence = new Error(`no answer for ${this.patienceMs / 1_000} s`);
         this.fail(brokenWire(this.server, silence, this.outcome));
-      }, this.patienceMs);
+      };
+      const { onSilence } = this.server;
+      if (onSilence === undefined || this.#heard !== undefined || this.patienceMs <= SILENCE_MS) {
+        timer = setTimeout(giveUp, this.patienceMs);
+        return;
+      }
+      timer = setTimeout(() => {
+        this.#heard = onSilence("answer");
+        timer = setTimeout(giveUp, this.patienceMs - SILENCE_MS);
+      }, SILENCE_MS);
     });
     clearTimeout(timer);
     this.#waited += performance.now() - from;
     this.#wake = undefined;
+  }
+
+  /** The wait that may have been told is over. */
+  #endSilence(): void {
+    this.#heard?.();
+    this.#heard = undefined;
   }
 
   readonly #onReadable = () => this.#wake?.();
