@@ -144,6 +144,7 @@ function rateOf(meter: Meter, rates: Map<Meter, Sample[]>, now: number): Rate {
     messages: a(first.done, meter.done),
     bytes: a(first.bytes, meter.bytes),
     passed: a(first.passed, meter.passed),
+    seconds,
   };
 }
 
@@ -154,7 +155,12 @@ export interface Rate {
   readonly bytes: number;
   /** Octets settled, copied or not. */
   readonly passed: number;
+  /** It was measured over so many. */
+  readonly seconds?: number;
 }
+
+/** Of the first moments, in which folders are opened, no time left is told: it would be hours. */
+const STEADY_SECONDS = 3;
 
 const NAME = { least: 8, most: 40 } as const;
 const BAR = { least: 8, most: 24 } as const;
@@ -202,9 +208,10 @@ function outlook(meter: Meter, rate: Rate): { share: number | undefined; seconds
   const [whole, part, pace] = isMeasured ? [size, passed, rate.passed] : [total, done, rate.messages];
   if (whole <= 0) return { share: undefined, seconds: undefined };
   const left = whole - part;
+  const isSteady = (rate.seconds ?? STEADY_SECONDS) >= STEADY_SECONDS;
   // Of a run that is not done never all of it.
   const share = done >= total ? 1 : Math.min(0.99, part / whole);
-  return { share, seconds: left > 0 && pace > 0 ? left / pace : undefined };
+  return { share, seconds: left > 0 && pace > 0 && isSteady ? left / pace : undefined };
 }
 
 /** "0:45", "12:05", "3:07:00". */

@@ -1,6 +1,6 @@
 // What is said while a run goes: a line a folder, notices and waits; bars as well where stderr is a terminal.
 
-import { showPath } from "../mail/model.ts";
+import { type FolderPath, showPath } from "../mail/model.ts";
 import { decodeMutf7 } from "../mail/mutf7.ts";
 import { DISPOSITIONS, type FolderSummary, type MigrationEvent } from "../migrate/events.ts";
 import type { Bars } from "./bars.ts";
@@ -21,20 +21,33 @@ export async function showProgress(ui: Ui): Promise<Progress> {
     bars = openBars(process.stderr);
     ui.through(bars.write);
   }
+  // Folders are done in the order of their size; they are told in their own, when all are.
+  const held = new Map<string, string>();
+  const release = (folders: readonly FolderSummary[] = []): void => {
+    const keys = new Set([...folders.map(({ folder }) => keyOf(folder)), ...held.keys()]);
+    const lines = [...keys].map((key) => held.get(key)).filter((line) => line !== undefined);
+    held.clear();
+    ui.say(...lines);
+  };
   return {
     add(event) {
       bars?.add(event);
+      if (event.type === "run-finished") release(event.summary.folders);
       const line = lineOf(event, ui.verbose);
       if (line === undefined) return;
-      if (event.type === "notice" && event.insist === true) ui.insist(line);
+      if (event.type === "folder-finished" && ui.verbose === 0) held.set(keyOf(event.folder.path), line);
+      else if (event.type === "notice" && event.insist === true) ui.insist(line);
       else ui.say(line);
     },
     [Symbol.dispose]() {
+      release();
       ui.through(undefined);
       bars?.[Symbol.dispose]();
     },
   };
 }
+
+const keyOf = (path: FolderPath): string => JSON.stringify(path);
 
 /** The line that an event is worth; undefined for most. */
 export function lineOf(event: MigrationEvent, verbose: number): string | undefined {
