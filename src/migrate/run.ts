@@ -40,6 +40,7 @@ import { Course } from "./suspects.ts";
 import { RunTally, sumOf } from "./tally.ts";
 import { finishTrial } from "./trial.ts";
 import { suspectOnePlace } from "./two-places.ts";
+import { lookAtUnvisited } from "./unvisited.ts";
 import { Verdicts } from "./verdicts.ts";
 import { Whole } from "./whole.ts";
 
@@ -243,6 +244,8 @@ async function carry(
       await removeProved(context, results);
     if (options.remove !== undefined && options.dryRun === true) await tellBound(context);
     if (soft.aborted) return await end("stopped");
+    if (keeper !== undefined && isLookedFor && !isDry && tally.closes && sink.kind === "maildir")
+      await lookAtUnvisited(context, keeper.looked, home, ledgerDirectory);
     const balance = tally.balance();
     await tellLeftOut();
     // What an archive sees of itself only where it has to read it.

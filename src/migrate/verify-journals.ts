@@ -113,6 +113,19 @@ function headerOf(path: string, text: string, identity: string, onProblem: (text
   return typeof folder === "string" ? folder : undefined;
 }
 
+/** The target folder that a journal is about; undefined where its first line is damaged. */
+export async function folderOfJournal(path: string): Promise<string | undefined> {
+  let name: string | undefined;
+  await eachLine(
+    path,
+    () => undefined,
+    (text, number) => {
+      if (number === 1) name = headerOf(path, text, "", () => undefined);
+    },
+  );
+  return name;
+}
+
 /** Every whole line with its number; what is damaged is a problem. True when the file ends within a line. */
 async function eachLine(
   path: string,

@@ -303,10 +303,12 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
   if (ui.json) await ui.emit({ type: "archive-checked", ...summary });
   await file?.finish({ summary });
   if (unrecorded > 0)
-    ui.say(`${plural(unrecorded, "message")} of other programs: read, and in no ledger to compare them with.`);
+    ui.say(
+      `${plural(unrecorded, "message")} of other programs, or of a ledger that was lost: read, and in no ledger to compare them with.`,
+    );
   if (deleted > 0)
     ui.say(
-      `${plural(deleted, "message")} that ${deleted === 1 ? "was" : "were"} deleted from it by its owner, as an earlier run said.`,
+      `${plural(deleted, "message")} that ${deleted === 1 ? "was" : "were"} deleted from it by its owner, or lost, as an earlier run said.`,
     );
   ui.insist(...renderLeftOut(leftOut.slice(0, PRINTED), leftOut.length));
   if (!isListed)
