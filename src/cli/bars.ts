@@ -44,8 +44,8 @@ export function openBars(stream: NodeJS.WriteStream): Bars {
     stream,
     fps: FRAMES_PER_SECOND,
     hideCursor: true,
-    // Lines are cut to the width here; wrapping stays on for the lines above the bars.
-    linewrap: null,
+    // Bars are cut to the width here; wrapping stays on for the lines above them.
+    linewrap: true,
     clearOnComplete: true,
     forceRedraw: true,
     gracefulExit: false,

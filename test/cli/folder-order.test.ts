@@ -1,7 +1,8 @@
 // What is said of folders at the end of a run stands in their own order, whichever was done first; bars tell no time left too early.
 
+import { Writable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { barLine } from "../../src/cli/bars.ts";
+import { barLine, openBars } from "../../src/cli/bars.ts";
 import { showProgress } from "../../src/cli/progress.ts";
 import type { Ui } from "../../src/cli/ui.ts";
 import { Desk } from "../kit/cli.ts";
@@ -70,4 +71,28 @@ it("a bar tells the time left once its rate has been measured for some seconds",
   const rate = { messages: 1, bytes: 1, passed: 1 };
   expect(barLine(meter, { ...rate, seconds: 0.5 }, 80)).toMatch(/ETA +-$/);
   expect(barLine(meter, { ...rate, seconds: 4 }, 80)).toMatch(/ETA +16:39$/);
+});
+
+it("lines above the bars are wrapped, and not cut at the terminal's width", () => {
+  const written: string[] = [];
+  const sink = new Writable({
+    write(chunk, _, done) {
+      written.push(String(chunk));
+      done();
+    },
+  });
+  const stream = Object.assign(sink, {
+    isTTY: true,
+    columns: 40,
+    rows: 10,
+  }) as unknown as NodeJS.WriteStream;
+  const line = `${"long ".repeat(30)}end`;
+  {
+    using bars = openBars(stream);
+    bars.add({ type: "run-planned", folders: 1, messages: 1 });
+    bars.write(`${line}\n`);
+  }
+  expect(written.join("")).toContain(line);
+  // DECAWM off: the terminal would drop what is beyond its width.
+  expect(written.join("")).not.toContain("\u001b[?7l");
 });
