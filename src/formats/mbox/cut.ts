@@ -1,7 +1,7 @@
 // One message of an mbox: where it ends and the next begins, looked up in a window of the file.
 
 import { headerValue } from "../../mail/headers.ts";
-import { boundaryIn, FIELDS_LOOK, fieldsOfMail, type OpenParts } from "./evidence.ts";
+import { FIELDS_LOOK, fieldsOfMail, type Multipart, type OpenParts } from "./evidence.ts";
 import { FROM_LINE_LIMIT, type FromLine, judgeFromLine, looksLikeField, type Verdict } from "./from-line.ts";
 import { lookAtHead } from "./head.ts";
 import type { Dialect } from "./split.ts";
@@ -65,12 +65,12 @@ export function* cut(window: Window, found: Found, dialect: Dialect, headLimit: 
       ? undefined
       : yield* land(window, offset, content, head);
   const isForced = dialect === "every" || dialect === "blank";
-  const boundary = multipart === -1 || isForced ? undefined : boundaryIn(head, multipart);
+  const declared = multipart === -1 || isForced ? undefined : { head, field: multipart };
   // What Content-Length spans is looked through only where the quoting depends on it.
   const { end, next, bare, doubtful, doubtfulAt, unsure }: Scanned =
     landing !== undefined && dialect !== "auto"
       ? { ...landing, bare: 0, doubtful: 0, doubtfulAt: -1, unsure: false }
-      : yield* scan(window, offset, content, landing, dialect, boundary, parts);
+      : yield* scan(window, offset, content, landing, dialect, declared, parts);
   // A separator may stand within what looked like the header.
   const own = head.length > end - content ? head.subarray(0, end - content) : head;
   return { end, next, bare, doubtful, doubtfulAt, unsure, head: own, mayHoldState };
@@ -278,7 +278,7 @@ function* scan(
   content: number,
   landing: Extent | undefined,
   dialect: Dialect,
-  boundary: string | undefined,
+  declared: Multipart | undefined,
   parts: OpenParts,
 ): Lookup<Scanned> {
   const limit = landing?.end ?? window.size;
@@ -315,7 +315,7 @@ function* scan(
       const { next, unsure } = judged;
       // What looks like a separator may be a line of an attachment.
       const isPart =
-        next !== undefined && boundary !== undefined && (yield* parts.goOn(window, content, at, boundary, offset));
+        next !== undefined && declared !== undefined && (yield* parts.goOn(window, content, at, declared, offset));
       if (next !== undefined && !isPart) return { end: at - blank, next, bare, doubtful, doubtfulAt, unsure };
       if (judged.doubtful && doubtful++ === 0) doubtfulAt = at;
     }

@@ -5,6 +5,12 @@ import type { Lookup, Window } from "./window.ts";
 const CR = 13;
 const LF = 10;
 const COLON = 58;
+const DASH = 45;
+const QUOTE = 34;
+const EQUALS = 61;
+const SEMICOLON = 59;
+/** More than the closing delimiter of a multipart and some blank lines behind it have. */
+const LAST_LINE = 256;
 
 /** Octets behind a From_ line in which header fields are looked for: enough for a long Received field and some others. */
 export const FIELDS_LOOK = 4096;
@@ -62,10 +68,34 @@ function nameAt(view: Buffer, line: number, end: number): string | undefined {
 }
 
 /** The boundary that the Content-Type field at this offset of a header declares; undefined where it declares none. */
-export function boundaryIn(head: Buffer, field: number): string | undefined {
+function boundaryIn(head: Buffer, field: number): string | undefined {
   const text = head.toString("latin1", field, field + 1000);
   const [, quoted, bare] = /\bboundary\s*=\s*(?:"([^"\r\n]{1,200})"|([^\s;"]{1,200}))/i.exec(text) ?? [];
   return quoted ?? bare;
+}
+
+/** A header, and the offset of a Content-Type field of a multipart in it. */
+export interface Multipart {
+  readonly head: Buffer;
+  readonly field: number;
+}
+
+/** Whether the last line before the blank ones that end at `at` is a closing delimiter of the very boundary that the field declares. */
+function endsWithPart(view: Buffer, at: number, head: Buffer, field: number): boolean {
+  let end = at;
+  while (end > 0 && (view[end - 1] === LF || view[end - 1] === CR)) end--;
+  if (view[end - 1] !== DASH || view[end - 2] !== DASH) return false;
+  const line = view.lastIndexOf(LF, end - 1) + 1;
+  if (line === 0 || end - line < 5 || view[line] !== DASH || view[line + 1] !== DASH) return false;
+  const boundary = view.subarray(line + 2, end - 2);
+  const there = head.indexOf(boundary, field);
+  if (there === -1) return false;
+  const before = head[there - 1];
+  const behind = head[there + boundary.length];
+  return (
+    (before === QUOTE && behind === QUOTE) ||
+    (before === EQUALS && (behind === LF || behind === CR || behind === SEMICOLON))
+  );
 }
 
 /**
@@ -79,7 +109,12 @@ export class OpenParts {
    * Whether the line at `at` lies in a multipart whose parts go on behind it: its end was not seen just before, and its delimiter comes
    * once more, before anything declares the same boundary anew (a second message of the same make).
    */
-  *goOn(window: Window, content: number, at: number, boundary: string, keep: number): Lookup<boolean> {
+  *goOn(window: Window, content: number, at: number, { head, field }: Multipart, keep: number): Lookup<boolean> {
+    const near = Math.max(content, at - LAST_LINE);
+    const end = window.peek(near, at - near) ?? (yield { position: near, length: at - near, keep: near });
+    if (endsWithPart(end, at - near, head, field)) return false;
+    const boundary = boundaryIn(head, field);
+    if (boundary === undefined) return false;
     const from = Math.max(content, at - Math.min(CLOSED_NEARBY, window.capacity >> 2));
     const before = window.peek(from, at - from) ?? (yield { position: from, length: at - from, keep: from });
     if (before.subarray(0, at - from).lastIndexOf(`--${boundary}--`, -1, "latin1") !== -1) return false;
