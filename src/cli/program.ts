@@ -1,5 +1,8 @@
 // One command line from its words to its exit code: parse, run, report. This is the one place that catches.
 
+import { existsSync } from "node:fs";
+import { readOwnNow } from "../core/own-file.ts";
+import { version } from "../core/version.ts";
 import { configError, firstOf } from "../mail/errors.ts";
 import { EXIT, type ExitCode, exitCodeOf } from "./exit.ts";
 import type { Verb } from "./help.ts";
@@ -40,7 +43,10 @@ export async function program(argv: readonly string[], environment: NodeJS.Proce
   let ui: Ui = openUi({ quiet: false, verbose: 0, json: argv.includes("--json"), hide: (text) => text });
   using interrupts = listenForInterrupts((text) => ui.insist(text));
   try {
-    const parsed = await parseCommandLine(argv, process.stdout.columns ?? 80);
+    const parsed = await parseCommandLine(argv, process.stdout.columns ?? 80).catch(async (error: unknown) => {
+      await reportRefusal(argv, error);
+      throw error;
+    });
     if ("print" in parsed) {
       process.stdout.write(`${parsed.print}\n`);
       return EXIT.complete;
@@ -69,6 +75,23 @@ export async function program(argv: readonly string[], environment: NodeJS.Proce
     // Whoever pressed Ctrl-C knows why it ended.
     if (interrupts.code === undefined) ui.fail(error);
     return code;
+  }
+}
+
+const REPORT_START = '{"startedAt":';
+
+/** A command line that cannot be read may name a report all the same. That it cannot be written is the lesser of the two. */
+async function reportRefusal(argv: readonly string[], error: unknown): Promise<void> {
+  const at = argv.findIndex((word) => /^--report(?:=|$)/.test(word));
+  const path = argv[at]?.startsWith("--report=") === true ? argv[at]?.slice("--report=".length) : argv[at + 1];
+  if (at === -1 || path === undefined || path.startsWith("-")) return;
+  try {
+    // Which word is the name of the report is not certain in such a line: nothing else is written over.
+    if (existsSync(path) && readOwnNow(path).toString("latin1", 0, REPORT_START.length) !== REPORT_START) return;
+    await using file = await openReportFile(path, { startedAt: new Date(), version: version() });
+    await file.finish({ error, exitCode: exitCodeOf(firstOf(error)) });
+  } catch {
+    // The command line is what is to be told.
   }
 }
 

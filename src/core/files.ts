@@ -3,18 +3,20 @@
 import { randomUUID } from "node:crypto";
 import {
   closeSync,
+  existsSync,
   fsync,
   fsyncSync,
   mkdirSync,
   openSync,
   type PathLike,
   renameSync,
+  statSync,
   unlinkSync,
   writeSync,
 } from "node:fs";
-import { mkdir, open, rename, unlink } from "node:fs/promises";
+import { mkdir, open, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { ioError } from "./errors.ts";
+import { errno, ioError } from "./errors.ts";
 import { openOwnNow } from "./own-file.ts";
 import { Pace } from "./pace.ts";
 
@@ -32,11 +34,39 @@ const names = new Pace();
  */
 export async function ensureDirectory(path: string): Promise<boolean> {
   try {
-    const options = { recursive: true, mode: PRIVATE_DIRECTORY } as const;
-    const made = names.quick ? names.run(() => mkdirSync(path, options)) : await mkdir(path, options);
-    return made !== undefined;
+    return names.quick ? names.run(() => makeNow(path)) : await make(path);
   } catch (error) {
     throw ioError(`cannot make the folder ${path}`, error);
+  }
+}
+
+// Node's own way (`recursive`) never ends where a parent is there and says that it is not: /proc, and folders that are mounted on demand.
+
+async function make(path: string): Promise<boolean> {
+  try {
+    await mkdir(path, PRIVATE_DIRECTORY);
+    return true;
+  } catch (error) {
+    if (errno(error) === "EEXIST" && (await stat(path)).isDirectory()) return false;
+    const parent = dirname(path);
+    if (errno(error) !== "ENOENT" || parent === path || existsSync(parent)) throw error;
+    await make(parent);
+    await make(path);
+    return true;
+  }
+}
+
+function makeNow(path: string): boolean {
+  try {
+    mkdirSync(path, PRIVATE_DIRECTORY);
+    return true;
+  } catch (error) {
+    if (errno(error) === "EEXIST" && statSync(path).isDirectory()) return false;
+    const parent = dirname(path);
+    if (errno(error) !== "ENOENT" || parent === path || existsSync(parent)) throw error;
+    makeNow(parent);
+    makeNow(path);
+    return true;
   }
 }
 

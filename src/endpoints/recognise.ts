@@ -1,7 +1,7 @@
 // What a bare path is: for a source by what lies there, for a target by its name.
 
 import { closeSync, existsSync, openSync, readdirSync, readSync, type Stats, statfsSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { readOwnNow } from "../core/own-file.ts";
 import { shellWord } from "../formats/disk/foreign.ts";
 import { configError, ioError } from "../mail/errors.ts";
@@ -58,14 +58,16 @@ const KERNEL = new Set([0x9fa0, 0x62656572]);
 /** Throws MailError config for what is no file and no folder (opening a pipe waits for ever), and for the kernel's own files. */
 export function refuseSpecial(path: string): void {
   const stat = statOf(path);
-  if (stat === undefined) return;
-  if (!stat.isFile() && !stat.isDirectory()) {
+  if (stat !== undefined && !stat.isFile() && !stat.isDirectory()) {
     const what = stat.isFIFO() ? "a pipe" : stat.isSocket() ? "a socket" : "a device";
     throw configError(`${path} is ${what}, and no file or folder with mail`, "Give the path of a file or a folder.");
   }
   let isKernel: boolean;
   try {
-    isKernel = KERNEL.has(statfsSync(path).type);
+    // What is not there yet would be made where its parents are.
+    let place = resolve(path);
+    while (!existsSync(place) && dirname(place) !== place) place = dirname(place);
+    isKernel = KERNEL.has(statfsSync(place).type);
   } catch {
     // What it says of itself is a courtesy: opening it says what is wrong.
     return;

@@ -52,6 +52,18 @@ describe("a path", () => {
     },
   );
 
+  it.each(["", "maildir:", "mboxzip:"])("below what belongs to the system is refused and ends (%s)", async (kind) => {
+    for (const name of ["/proc/mail", "/proc/self/a/b", "/proc/self/mail.zip", "/sys/mail"]) {
+      const { code, err } = await desk.run(["backup", desk.put("s", ["a"]), `${kind}${name}`]);
+      expect({ name, code }).toEqual({ name, code: 2 });
+      expect(err).toContain("belongs to the system");
+    }
+  });
+
+  it("is made with its parents", async () => {
+    expect(await desk.run(["backup", desk.put("s", ["a"]), desk.path("a/b/c/d")])).toMatchObject({ code: 0 });
+  });
+
   it("that is an address is asked about, and the way that is named works", async () => {
     desk.put("me@gmail.com", ["a"]);
     const here = process.cwd();

@@ -1,6 +1,6 @@
 // --report: what command it is of, and that it is there whatever ended it.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { version } from "../../src/core/version.ts";
 import { Desk } from "../kit/cli.ts";
@@ -47,6 +47,24 @@ it.each([
   const source = desk.put("source", ["a"]);
   const report = await reportOf(args.map((arg) => (arg === "SOURCE" ? source : arg)));
   expect(report).toMatchObject({ verb: args[0], exitCode, error: { message: expect.any(String) }, events: [] });
+});
+
+it("is written when the command line cannot be read, over nothing but an older report", async () => {
+  const [report, mail] = [desk.path("report"), desk.path("Inbox")];
+  for (const more of [["--report", report], [`--report=${report}`]]) {
+    for (const words of [
+      ["backup", "a", "b", "--foldr", "x"],
+      ["bakup", "a", "b"],
+    ]) {
+      expect((await desk.run([...words, ...more])).code).toBe(2);
+      const written = JSON.parse(readFileSync(report, "utf8"));
+      expect(written).toMatchObject({ exitCode: 2, events: [], error: { code: "config", hint: expect.any(String) } });
+      expect(written.startedAt).toEqual(expect.any(String));
+    }
+  }
+  writeFileSync(mail, "From a@x\n");
+  expect((await desk.run(["verify", "--report", mail])).code).toBe(2);
+  expect(readFileSync(mail, "utf8")).toBe("From a@x\n");
 });
 
 it("has no secret in it, and a place that may hold one is left out", async () => {
