@@ -18,6 +18,7 @@ import { type EventStream, eventStream } from "./event-stream.ts";
 import type { MigrationEvent, RunSummary } from "./events.ts";
 import { compareFinished } from "./finished.ts";
 import { type FolderResult, runFolder } from "./folder.ts";
+import { callAsBefore } from "./former-names.ts";
 import { memoryLedger, openLedger } from "./journal.ts";
 import { InventoryKeeper, tellArchive } from "./keep-inventory.ts";
 import type { Ledger } from "./ledger.ts";
@@ -142,6 +143,7 @@ async function carry(
     tally.missing = [...(source.missing ?? []), ...(sink.missing ?? [])];
     await tellMissing(source, sink, options, events);
     if (source.home !== undefined) await tellArchive({ home: source.home, kind: source.kind }, tally, events, soft);
+    callAsBefore(source, sink, options, soft);
     const groups = await planPatiently(source, sink, options, tally, events, soft);
     const home = sink.home ?? pairDirectory(options.stateDirectory, source.identity, sink.identity);
     const pair = { source: source.identity, sink: sink.identity };

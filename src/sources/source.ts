@@ -3,7 +3,7 @@
 import type { Hold } from "../core/lock.ts";
 import type { Fidelity } from "../mail/fidelity.ts";
 import type { LeftOut } from "../mail/left-out.ts";
-import type { Entry, Folder, Origin } from "../mail/model.ts";
+import type { Entry, Folder, FolderPath, Origin } from "../mail/model.ts";
 import type { Removable, Removal } from "../mail/removal.ts";
 
 /** Mail that one session reads in order: POP3 has one slice, an mbox one, IMAP may cut a large folder by UID. */
@@ -80,6 +80,11 @@ export interface Source extends AsyncDisposable {
   readonly readsAhead?: boolean;
   /** An archive's own folder (`mailferry/`), as Sink.home. Absent for all else. */
   readonly home?: string;
+  /**
+   * Before `folders`: how to ask whether mail of a path was copied by an earlier run. A folder to which earlier versions gave another
+   * name goes on by that one where only it has been.
+   */
+  callAsBefore?(leads: (path: FolderPath) => Promise<boolean>): void;
   /** Parts of it that were lost, each in words: what they held cannot be read. Absent or empty where all is there. */
   readonly missing?: readonly string[];
   /**

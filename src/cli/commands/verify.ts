@@ -77,6 +77,15 @@ async function verifyPair(
   const reading = (): Promise<Source> => openSource(to, { ...targetContext, toRead: true }, signal);
   await using target = await (sink === undefined ? reading() : whenForgotten(reading, signal));
   const engine = await import("../../migrate/verify.ts");
+  const { targetPath } = await import("../../migrate/plan.ts");
+  let there: Set<string> | undefined;
+  source.callAsBefore?.(async (path) => {
+    if (there === undefined) {
+      there = new Set();
+      for await (const folder of target.folders(signal)) there.add(showPath(folder.path));
+    }
+    return there.has(showPath(targetPath(path, options)));
+  });
 
   let printed = 0;
   const onFinding = (finding: VerifyFinding): void => {

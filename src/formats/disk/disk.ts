@@ -1,13 +1,15 @@
 // One folder on a disk, looked through once for all who read a kind of mail in it.
 
 import type { LeftOut } from "../../mail/left-out.ts";
-import { type DiskTree, readTree, type TreeOptions } from "./tree.ts";
+import { type DiskTree, type Renamed, readTree, type TreeOptions } from "./tree.ts";
 
 export interface Disk {
   /** Looks through it anew, but when another reader has just had it done; `reader` is whoever asks. */
   list(reader: object, signal: AbortSignal): Promise<DiskTree>;
   /** Of what was listed last. */
   readonly leftOut: readonly LeftOut[];
+  /** Of what was listed last. */
+  readonly formerly: readonly Renamed[];
   /** What the other kind's reader takes: else nobody does, and it is left out. */
   readonly isShared: boolean;
 }
@@ -28,6 +30,9 @@ export function openDisk(root: string, options: TreeOptions, isShared = false): 
     },
     get leftOut() {
       return tree?.leftOut ?? [];
+    },
+    get formerly() {
+      return tree?.formerly ?? [];
     },
     isShared,
   };

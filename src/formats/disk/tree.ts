@@ -31,8 +31,15 @@ export interface DiskTree {
   /** Each path once, parents first. */
   readonly folders: readonly DiskFolder[];
   readonly leftOut: readonly LeftOut[];
+  /** Folders (with what lies below them) to which earlier versions gave another name. */
+  readonly formerly: readonly Renamed[];
   /** What is no mail, or was read under another name. */
   readonly notices: readonly string[];
+}
+
+export interface Renamed {
+  readonly path: FolderPath;
+  readonly was: FolderPath;
 }
 
 export interface TreeOptions {
@@ -81,6 +88,9 @@ class Tree {
   readonly #notices: string[] = [];
   readonly #forms: Forms;
   readonly #met = new Set<string>();
+  /** What a folder or a file is called, by its device and inode. */
+  readonly #called = new Map<string, FolderPath>();
+  readonly #formerly: Renamed[] = [];
   readonly #links: Link[] = [];
   readonly #hidden: Visit[] = [];
   #left = MOST_DIRECTORIES;
@@ -105,6 +115,7 @@ class Tree {
     return {
       folders: this.#options.style === "mbox" ? withParents(folders) : folders,
       leftOut: [...this.#leftOut, ...this.#forms.leftOut()],
+      formerly: this.#formerly,
       notices: this.#notices,
     };
   }
@@ -117,7 +128,14 @@ class Tree {
     let entries: Dirent[];
     try {
       const info = await stat(fsPath(directory), { bigint: true });
-      if (this.#isMet(info)) return;
+      const id = `${info.dev}:${info.ino}`;
+      if (this.#isMet(info)) {
+        // Links were taken in the order of their names, and gave theirs to what they lead to.
+        const path = this.#called.get(id);
+        if (path !== undefined && path.length > 0) this.#formerly.push({ path, was: visit.path });
+        return;
+      }
+      this.#called.set(id, visit.path);
       if (this.#left-- <= 0) {
         if (this.#left === -1)
           this.#leave(
@@ -139,7 +157,10 @@ class Tree {
       this.#add({ path: name === "" ? ["INBOX"] : visit.path, kind: "maildir", place: directory, name });
     const names = new Set(entries.map((entry) => entry.name));
     const isBundle = this.#isBundle(directory, names);
-    if (isBundle && name === "") visit = { ...given, path: this.#bundlePath(given) };
+    if (isBundle && name === "") {
+      visit = { ...given, path: this.#bundlePath(given) };
+      this.#formerly.push({ path: visit.path, was: ["mbox"] });
+    }
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       // The mail itself; what lies in it is looked at when it is read.
       if (isMail !== false && isPlace(entry.name) && !entry.isFile()) continue;
@@ -207,8 +228,13 @@ class Tree {
       this.#unreadable(file, error, false);
       return;
     }
-    if (this.#met.has(what.id) && (isLink || what.isOne)) return;
+    if (this.#met.has(what.id) && (isLink || what.isOne)) {
+      const path = this.#called.get(what.id);
+      if (path !== undefined) this.#formerly.push({ path, was: file.path });
+      return;
+    }
     this.#met.add(what.id);
+    this.#called.set(what.id, file.path);
     if (what.form !== undefined) this.#forms.add(what.form, parent, file);
     else if (what.is === "spoilt")
       this.#leave(
