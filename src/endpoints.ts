@@ -1,7 +1,8 @@
 // The one list of places with mail: "imaps://…", "maildir:…" to a Source or a Sink. Adapters are loaded when they are needed.
 
 import { X509Certificate } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
+import { kindOf } from "./core/own-file.ts";
 import { type Endpoint, isAccount, type ServerEndpoint, showEndpoint } from "./endpoints/endpoint.ts";
 import { parseEndpoint } from "./endpoints/parse.ts";
 import { isLoopback } from "./endpoints/parse-server.ts";
@@ -139,6 +140,10 @@ async function serverOptions(endpoint: ServerEndpoint, context: EndpointContext)
 async function readCertificates(path: string): Promise<string> {
   let text: string;
   try {
+    const info = await stat(path);
+    // A pipe may be waited for for ever, and a device may never end.
+    if (!info.isFile() && !info.isDirectory())
+      throw configError(`${path} (?ca=) is ${kindOf(info)}, and no file`, "Give the path of a PEM file.");
     text = await readFile(path, "utf8");
   } catch (error) {
     const known = ioError(`cannot read the certificates of ?ca=${path}`, error);

@@ -60,6 +60,18 @@ describe("a path", () => {
     }
   });
 
+  it("of certificates that is no file is refused and waited for by nobody", async () => {
+    const pipe = desk.path("certificates");
+    execFileSync("mkfifo", [pipe]);
+    for (const path of [pipe, "/dev/zero"]) {
+      const { code, err } = await desk.run(["folders", `imaps://me@127.0.0.1:1?ca=${path}`], {
+        MAILFERRY_SOURCE_PASSWORD: "p",
+      });
+      expect({ path, code }).toEqual({ path, code: 2 });
+      expect(err).toMatch(/\(\?ca=\) is a (?:pipe|device), and no file\. Give the path of a PEM file\./);
+    }
+  });
+
   it("is made with its parents", async () => {
     expect(await desk.run(["backup", desk.put("s", ["a"]), desk.path("a/b/c/d")])).toMatchObject({ code: 0 });
   });
