@@ -260,7 +260,7 @@ describe("a run", () => {
     expect(different).toMatchObject({ code: 6, out: "", err: expect.stringContaining("Different: 1 missing") });
     const damaged = await cli("verify", back, "--json");
     expect(damaged.code).toBe(6);
-    expect(events(damaged.out).at(-1)).toEqual({ type: "archive-checked", messages: 59, problems: 1 });
+    expect(events(damaged.out).at(-1)).toEqual({ type: "archive-checked", messages: 59, problems: 0, gone: 1 });
     expect((await cli("restore", zip, `maildir:${back}`, "--recheck")).err).toMatch(/copied +1 /);
     expect((await cli("verify", source, back)).code).toBe(0);
 
