@@ -49,6 +49,7 @@ interface Head {
   readonly isWhole: boolean;
   readonly mayHoldState: boolean;
   readonly multipart: number;
+  readonly hasFromLine: boolean;
 }
 
 export interface Cut extends Scanned {
@@ -59,7 +60,7 @@ export interface Cut extends Scanned {
 /** The message whose From_ line was found. */
 export function* cut(window: Window, found: Found, dialect: Dialect, headLimit: number, parts: OpenParts): Lookup<Cut> {
   const { offset, content } = found;
-  const { head, isWhole, mayHoldState, multipart } = yield* readHead(window, offset, content, headLimit);
+  const { head, isWhole, mayHoldState, multipart, hasFromLine } = yield* readHead(window, offset, content, headLimit);
   const landing =
     dialect === "rd" || dialect === "o" || !isWhole || !mayHoldState
       ? undefined
@@ -70,7 +71,16 @@ export function* cut(window: Window, found: Found, dialect: Dialect, headLimit: 
   const { end, next, bare, doubtful, doubtfulAt, unsure }: Scanned =
     landing !== undefined && dialect !== "auto"
       ? { ...landing, bare: 0, doubtful: 0, doubtfulAt: -1, unsure: false }
-      : yield* scan(window, offset, content, landing, dialect, declared, parts);
+      : yield* scan(
+          window,
+          offset,
+          content,
+          landing,
+          dialect,
+          declared,
+          parts,
+          isWhole && !hasFromLine ? head.length : 0,
+        );
   // A separator may stand within what looked like the header.
   const own = head.length > end - content ? head.subarray(0, end - content) : head;
   return { end, next, bare, doubtful, doubtfulAt, unsure, head: own, mayHoldState };
@@ -189,13 +199,13 @@ function* readHead(window: Window, offset: number, content: number, limit: numbe
   for (let length = Math.min(HEAD_LOOK, limit); ; length = limit) {
     const there = window.peek(content, length) ?? (yield { position: content, length, keep: offset });
     const view = there.subarray(0, length);
-    const { end, mayHoldState, multipart } = lookAtHead(view);
+    const { end, mayHoldState, multipart, hasFromLine } = lookAtHead(view);
     if (end !== -1) {
       const head = Buffer.from(view.subarray(0, end + (view[end] === CR ? 2 : 1)));
-      return { head, isWhole: true, mayHoldState, multipart };
+      return { head, isWhole: true, mayHoldState, multipart, hasFromLine };
     }
     if (length === limit || content + view.length >= window.size)
-      return { head: Buffer.from(view), isWhole: false, mayHoldState, multipart };
+      return { head: Buffer.from(view), isWhole: false, mayHoldState, multipart, hasFromLine };
   }
 }
 
@@ -270,7 +280,8 @@ type Place = "top" | "behind-blank" | "bare";
 
 /**
  * Looks through the content up to its end: the next separator or the end of the file, or where `landing` says. Counts the
- * `From ` lines in it that are no separators, and of these the doubtful ones.
+ * `From ` lines in it that are no separators, and of these the doubtful ones. In the first `known` octets of it, whole lines, there is
+ * none.
  */
 function* scan(
   window: Window,
@@ -280,6 +291,7 @@ function* scan(
   dialect: Dialect,
   declared: Multipart | undefined,
   parts: OpenParts,
+  known: number,
 ): Lookup<Scanned> {
   const limit = landing?.end ?? window.size;
   let bare = 0;
@@ -287,7 +299,7 @@ function* scan(
   let doubtfulAt = -1;
   // Every line of the content has an LF before it: the first one that of the From_ line. Looking for it along with the word is
   // faster than for the word alone, whose first letter is as frequent in base64 as line ends are.
-  let at = content;
+  let at = content + known;
   while (at + FROM.length < limit) {
     // Three octets more, to see a blank line before it. The From_ line ends before the content: there is no earlier one.
     const base = Math.max(0, content - 1, at - 3);

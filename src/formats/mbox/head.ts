@@ -12,6 +12,8 @@ export interface HeadLook {
   readonly mayHoldState: boolean;
   /** The offset of the Content-Type field where it says multipart (or message); -1 when none does. */
   readonly multipart: number;
+  /** A line here begins with the word From, and is no field. */
+  readonly hasFromLine: boolean;
 }
 
 /** One pass over the first octets of a message. What stands behind the header does not count. */
@@ -24,17 +26,21 @@ export function lookAtHead(octets: Buffer): HeadLook {
 function lookAt(text: string, whole: number): HeadLook {
   let mayHoldState = false;
   let multipart = -1;
+  let hasFromLine = false;
   let at = 0;
   do {
     const char = text.charCodeAt(at);
-    if (char === LF || (char === CR && text.charCodeAt(at + 1) === LF)) return { end: at, mayHoldState, multipart };
+    if (char === LF || (char === CR && text.charCodeAt(at + 1) === LF))
+      return { end: at, mayHoldState, multipart, hasFromLine };
     if (multipart === -1 && (char | 32) === C && isMultipart(text, at)) multipart = at;
+    if (char === F) hasFromLine ||= isFromLine(text, at);
     mayHoldState ||= mayBeState(text, at, char);
     at = text.indexOf("\n", at) + 1;
   } while (at > 0 && at < text.length);
-  return { end: -1, mayHoldState: mayHoldState || text.length < whole, multipart };
+  return { end: -1, mayHoldState: mayHoldState || text.length < whole, multipart, hasFromLine };
 }
 
+const F = 70;
 const C = 99;
 const T = 116;
 const MULTIPART = /content-type[ \t]*:[ \t]*(?:\r?\n[ \t]+)?m/iy;
@@ -43,6 +49,11 @@ function isMultipart(text: string, at: number): boolean {
   if ((text.charCodeAt(at + 8) | 32) !== T || (text.charCodeAt(at + 11) | 32) !== 101) return false;
   MULTIPART.lastIndex = at;
   return MULTIPART.test(text);
+}
+
+function isFromLine(text: string, at: number): boolean {
+  const behind = text.charCodeAt(at + 4);
+  return text.startsWith("From", at) && (behind === 32 || behind === LF || behind === CR);
 }
 
 const X_FIELDS = new Set(["st", "ke", "ui", "im", "mo", "gm", "ev"]);

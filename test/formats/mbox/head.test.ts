@@ -72,7 +72,12 @@ describe("the look at a header", () => {
   });
 
   it("does not take the body for the header", () => {
-    expect(lookAtHead(bytes("A: b\n\nStatus: RO\n"))).toEqual({ end: 5, mayHoldState: false, multipart: -1 });
+    expect(lookAtHead(bytes("A: b\n\nStatus: RO\n"))).toEqual({
+      end: 5,
+      mayHoldState: false,
+      multipart: -1,
+      hasFromLine: false,
+    });
   });
 });
 
