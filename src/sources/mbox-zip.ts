@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { ARCHIVE_HOME, readArchiveId } from "../formats/archive.ts";
 import { badZip, sortZips, whyBad } from "../formats/mboxzip/bad-zips.ts";
+import { mailBeside } from "../formats/mboxzip/beside.ts";
 import { type Catalogue, type CatalogueMessage, openCatalogue } from "../formats/mboxzip/catalogue.ts";
 import { messageAt } from "../formats/mboxzip/content.ts";
 import { isSingleFile, listZips, partDirectory, type ZipFileName } from "../formats/mboxzip/layout.ts";
@@ -53,6 +54,7 @@ export async function openMboxZipSource(options: MboxZipSourceOptions, signal: A
     built ??= build(zips, signal, skips, say);
     return built;
   };
+  const beside = isSingle ? [] : await mailBeside(options.path, signal);
   // Read now: whoever asks what is missing must be told all of it.
   await catalogue();
   return {
@@ -61,6 +63,7 @@ export async function openMboxZipSource(options: MboxZipSourceOptions, signal: A
     limits: { sessions: SESSIONS },
     tells: FULL_FIDELITY,
     missing,
+    leftOut: () => beside,
     ...(isSingle ? {} : { home: join(options.path, ARCHIVE_HOME) }),
     async *folders(signal) {
       for (const { record, messages, bytes } of (await catalogue()).folders()) {

@@ -434,5 +434,6 @@ export const checkZip: Check = async (path, signal, onProblem) => {
     recorded = Math.max(recorded, parseRef(ref)?.zip ?? 0);
   });
   if (recorded > last) onProblem(`${path}: the zips from ${last + 1} to ${recorded} are missing`);
-  return { messages, unfinished, isListed };
+  const { mailBeside } = await import("../../formats/mboxzip/beside.ts");
+  return { messages, unfinished, isListed, leftOut: await mailBeside(path, signal) };
 };
