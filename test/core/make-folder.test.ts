@@ -29,5 +29,5 @@ it("ends where it cannot be made", async () => {
   symlinkSync("nowhere", join(root, "dangling"));
   for (const name of ["file", "file/a", "dangling", "dangling/a"])
     await expect(ensureDirectory(join(root, name)), name).rejects.toThrow("cannot make the folder");
-  await expect(ensureDirectory("/proc/self/mailferry/a")).rejects.toThrow("cannot make the folder");
+  await expect(ensureDirectory("/proc/self/mailferry/a")).rejects.toThrow(/^cannot make the folder .*ENOENT/);
 });
