@@ -175,3 +175,9 @@ it("a run that was broken off is told, by verify and restore, until it is run ag
   expect((await backup()).code).toBe(0);
   expect((await verify()).err).toContain("Sound");
 });
+
+it("what an ordinary backup cannot bring back stays missed", async () => {
+  rmSync(firstOf(join(home, "traits")));
+  for (let night = 0; night < 2; night++) expect((await backup()).code).toBe(3);
+  expect((await verify()).code).toBe(6);
+});
