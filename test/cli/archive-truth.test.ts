@@ -177,7 +177,7 @@ it("a run that was broken off is told, by verify and restore, until it is run ag
 });
 
 it("what an ordinary backup cannot bring back stays missed", async () => {
-  rmSync(firstOf(join(home, "traits")));
+  halve(firstOf(join(home, "traits")));
   for (let night = 0; night < 2; night++) expect((await backup()).code).toBe(3);
   expect((await verify()).code).toBe(6);
 });
