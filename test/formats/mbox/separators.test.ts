@@ -110,6 +110,11 @@ describe("forms of a separator", () => {
   });
 });
 
+test("a separator that stands where a header has no end yet begins a message", async () => {
+  const cutOff = "From: a@a.example\nSubject: cut off\n";
+  expect(await texts(`${FROM}${cutOff}${FROM}${letter(2)}`)).toEqual([cutOff, letter(2)]);
+});
+
 describe("which reading is taken can be said", () => {
   const pasted = `Subject: x\n\nas it was:\n${FROM}${letter(1)}`;
   test("auto parts without a blank line, blank never does, every does without a header", async () => {
@@ -141,6 +146,9 @@ describe("an attachment", () => {
       patch,
       `${FROM}${letter(5)}\n${FROM}${letter(6)}`,
       `${FROM}${letter(5)}${"x".repeat(5000)}\n`,
+      // What ends before the second separator is another part, also where its boundary is a piece of the outer one.
+      `${FROM}${multipart("inner", "x\n")}\n${FROM}${letter(6)}`,
+      `${FROM}${multipart("b", "x\n")}\n${FROM}${letter(6)}`,
     ]) {
       const one = multipart("b1", inner);
       const seen = await split(`${FROM}${one}\n${FROM}${multipart("b2", "nothing\n")}`);
