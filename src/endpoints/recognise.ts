@@ -74,8 +74,8 @@ export function refuseSpecial(path: string): void {
   }
   if (isKernel)
     throw configError(
-      `${path} belongs to the system, and holds no mail`,
-      "Give the path of a file or a folder with mail.",
+      `${path} belongs to the system, and is no place for mail`,
+      "Give the path of another file or folder.",
     );
 }
 

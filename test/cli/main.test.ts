@@ -129,8 +129,13 @@ describe("what cannot be done", () => {
     ["a target below a file", (s: string, d: string) => ["backup", s, `maildir:${d}/note/x`], /no folder/],
     [
       "an unwritable target",
+      (s: string) => ["backup", s, "maildir:/dev/pts/mailferry"],
+      /cannot make the folder \/dev\/pts\/m.*not permitted/,
+    ],
+    [
+      "a target that belongs to the system",
       (s: string) => ["backup", s, "maildir:/sys/mailferry"],
-      /cannot make the folder \/sys\/m.*not permitted/,
+      /\/sys\/mailferry belongs to the system, and is no place for mail\. Give the path of another file or folder\./,
     ],
     [
       "a target that is a folder of something else",
