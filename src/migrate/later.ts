@@ -30,6 +30,8 @@ interface Note extends Alike {
   readonly isSure: boolean;
 }
 
+let passes = 0;
+
 export class Later {
   turn: Turn = "exact";
   /** Messages that were not looked up at all, by their date: what is left may be theirs. */
@@ -39,6 +41,8 @@ export class Later {
   #notes: Note[] = [];
   readonly #assigned = new Map<string, Alike[]>();
   readonly #seen: Alterations;
+  /** Rows are those of one folder. */
+  readonly #number = passes++;
 
   constructor(seen: Alterations) {
     this.#seen = seen;
@@ -78,7 +82,7 @@ export class Later {
       return best;
     const group = `${idOf(body)} ${received.epochSeconds}`;
     for (const alike of all) this.#notes.push({ ...alike, name, isSure });
-    this.#seen.note(group, best.likeness.how);
+    this.#seen.note(group, `${this.#number}:${best.row}`, best.likeness.how);
     return "later";
   }
 
