@@ -99,8 +99,8 @@ const ROOM = 64 * 1024;
 const MOST_ALIKE = 16;
 /** Octets by which a copy may be larger or smaller for another Message-ID, and what a server notes beside it. */
 const ROOM_FOR_ID = 1024;
-/** Copies of one date and about one size, with other Message-IDs, among which a message is looked for. */
-const MOST_RENAMED = 16;
+/** Copies of one date and about one size, with other Message-IDs: where there are more, the date says nothing. */
+const MOST_RENAMED = 1;
 /** Records written together. */
 const TOGETHER = 256;
 
@@ -228,7 +228,7 @@ class Search {
     const rows: number[] = [];
     for (const row of this.#table.ofDate(received.epochSeconds)) {
       if (Math.abs(this.#table.size(row) - size) > ROOM_FOR_ID || !this.#isFree(row)) continue;
-      // Where all mail has one date, it says nothing.
+      // After a cut there may be many of our own, and none of them has another name.
       if (rows.push(row) > MOST_RENAMED) return;
     }
     yield* rows;
