@@ -1,5 +1,6 @@
 // What a file on a disk is: an mbox, mail of a form that is not read, or neither.
 
+import { closeSync, constants, openSync, readSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { type BytePath, fsPath } from "../maildir/paths.ts";
 import { looksLikeMbox, START_REACH } from "../mbox/split.ts";
@@ -46,6 +47,31 @@ export async function sniff(path: BytePath, name: string, isNamed: boolean): Pro
   } finally {
     await handle.close();
   }
+}
+
+/** More than a byte order mark and some blank lines in front of a From_ line have. */
+const FIRST = 64;
+
+/**
+ * Whether a file may be an mbox for all that its name says. At once: a Maildir has some such files, and over thousands of folders
+ * a turn through the thread pool for each costs more than the reading. False for what cannot be read.
+ */
+export function beginsAsMbox(path: BytePath): boolean {
+  let file: number | undefined;
+  try {
+    file = openSync(fsPath(path), constants.O_RDONLY | constants.O_NONBLOCK);
+    const head = Buffer.alloc(FIRST);
+    return isFromLine(head.toString("latin1", 0, readSync(file, head, 0, FIRST, 0)));
+  } catch {
+    return false;
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+/** Of a text in Latin-1. */
+function isFromLine(text: string): boolean {
+  return /^(?:\xef\xbb\xbf)?\s*From /.test(text);
 }
 
 /** A disk that lost a file's beginning gives NULs in its place. */

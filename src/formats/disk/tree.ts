@@ -15,7 +15,7 @@ import { type BytePath, fsPath, listedPath, showBytes, toBytes } from "../maildi
 import { shellWord } from "./foreign.ts";
 import { Forms } from "./forms.ts";
 import { INDEX, isLitter, isLock, kmailParent, SERVICE } from "./names.ts";
-import { type Sniffed, sniff } from "./sniff.ts";
+import { beginsAsMbox, type Sniffed, sniff } from "./sniff.ts";
 
 export interface DiskFolder {
   readonly path: FolderPath;
@@ -218,7 +218,8 @@ class Tree {
     isNamed: boolean,
     isLink = false,
   ): Promise<void> {
-    if (SERVICE.test(text) && (isMail || this.#options.style === "maildir")) return;
+    const isService = SERVICE.test(text) && (isMail || this.#options.style === "maildir");
+    if (isService && !this.#mayBeMbox(text, file.directory)) return;
     const shown = showBytes(file.directory);
     let what: Sniffed;
     try {
@@ -228,6 +229,7 @@ class Tree {
       this.#unreadable(file, error, false);
       return;
     }
+    if (isService && what.is !== "mbox") return;
     if (this.#met.has(what.id) && (isLink || what.isOne)) {
       const path = this.#called.get(what.id);
       if (path !== undefined) this.#formerly.push({ path, was: file.path });
@@ -256,6 +258,13 @@ class Tree {
     else if (text.startsWith("."))
       this.#leave(file, "it is an mbox whose name is hidden", `Give it by itself: ${shellWord(`mbox:${shown}`)}`);
     else this.#mbox(file);
+  }
+
+  /** A name alone does not say that a file is a mail program's own: a folder of newsletters may be called "Subscriptions". */
+  #mayBeMbox(text: string, place: BytePath): boolean {
+    // Every folder of ours has these two, and we made them.
+    if (this.#options.isOwn === true && (text === "mailferry-folder" || text === "maildirfolder")) return false;
+    return beginsAsMbox(place);
   }
 
   #mbox({ path, directory, name }: Visit): void {
@@ -304,7 +313,7 @@ class Tree {
       const file = { ...link, path: this.#filePath(link.parent, text) };
       if (refusal === undefined) {
         await this.#file(file, text, { ...link, path: link.parent }, false, link.isNamed, true);
-      } else if (!SERVICE.test(text) && (await this.#isMail(file, text, link.isNamed)))
+      } else if ((!SERVICE.test(text) || beginsAsMbox(directory)) && (await this.#isMail(file, text, link.isNamed)))
         this.#leave(file, ...refusal, false);
     } catch (error) {
       if (errno(error) === "ENOENT" || errno(error) === "ENOTDIR") await this.#dangling(link);

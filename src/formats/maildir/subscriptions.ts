@@ -17,9 +17,9 @@ const INBOX = "INBOX";
  */
 export async function readSubscriptions(root: string): Promise<ReadonlySet<string> | undefined> {
   const dovecot = await read(join(root, FILE));
-  if (dovecot !== undefined) return new Set(linesOf(dovecot).names.map(directoryOf));
+  if (dovecot !== undefined && !isMbox(dovecot)) return new Set(linesOf(dovecot).names.map(directoryOf));
   const courier = await read(join(root, COURIER));
-  if (courier === undefined) return undefined;
+  if (courier === undefined || isMbox(courier)) return undefined;
   // Courier: "INBOX.A.B", where INBOX is the root.
   return new Set(linesOf(courier).names.map((name) => (name === INBOX ? "" : name.replace(/^INBOX(?=\.)/, ""))));
 }
@@ -28,6 +28,7 @@ export async function readSubscriptions(root: string): Promise<ReadonlySet<strin
 export async function addSubscriptions(root: string, directories: Iterable<string>): Promise<void> {
   const path = join(root, FILE);
   const text = await read(path);
+  if (text !== undefined && isMbox(text)) return;
   const { names, tabbed } = text === undefined ? { names: [], tabbed: true } : linesOf(text);
   const known = new Set(names.map(directoryOf));
   const added = [...directories].filter((directory) => !known.has(directory));
@@ -39,6 +40,11 @@ export async function addSubscriptions(root: string, directories: Iterable<strin
   } catch (error) {
     throw ioError(`cannot write ${path}`, error);
   }
+}
+
+/** A folder of newsletters may be called so; formats/disk/tree.ts names it. */
+function isMbox(text: string): boolean {
+  return /^\uFEFF?\s*From \S[^\n]*\d\r?\n[!-9;-~]+:/.test(text);
 }
 
 function directoryOf(name: string): string {
