@@ -1,10 +1,11 @@
 // A name alone decides nothing: an mbox is one under the name of a mail program's own file, too, and also among messages.
 
-import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Desk } from "../kit/cli.ts";
-import { mbox, writeTree } from "../kit/disk-tree.ts";
+import { FROM, letter, mbox, writeTree } from "../kit/disk-tree.ts";
 
 let desk: Desk;
 beforeEach(() => {
@@ -90,3 +91,48 @@ describe("an mbox under the name of a program's own file, beside Maildirs", () =
     expect(restore.err).toContain("subscriptions: it is an mbox, and no part of this archive");
   });
 });
+
+describe("an mbox among the messages of a Maildir", () => {
+  /** What a backup of the Maildir copied, and what it said. */
+  async function backup(): Promise<{ code: number; err: string; copied: number }> {
+    const run = await desk.run(["backup", `maildir:${mail()}`, `maildir:${desk.path(`out${Math.random()}`)}`]);
+    return { ...run, copied: Number(/copied +(\d+)/.exec(run.err)?.[1] ?? -1) };
+  }
+
+  it.each<[string, string, string | Buffer]>([
+    ["in cur", "cur/Archive2003", mbox("a", "b", "c")],
+    ["in new, with CRLF", "new/old mail:2,S", mbox("a", "b", "c").replaceAll("\n", "\r\n")],
+    ["with a large first message", "cur/large", `${mbox("a")}${"a line\n".repeat(60_000)}\n${mbox("b", "c")}`],
+    ["packed", `cur/1704369600.M1.h,S=${mbox("a", "b", "c").length}:2,`, gzipSync(mbox("a", "b", "c"))],
+  ])("%s is named and not copied as one message; what the hint says is read", async (_, path, content) => {
+    writeTree(mail(), ["/"]);
+    writeTree(mail(), { [path]: content });
+    const run = await backup();
+    expect(run).toMatchObject({ code: 3, copied: 1 });
+    expect(run.err).toContain(`${path} is an mbox, and no single message`);
+    if (path.includes(",S=")) return;
+    const place = /Give it by itself: (?:'([^']+)'|([^\s;]+))/.exec(run.err);
+    const again = await desk.run(["backup", place?.[1] ?? place?.[2] ?? "", `maildir:${desk.path("its")}`]);
+    expect(again.code).toBe(0);
+    expect(again.err).toMatch(/copied +3 /);
+    renameSync(join(mail(), path), join(mail(), "moved"));
+    expect(await backup()).toMatchObject({ code: 0, copied: 4 });
+  });
+
+  it.each([
+    ["one From_ line in front", mbox("a")],
+    ["prose that begins as a separator does", `${mbox("a")}\nFrom ann@a.example Thu Jan  4 12:00:00 2024\nshe wrote\n`],
+    ["no From_ line, but the word", `From here to there\n${letter("a")}`],
+    ["another one in an attachment", `${FROM}${attached(mbox("b", "c"))}`],
+    ["a quoted one", `${mbox("a")}> ${mbox("b")}`],
+  ])("a message with %s stays one", async (_, content) => {
+    writeTree(mail(), ["/"]);
+    writeTree(mail(), { "cur/1704369601.M1.h:2,S": content });
+    expect(await backup()).toMatchObject({ code: 0, copied: 2 });
+  });
+});
+
+/** A message with that as an attachment. */
+function attached(text: string): string {
+  return `${letter("m").replace("\n\n", '\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="b-1"\n\n--b-1\n\n')}--b-1\nContent-Type: text/plain\n\n${text}\n--b-1--\n`;
+}

@@ -4,9 +4,11 @@ import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { errno, ioError, MailError } from "../../mail/errors.ts";
 import { toCrlf } from "../../mail/lineends.ts";
+import type { RandomAccess } from "../mbox/window.ts";
 import { type Packing, packingOf } from "../packed/kinds.ts";
 import { announcedSize, parseOwn } from "./names.ts";
 import { type BytePath, fsPath, showBytes } from "./paths.ts";
+import { demandOne, inMemory, mayHoldMore } from "./single.ts";
 
 const CHUNK = 256 * 1024;
 /** A link in somebody's archive must not read other files of the user, nor a pipe hang. */
@@ -18,8 +20,8 @@ const LF = 10;
  * Reads a message file: one without any CRLF gets CRLF for every LF, any other is given as it is, and so is one whose name says
  * that it was written as it came. One that Dovecot compressed is unpacked, and must have the size that its name tells. Holds one
  * chunk at a time (compressed: what its format needs). Throws MailError: malformed, of scope message, for what cannot be unpacked,
- * and for what is no regular file (a link could lead out of the folder, a pipe would hang); a missing file comes as the system's own
- * ENOENT.
+ * for what is no regular file (a link could lead out of the folder, a pipe would hang), and for a whole mbox; a missing file comes
+ * as the system's own ENOENT.
  */
 export async function* messageContent(path: BytePath, base: string): AsyncGenerator<Uint8Array> {
   const handle = await open(fsPath(path), FLAGS).catch((error: unknown) => {
@@ -37,6 +39,7 @@ export async function* messageContent(path: BytePath, base: string): AsyncGenera
       yield* unpacked(path, base, packed.packing, () => chunks(handle, first));
       return;
     }
+    if (mayHoldMore(first, base)) await demandOne(path, whole ? inMemory(first) : onDisk(handle, info.size));
     const asIs = parseOwn(base)?.rule === "as-is" || hasCrlf(first) || (!whole && (await laterCrlf(handle, first)));
     const bytes = whole ? only(first) : chunks(handle, first);
     yield* asIs ? bytes : toCrlf(bytes);
@@ -73,6 +76,7 @@ export async function smallContent(path: BytePath, base: string): Promise<SmallC
       for await (const part of unpacked(path, base, packed.packing, () => only(bytes))) parts.push(part);
       return { content: only(Buffer.concat(parts)), size };
     }
+    if (mayHoldMore(bytes, base)) return undefined;
     const asIs = parseOwn(base)?.rule === "as-is" || hasCrlf(bytes);
     return { content: asIs ? only(bytes) : toCrlf(only(bytes)), size: bytes.length };
   } catch {
@@ -109,6 +113,7 @@ async function* unpacked(
   let stream = begin();
   try {
     const first = await gather(stream, CHUNK);
+    if (mayHoldMore(first.bytes, base)) await demandOne(path, inMemory(first.bytes));
     const isAsIs = parseOwn(base)?.rule === "as-is" || hasCrlf(first.bytes);
     if (first.isWhole) {
       yield* isAsIs ? only(first.bytes) : toCrlf(only(first.bytes));
@@ -189,6 +194,10 @@ async function* chunks(handle: FileHandle, first: Buffer): AsyncGenerator<Uint8A
     yield next;
     at += next.length;
   }
+}
+
+function onDisk(handle: FileHandle, size: number): RandomAccess {
+  return { size, read: async (target, position) => (await handle.read(target, 0, target.length, position)).bytesRead };
 }
 
 function hasCrlf(bytes: Buffer): boolean {
