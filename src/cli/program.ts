@@ -7,6 +7,7 @@ import { configError, firstOf } from "../mail/errors.ts";
 import { EXIT, type ExitCode, exitCodeOf } from "./exit.ts";
 import type { Verb } from "./help.ts";
 import { listenForInterrupts } from "./interrupts.ts";
+import { isNoFolder, NO_FOLDER } from "./no-folder.ts";
 import { isOn, textOf } from "./options.ts";
 import { parseCommandLine } from "./parse.ts";
 import { openReportFile } from "./report-file.ts";
@@ -95,12 +96,6 @@ async function reportRefusal(argv: readonly string[], error: unknown): Promise<v
   }
 }
 
-/** A shell may stand in a folder that is gone; whatever path is relative then means nothing. */
 function withoutFolder(error: unknown): unknown {
-  if (!(error instanceof Error) || !("syscall" in error) || error.syscall !== "uv_cwd") return error;
-  return configError(
-    "the folder that this command was started in is not there any more",
-    "Go to another one, and run it again.",
-    error,
-  );
+  return isNoFolder(error) ? configError(NO_FOLDER.message, NO_FOLDER.hint, error) : error;
 }

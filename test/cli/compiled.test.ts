@@ -1,7 +1,7 @@
 // The command as it is shipped runs from what V8 compiled when it was built, and without that all the same.
 
 import { execFile } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -72,6 +72,24 @@ it("what was compiled of another source, is spoilt, cut or not there costs time 
   writeFileSync(program, source.replace("// ", "//#"));
   expect(await start()).toEqual(without);
   writeFileSync(program, source);
+});
+
+it("names a folder that is gone under the shell, wherever the program lies", async () => {
+  const gone = join(root, "gone");
+  mkdirSync(gone);
+  const args = [
+    "-c",
+    'cd "$1" && rmdir "$1" && "$2" "$3" --version',
+    "sh",
+    gone,
+    process.execPath,
+    join(bundle, "main.js"),
+  ];
+  const ended = await run("sh", args).catch((error: { code: number; stderr: string }) => error);
+  expect(ended).toMatchObject({ code: 2 });
+  expect(ended.stderr).toBe(
+    "mailferry: the folder that this command was started in is not there any more. Go to another one, and run it again.\n",
+  );
 });
 
 it("what made it is no part of what is shipped", () => {
