@@ -30,10 +30,10 @@ export async function compareFinished(context: RunContext, jobs: readonly Folder
   if (first === undefined) return { states, ledger: undefined, folder: undefined };
   const ledger = await context.ledger.folder(first.plan.name);
   const folder = await sink.open(first.target, hard);
-  await record(folder, ledger, sink.sealed?.since, hard);
+  const sizes = await record(folder, ledger, sink.sealed?.since, hard);
   for (const state of states) {
     await announce(context, state);
-    await compare(context, state, ledger);
+    await compare(context, state, ledger, sizes);
     await context.events.emit({ type: "folder-finished", folder: state.job.folder, summary: state.tally.summary() });
   }
   if (options.remove !== undefined) return { states, ledger, folder };
@@ -41,7 +41,11 @@ export async function compareFinished(context: RunContext, jobs: readonly Folder
   return LET_GO;
 }
 
-async function compare(context: RunContext, state: JobState, ledger: FolderLedger): Promise<void> {
+/**
+ * All is listed before anything is read: only then is it known which of what is held goes by a name that the source has no more, as after
+ * mail was moved out and back. Where every message is found by its origin, that one listing is all.
+ */
+async function compare(context: RunContext, state: JobState, ledger: FolderLedger, sizes: Sizes): Promise<void> {
   const { source, options, soft } = context;
   const filters = filtersMessages(options);
   const firstSeen = context.sink.sealed?.since ?? Math.floor(Date.now() / 1000);
@@ -61,16 +65,27 @@ async function compare(context: RunContext, state: JobState, ledger: FolderLedge
     }
     await settle(context, state, ledger, entry, { as, losses: [], ...known }, 0, as === "failed" ? error : undefined);
   };
-  const want = async (entry: Entry): Promise<boolean> => {
-    const { received } = entry.traits;
-    state.generation = entry.origin.generation;
+  const isKnown = async (entry: Entry): Promise<boolean> => {
     const isHere = ledger.find(entry.origin) !== undefined;
-    if (isFiltered(entry, options, received, entry.size)) await end(entry, "filtered");
+    if (isFiltered(entry, options, entry.traits.received, entry.size)) await end(entry, "filtered");
     else if (isHere) await end(entry, "already-copied");
+    else return false;
+    return true;
+  };
+  let unknown = 0;
+  const list = async (entry: Entry): Promise<boolean> => {
+    state.generation = entry.origin.generation;
+    if (ledger.find(entry.origin) !== undefined) sizes.found(entry.size);
+    if (!(await isKnown(entry))) unknown++;
+    return false;
+  };
+  const want = async (entry: Entry): Promise<boolean> => {
+    if (await isKnown(entry)) return false;
     // It may be here under another name, or be left out by the date in its header.
-    else if (ledger.mayHold(entry.origin) || (filters && received === undefined)) return true;
-    else if (source.describe === undefined && read++ < DESCRIBED) return true;
-    else if (nameless.length < DESCRIBED) nameless.push(entry);
+    if (ledger.mayHold(entry.origin) && (source.describe === undefined || sizes.mayHold(entry.size))) return true;
+    if (filters && entry.traits.received === undefined) return true;
+    if (source.describe === undefined && read++ < DESCRIBED) return true;
+    if (nameless.length < DESCRIBED) nameless.push(entry);
     else await end(entry, "failed");
     return false;
   };
@@ -78,7 +93,14 @@ async function compare(context: RunContext, state: JobState, ledger: FolderLedge
     state.tally.unlisted += messages;
   };
   for await (const slice of source.slices(state.job.folder, soft))
-    for await (const incoming of source.read(slice, { want, unlisted, signal: soft })) {
+    for await (const _ of source.read(slice, { want: list, unlisted, signal: soft })) {
+      // It wants none.
+    }
+  state.tally.isCut = soft.aborted;
+  if (unknown === 0 || soft.aborted || state.generation === undefined) return;
+  ledger.listedAll(state.job.folder.path, state.generation);
+  for await (const slice of source.slices(state.job.folder, soft))
+    for await (const incoming of source.read(slice, { want, signal: soft })) {
       const { entry } = incoming;
       const looked = await look(incoming);
       if (looked instanceof MailError) {
@@ -100,6 +122,30 @@ async function compare(context: RunContext, state: JobState, ledger: FolderLedge
     await end(entry, "failed", head === undefined ? {} : await knownBy(head));
   }
   state.tally.isCut = soft.aborted;
+}
+
+/** Sizes of what is held and was not found by its origin: reading from a server what has none of them would be in vain. */
+class Sizes {
+  readonly #left = new Map<number, number>();
+  #found = 0;
+  #tells = true;
+
+  held(size: number): void {
+    this.#left.set(size, (this.#left.get(size) ?? 0) + 1);
+  }
+
+  found(size: number | undefined): void {
+    const left = size === undefined ? undefined : this.#left.get(size);
+    this.#found++;
+    // The source says other sizes than its messages have.
+    if (size === undefined || left === undefined || left === 0) this.#tells = false;
+    else this.#left.set(size, left - 1);
+  }
+
+  /** True also where nothing has shown that the source's word on sizes can be taken. */
+  mayHold(size: number | undefined): boolean {
+    return size === undefined || this.#found === 0 || !this.#tells || (this.#left.get(size) ?? 0) > 0;
+  }
 }
 
 interface Looked {
@@ -126,15 +172,21 @@ async function look({ content }: Incoming): Promise<Looked | MailError> {
   return { key: hasher.digest().key, head: Buffer.concat(head), size };
 }
 
-/** What the target says of itself stands in for the ledger, which went when it was finished. */
+/** What the target says of itself stands in for the ledger, which went when it was finished. Gives the sizes of what it holds. */
 async function record(
   folder: SinkFolder,
   ledger: FolderLedger,
   since: number | undefined,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Sizes> {
+  const sizes = new Sizes();
   const firstSeen = since ?? Math.floor(Date.now() / 1000);
   for await (const { receipt, traits, size, key, origin } of folder.copies(undefined, signal))
-    if (key !== undefined && origin !== undefined)
+    if (key !== undefined && origin !== undefined) {
+      sizes.held(size ?? 0);
       await ledger.put({ state: "done", origin, key, size, receipt, traits, firstSeen, proved: false });
+    }
+  // What was written now was not met at the source yet.
+  ledger.relist();
+  return sizes;
 }
