@@ -350,7 +350,7 @@ async function mustBeMbox(file: string, shown: string): Promise<void> {
     throw openError(error, shown);
   });
   if (form !== undefined)
-    throw configError(`${shown} is ${form.one}, which is not read`, wayOut(form, dirname(shown), shown));
+    throw configError(`${shown} is ${form.one}, which is not read`, wayOut(form, dirname(shown), shown, [shown]));
   if (is === "mbox" || is === "empty") return;
   // An empty file is an mbox without messages, whatever it is called.
   if ((await stat(file)).size > 0)

@@ -1,6 +1,7 @@
 // A name alone decides nothing: an mbox is one under the name of a mail program's own file, too, and also among messages.
 
-import { appendFileSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { appendFileSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -129,6 +130,52 @@ describe("an mbox among the messages of a Maildir", () => {
     writeTree(mail(), ["/"]);
     writeTree(mail(), { "cur/1704369601.M1.h:2,S": content });
     expect(await backup()).toMatchObject({ code: 0, copied: 2 });
+  });
+});
+
+describe("what the hint makes of single messages among other files", () => {
+  const others = {
+    Old: mbox("x", "y"),
+    "1999": mbox("z"),
+    "1998 archive": mbox("z"),
+    "Notes.pdf": "%PDF-1.4\nFrom: a\nTo: b\nDate: c\nSubject: d\n",
+    "arch.mbox.gz": gzipSync(mbox("q")),
+    todo: "Subject: shopping\n\nmilk\n",
+    "mail.tar": `a\0\0${letter("t")}`,
+  };
+  const many = (name: (n: number) => string): Record<string, string> =>
+    Object.fromEntries(Array.from({ length: 15 }, (_, n) => [name(n), letter(`m${n}`)]));
+
+  it.each<[string, Record<string, string>]>([
+    ["one", { "loose message": letter("a") }],
+    ["some, one of them hidden", { "it's": letter("a"), ".b": letter("b"), c: `>From x\n${letter("c")}` }],
+    ["numbers", { 1: letter("a"), 20: letter("b") }],
+    ["many", many((n) => `loose message ${n}`)],
+    ["many numbers", many((n) => `${n + 1}`)],
+  ])("%s: these and nothing else", async (_, messages) => {
+    writeTree(mail(), ["/"]);
+    const folder = "My Work";
+    writeTree(join(mail(), folder), { ...others, ...messages });
+    const run = await desk.run(["backup", mail(), `maildir:${desk.path("out")}`]);
+    expect(run.code).toBe(3);
+    const commands = [...run.err.matchAll(/: (mkdir -p NEW.*)$/gm)].map(([, command]) => command ?? "");
+    expect(commands).toHaveLength(1);
+    const place = desk.path("new");
+    execFileSync("sh", ["-c", commands[0]?.replaceAll("NEW", place) ?? ""]);
+    const made = readdirSync(join(place, "cur")).map((name) => readFileSync(join(place, "cur", name), "utf8"));
+    expect(made.sort()).toEqual(Object.values(messages).sort());
+    const again = await desk.run(["backup", `maildir:${place}`, `maildir:${desk.path("again")}`]);
+    expect(again.code).toBe(0);
+    expect(again.err).toMatch(new RegExp(`copied +${made.length} `));
+  });
+
+  it("of a message that is given by itself, that alone", async () => {
+    writeTree(mail(), { ...others, "a letter": letter("a") });
+    const run = await desk.run(["backup", join(mail(), "a letter"), `maildir:${desk.path("out")}`]);
+    expect(run.code).toBe(2);
+    const command = /: (mkdir -p NEW.*)$/m.exec(run.err)?.[1] ?? "";
+    execFileSync("sh", ["-c", command.replaceAll("NEW", desk.path("new"))]);
+    expect(readdirSync(desk.path("new/cur"))).toEqual(["a letter"]);
   });
 });
 

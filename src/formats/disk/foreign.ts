@@ -1,5 +1,6 @@
 // Mail in forms that are not read, told by name and first octets, each with the way out.
 
+import { basename } from "node:path";
 import { fieldsOfMail } from "../mbox/evidence.ts";
 
 /** A form of mail that is not read. */
@@ -11,24 +12,35 @@ export interface Foreign {
   readonly many: string;
   /** A file is a message: those of a folder are told together. */
   readonly isMessage?: boolean;
-  /** The way out; DIR is the folder that they lie in, FILE the file. */
+  /** The way out; DIR is the folder that they lie in, FILE the file, COPY the command that copies them into NEW/cur. */
   readonly wayOut: string;
+  /** That command where they are too many to be named. */
+  readonly copyMany?: string;
 }
 
 /** Octets of a file's beginning that are looked at. */
 export const HEAD = 4096;
 
-const MAKE_MAILDIR = (files: string): string =>
-  `Make a new Maildir of them, one for each such folder, and give that: mkdir -p NEW/cur NEW/new && cp DIR/${files} NEW/cur/`;
+/** So many files are named in a command; of more their folder is. */
+export const NAMED_FILES = 12;
+
+const MAKE_MAILDIR =
+  "Make a new Maildir of them, one for each such folder, and give that: mkdir -p NEW/cur NEW/new && COPY";
+const COPIED_FIELDS =
+  "from|to|cc|bcc|subject|date|message-id|received|return-path|reply-to|sender|delivered-to|in-reply-to|references|mime-version|content-[a-z-]+|x?-?status|x-[a-z-]+|user-agent|organization|list-id|dkim-signature";
+/** Files that begin with a header that has more than so many fields of mail: an mbox, a picture or a packed file is not copied. */
+const copyMail = (files: string, more: number): string =>
+  `for f in DIR/${files}; do if [ -f "$f" ] && [ "$(LC_ALL=C sed -nE '1{/^([!-9;-~]+ *:|>From )/!q;};/^[[:space:]]*$/q;p' "$f" | LC_ALL=C grep -ciE '^(${COPIED_FIELDS}) *:')" -gt ${more} ]; then cp "$f" NEW/cur/; fi; done`;
 const EXPORT = (program: string): string =>
   `Export it as mbox in ${program}, or copy its messages there to an IMAP account, and give that.`;
 
-const message = (kind: string, one: string, many: string, out: string): Foreign => ({
+const message = (kind: string, one: string, many: string, out: string, copyMany?: string): Foreign => ({
   kind,
   one,
   many,
   isMessage: true,
   wayOut: out,
+  ...(copyMany === undefined ? {} : { copyMany }),
 });
 const file = (kind: string, name: string, out: string): Foreign => ({ kind, one: name, many: name, wayOut: out });
 
@@ -42,15 +54,23 @@ const EML = message(
   "eml",
   "a message in a file by itself (.eml)",
   "messages in files by themselves (.eml)",
-  MAKE_MAILDIR("*.[Ee][Mm][Ll]"),
+  MAKE_MAILDIR,
+  "cp DIR/*.[Ee][Mm][Ll] NEW/cur/",
 );
-const MH = message("mh", "a message of an MH folder", "messages of an MH folder", MAKE_MAILDIR("[1-9]*"));
-const SINGLE = message("single", "a message in a file by itself", "messages in files by themselves", MAKE_MAILDIR("*"));
+const MH = message("mh", "a message of an MH folder", "messages of an MH folder", MAKE_MAILDIR, copyMail("[0-9]*", 1));
+const SINGLE = message(
+  "single",
+  "a message in a file by itself",
+  "messages in files by themselves",
+  MAKE_MAILDIR,
+  copyMail("*", 2),
+);
 const CNM = message(
   "cnm",
   "a new message of Pegasus Mail (.cnm)",
   "new messages of Pegasus Mail (.cnm)",
-  MAKE_MAILDIR("*.[Cc][Nn][Mm]"),
+  MAKE_MAILDIR,
+  "cp DIR/*.[Cc][Nn][Mm] NEW/cur/",
 );
 const MSG = message("msg", "an Outlook item (.msg)", "Outlook items (.msg)", EXPORT("Outlook"));
 const PST = file(
@@ -138,9 +158,22 @@ export function describeForeign({ one, many, isMessage }: Foreign, count: number
   return count === 1 ? one : `${count} ${many}`;
 }
 
-/** The way out with the places in it, as a shell takes them. */
-export function wayOut({ wayOut: text }: Foreign, directory: string, path: string): string {
+/** The way out with the places in it, as a shell takes them; `files` are all that it speaks of, undefined where they are many. */
+export function wayOut(form: Foreign, directory: string, path: string, files?: readonly string[]): string {
+  const copy = files === undefined ? form.copyMany : copyNamed(files);
+  const text = form.copyMany === undefined ? form.wayOut : form.wayOut.replace("COPY", () => copy ?? "");
+  if (form.copyMany !== undefined && files !== undefined) return text;
   return text.replace(/DIR|FILE/g, (place) => shellWord(place === "DIR" ? directory : path));
+}
+
+/** Files with a hidden name are none of a Maildir's messages, and get another. */
+function copyNamed(files: readonly string[]): string {
+  const isHidden = (file: string): boolean => basename(file).startsWith(".");
+  const plain = files.filter((file) => !isHidden(file)).map(shellWord);
+  const hidden = files
+    .filter(isHidden)
+    .map((file) => `cp ${shellWord(file)} NEW/cur/${shellWord(`hidden${basename(file)}`)}`);
+  return [...(plain.length > 0 ? [`cp ${plain.join(" ")} NEW/cur/`] : []), ...hidden].join(" && ");
 }
 
 /** A path as one word for a shell, and for a person where that is the same. */
