@@ -5,9 +5,28 @@ import { plural } from "../core/words.ts";
 import type { Body } from "../mail/body.ts";
 import { MailError } from "../mail/errors.ts";
 import { wireSize } from "../mail/key.ts";
-import { type Entry, type Folder, showPath } from "../mail/model.ts";
+import { type Entry, type Folder, type FolderPath, showPath } from "../mail/model.ts";
+import { MOST_GONE } from "../sinks/sink.ts";
 import type { Source } from "../sources/source.ts";
 import { firstWord, nameKey, type Recorded, readLedgers } from "./verify-journals.ts";
+
+export interface Fewer {
+  readonly folder: FolderPath;
+  readonly gone: number;
+  /** More than an owner is thought to delete between two runs. */
+  readonly isLost: boolean;
+  /** Goes on behind the folder's name. */
+  readonly why: string;
+}
+
+/** What its owner deleted, as a run saw, is not missed. */
+function storedIn(recorded: Recorded | undefined): number {
+  return (recorded?.table.size ?? 0) - (recorded?.removed.size ?? 0);
+}
+
+function goneInWords(gone: number): string {
+  return `${plural(gone, "message")} that ${gone === 1 ? "was stored is" : "were stored are"} no longer there (deleted there, or lost)`;
+}
 
 export class ArchiveRecords {
   readonly #source: Source;
@@ -25,14 +44,30 @@ export class ArchiveRecords {
     return new ArchiveRecords(source, await readLedgers(join(source.home, "ledger"), source.identity, () => undefined));
   }
 
-  /** A line for each of these folders that holds fewer messages than were stored in it: deleted by somebody, or lost. */
-  *fewer(folders: Iterable<Folder>): Generator<string> {
+  /**
+   * Each of these folders that holds fewer messages than were stored in it: where they are few, somebody may have deleted them. `all`: they
+   * are all folders of the archive, and what is recorded beside them is gone as a whole.
+   */
+  *fewer(folders: readonly Folder[], all: boolean): Generator<Fewer> {
+    const there = new Set<string>();
     for (const { name, path, messages } of folders) {
-      const where = showPath(path);
-      const { table, removed } = this.#recorded.get(name ?? where) ?? {};
-      const stored = (table?.size ?? 0) - (removed?.size ?? 0);
-      if (messages !== undefined && messages < stored)
-        yield `${where}: ${plural(stored - messages, "message")} that were stored are no longer there (deleted there, or lost)`;
+      const where = name ?? showPath(path);
+      there.add(where);
+      const stored = storedIn(this.#recorded.get(where));
+      if (messages === undefined || messages >= stored) continue;
+      const gone = stored - messages;
+      yield { folder: path, gone, isLost: gone >= MOST_GONE * stored, why: goneInWords(gone) };
+    }
+    if (!all) return;
+    for (const [name, recorded] of this.#recorded) {
+      const gone = storedIn(recorded);
+      if (there.has(name) || gone === 0) continue;
+      yield {
+        folder: [name],
+        gone,
+        isLost: true,
+        why: `the folder is not there, and with it ${plural(gone, "message")}`,
+      };
     }
   }
 

@@ -9,7 +9,8 @@ import { Budget } from "../core/pool.ts";
 import { Widening } from "../core/widening.ts";
 import { plural } from "../core/words.ts";
 import { configError, firstOf, isAbort, MailError } from "../mail/errors.ts";
-import type { Folder } from "../mail/model.ts";
+import type { LeftOut } from "../mail/left-out.ts";
+import { type Folder, showPath } from "../mail/model.ts";
 import type { Sink } from "../sinks/sink.ts";
 import type { Source } from "../sources/source.ts";
 import { Alterations } from "./alterations.ts";
@@ -106,11 +107,12 @@ async function carry(
   const started = Date.now();
   const tally = new RunTally();
   let isLeftOutTold = false;
+  const lost: LeftOut[] = [];
   let endLine: ((outcome: string) => Promise<void>) | undefined;
   const tellLeftOut = async (): Promise<void> => {
     if (isLeftOutTold) return;
     isLeftOutTold = true;
-    const items = leftOutOf(source, options.select);
+    const items = [...lost, ...leftOutOf(source, options.select)];
     tally.leftOut = items.length;
     for (const item of items) await events.emit({ type: "left-out", ...item });
   };
@@ -194,8 +196,22 @@ async function carry(
         await log.end(outcome, await keeper?.write(anew));
       };
     const recorded = await ArchiveRecords.of(source);
-    for (const text of recorded?.fewer(groups.flat().map(({ folder }) => folder)) ?? [])
-      await events.emit({ type: "notice", text });
+    const all = options.select === undefined;
+    for (const { folder, gone, isLost, why } of recorded?.fewer(
+      groups.flat().map((job) => job.folder),
+      all,
+    ) ?? []) {
+      const name = showPath(folder);
+      if (isLost)
+        lost.push({
+          name,
+          why,
+          folder,
+          messages: gone,
+          hint: "A backup with --recheck brings what is still where it came from.",
+        });
+      else await events.emit({ type: "notice", text: `${name}: ${why}` });
+    }
     const context: RunContext = {
       source,
       sink,
