@@ -285,7 +285,7 @@ describe("tables", () => {
     const said = (more: object): string =>
       verdictOf({ folders: [], ...sum, ...more }, { bothWays: false, quick: false });
     expect(said({})).toBe(
-      "Different: 1 missing, 2 changed. Copying again with --recheck brings what is missing, and flags and keywords up to date.",
+      "Different: 1 missing, 2 changed. Copying again brings what is new at the source; with --recheck also what is gone from the target, and flags and keywords up to date.",
     );
     // Advice that would change nothing is none.
     expect(said({ missing: 0, altered: 2 })).toMatch(
@@ -296,7 +296,7 @@ describe("tables", () => {
     expect(said({ ...whole, knownLosses: 1 })).toMatch(
       /^Verified: 5 .*\. Known loss: 1 message without what the target /,
     );
-    expect(said({ altered: 1 })).toMatch(/2 changed \(1 of them altered by .*\)\. Copying again with --recheck/);
+    expect(said({ altered: 1 })).toMatch(/2 changed \(1 of them altered by .*\)\. Copying again brings/);
   });
 });
 

@@ -1,6 +1,6 @@
 // What a comparison says: who a message is, what is no difference, and advice that fits what was found and does what it says.
 
-import { mkdirSync, readdirSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Desk } from "../kit/cli.ts";
@@ -32,8 +32,19 @@ describe("what was found is followed by advice that fits, and does what it says"
     expect(err).toMatch(
       /missing: INBOX \S+: not in the target \| From: \w@example\.org \| Subject: about \w \| Date: 2024-01-02T10:00:00Z/,
     );
-    expect(err).toMatch(/Different: 1 missing\. Copying again with --recheck brings what is missing\.\n$/);
+    expect(err).toMatch(
+      /Different: 1 missing\. Copying again brings what is new at the source; with --recheck also what is gone from the target\.\n$/,
+    );
     expect((await backup("--recheck")).code).toBe(0);
+    expect((await verify()).code).toBe(0);
+  });
+
+  it("what is new at the source comes with the same command", async () => {
+    desk.put("source", ["d"]);
+    const { code, err } = await verify();
+    expect(code).toBe(6);
+    expect(err).toContain("1 missing. Copying again brings what is new at the source; with");
+    expect((await backup()).code).toBe(0);
     expect((await verify()).code).toBe(0);
   });
 
@@ -61,6 +72,61 @@ describe("what was found is followed by advice that fits, and does what it says"
     expect(code).toBe(6);
     expect(err).toMatch(/Different: 1 extra\. What only the target has is left alone\.\n$/);
     expect(err).toContain("extra: INBOX: 1 message that the source does not have");
+  });
+});
+
+describe("a zip file is written once:", () => {
+  const to = (archive: string) => desk.run(["backup", source, archive]);
+  const check = (...where: string[]) => desk.run(["verify", ...where]);
+
+  it("what it does not have, or has otherwise, goes to another name, or to a folder of zips", async () => {
+    const zip = desk.path("one.zip");
+    expect((await to(zip)).code).toBe(0);
+    const moved = first(source);
+    renameSync(moved, moved.replace(/S$/, ""));
+    const otherwise = await check(source, zip);
+    expect(otherwise.code).toBe(6);
+    expect(otherwise.err).toMatch(
+      /1 changed\. A zip file is written once: a backup to another name, or to mboxzip:DIR, has flags and keywords up to date\.\n$/,
+    );
+    desk.put("source", ["d"]);
+    const { code, err } = await check(source, zip);
+    expect(code).toBe(6);
+    expect(err).toMatch(
+      /A zip file is written once: a backup to another name, or to mboxzip:DIR, has what is missing, and flags and keywords up to date\.\n$/,
+    );
+    expect(err).not.toContain("--recheck");
+    for (const other of [desk.path("two.zip"), `mboxzip:${desk.path("zips")}`]) {
+      expect((await to(other)).code).toBe(0);
+      expect((await check(source, other)).code).toBe(0);
+    }
+  });
+
+  it("a damaged one is restored as far as it is whole, and one that cannot be read is not promised to be", async () => {
+    const zip = desk.path("one.zip");
+    desk.put("source", ["e"], "Clients");
+    expect((await to(zip)).code).toBe(0);
+    const octets = readFileSync(zip);
+    const bad = Buffer.from(octets);
+    // Within what is packed behind the name.
+    const at = octets.indexOf("Clients.mbox") + "Clients.mbox".length + 30;
+    bad[at] = (bad[at] ?? 0) ^ 255;
+    writeFileSync(zip, bad);
+    const damaged = await check(zip);
+    expect(damaged.code).toBe(6);
+    expect(damaged.err).toMatch(
+      /Restore takes what is whole\. A zip file is written once: a backup to another name, or to mboxzip:DIR, has all that the source still has\.\n$/,
+    );
+    const back = desk.path("back");
+    expect((await desk.run(["restore", zip, back])).code).toBe(3);
+    expect(files(back)).toHaveLength(3);
+    writeFileSync(zip, octets.subarray(0, octets.length - 60));
+    const cut = await check(zip);
+    expect(cut.code).toBe(6);
+    expect(cut.err).toMatch(/0 messages were read\. A zip file is written once: a backup to another name/);
+    expect((await desk.run(["restore", zip, desk.path("none")])).code).toBe(2);
+    expect((await to(desk.path("two.zip"))).code).toBe(0);
+    expect((await check(source, desk.path("two.zip"))).code).toBe(0);
   });
 });
 

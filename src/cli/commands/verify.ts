@@ -117,7 +117,7 @@ async function verifyPair(
   if (ui.json) await ui.emit({ type: "verify-finished", summary });
   else if (!ui.quiet) ui.print(...renderVerify(summary));
   await file?.finish({ summary });
-  const verdict = verdictOf(summary, options);
+  const verdict = verdictOf(summary, { ...options, isOnce: isWrittenOnce(to) });
   const left = [...leftOutOf(source, options.select), ...(options.bothWays ? leftOutOf(target, undefined) : [])];
   ui.insist(...renderLeftOut(left.slice(0, PRINTED), left.length));
   if (summary.equal) ui.say(verdict);
@@ -148,6 +148,11 @@ async function whenForgotten<T>(open: () => Promise<T>, signal: AbortSignal): Pr
   }
 }
 
+/** A FILE.zip takes nothing more once it is there. */
+function isWrittenOnce(endpoint: Endpoint): boolean {
+  return endpoint.kind === "mboxzip" && /\.zip$/i.test(endpoint.path);
+}
+
 /** The table of a comparison. */
 export function renderVerify(summary: VerifySummary): string[] {
   const { folders, matched, missing, changed, extra } = summary;
@@ -162,7 +167,7 @@ export function renderVerify(summary: VerifySummary): string[] {
 /** The last line of a comparison. */
 export function verdictOf(
   summary: VerifySummary,
-  options: { readonly bothWays: boolean; readonly quick: boolean },
+  options: { readonly bothWays: boolean; readonly quick: boolean; readonly isOnce?: boolean },
 ): string {
   const {
     matched,
@@ -194,6 +199,19 @@ export function verdictOf(
   return `Different: ${sentence([`${parts.join(", ")}${how}`])} ${advice}${toldOf(knownLosses)}`;
 }
 
+const UP_TO_DATE = "flags and keywords up to date";
+
+/** Whether what is missing came to the source, or went from the target, is not known here: which run brings which is. */
+function copyAgain(isLacking: boolean, isBehind: boolean): string {
+  if (!isLacking) return `Copying again with --recheck brings ${UP_TO_DATE}.`;
+  return `Copying again brings what is new at the source; with --recheck also what is gone from the target${isBehind ? `, and ${UP_TO_DATE}` : ""}.`;
+}
+
+function onceMore(isLacking: boolean, isBehind: boolean): string {
+  const what = [isLacking ? "what is missing" : "", isBehind ? UP_TO_DATE : ""].filter(Boolean).join(", and ");
+  return `A zip file is written once: a backup to another name, or to mboxzip:DIR, has ${what}.`;
+}
+
 /** What helps against what was found; nothing is promised that copying again does not do. */
 function adviceOf(
   {
@@ -207,17 +225,17 @@ function adviceOf(
     extra,
     foldersExtra,
   }: VerifySummary,
-  { bothWays, quick }: { readonly bothWays: boolean; readonly quick: boolean },
+  {
+    bothWays,
+    quick,
+    isOnce = false,
+  }: { readonly bothWays: boolean; readonly quick: boolean; readonly isOnce?: boolean },
 ): string {
   const flags = changed - altered - misdated;
   const isLacking = missing > unread || foldersMissing > 0;
   const isBehind = flags > 0 && !quick;
   const lines = [
-    ...(isLacking || isBehind
-      ? [
-          `Copying again with --recheck brings ${[isLacking ? "what is missing" : "", isBehind ? "flags and keywords up to date" : ""].filter(Boolean).join(", and ")}.`,
-        ]
-      : []),
+    ...(isLacking || isBehind ? [isOnce ? onceMore(isLacking, isBehind) : copyAgain(isLacking, isBehind)] : []),
     ...(unread > 0 ? ["What cannot be read at the source no copy brings: look there."] : []),
     ...(flags > 0 && quick ? ["Without --quick it is told whether the bytes differ."] : []),
     ...(misdated > 0 ? ["A date stays as it is: no second copy is made for it."] : []),
@@ -341,11 +359,18 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
   else
     ui.insist(
       `Damaged: ${plural(problems, "problem")} in ${showEndpoint(archive)}; ${plural(messages, "message")} were read. ` +
-        "Restore takes what is whole; a new backup with --recheck fills the gaps.",
+        wayOut(archive, messages),
     );
   const code =
     problems + unfinished.length + gone.length > 0 ? EXIT.different : leftOut.length > 0 ? EXIT.partial : EXIT.complete;
   return interrupts.code ?? code;
+}
+
+/** Out of a damaged archive; a zip file of which nothing could be read gives nothing. */
+function wayOut(archive: Endpoint, messages: number): string {
+  if (!isWrittenOnce(archive)) return "Restore takes what is whole; a new backup with --recheck fills the gaps.";
+  const whole = messages > 0 ? "Restore takes what is whole. " : "";
+  return `${whole}A zip file is written once: a backup to another name, or to mboxzip:DIR, has all that the source still has.`;
 }
 
 type Check = (
