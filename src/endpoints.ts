@@ -8,6 +8,7 @@ import { parseEndpoint } from "./endpoints/parse.ts";
 import { isLoopback } from "./endpoints/parse-server.ts";
 import { refuseAbsent } from "./endpoints/recognise.ts";
 import { identityOf, refuseSame } from "./endpoints/same.ts";
+import { standingOf } from "./endpoints/standing.ts";
 import type { RecordedDates } from "./formats/maildir/dates.ts";
 import { configError, ioError } from "./mail/errors.ts";
 import type { ServerOptions } from "./protocol/server.ts";
@@ -15,7 +16,7 @@ import type { Sink } from "./sinks/sink.ts";
 import type { Source } from "./sources/source.ts";
 
 export type { Role } from "./endpoints/endpoint.ts";
-export { type Endpoint, identityOf, isAccount, parseEndpoint, refuseAbsent, refuseSame, showEndpoint };
+export { type Endpoint, identityOf, isAccount, parseEndpoint, refuseAbsent, refuseSame, showEndpoint, standingOf };
 
 /** What an endpoint needs beside its URL. */
 export interface EndpointContext {

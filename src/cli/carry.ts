@@ -12,6 +12,7 @@ import {
   refuseSame,
   type SinkContext,
   showEndpoint,
+  standingOf,
 } from "../endpoints.ts";
 import { MailError } from "../mail/errors.ts";
 import type { MostRemoved, RemoveOptions } from "../migrate/context.ts";
@@ -79,7 +80,7 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
 
   const notes = new Notes(isDry);
   let failure: unknown;
-  {
+  try {
     // Loaded while the server is waited for.
     const engine = import("../migrate/run.ts");
     const job = (identity: string): string => jobOf(identity, selection, args);
@@ -92,6 +93,7 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
       prove: isOn(args, "prove"),
       dryRun: isDry,
       ...(isDry ? { present: seen.open } : {}),
+      standing: standingOf(source, target),
       flags: !isOn(args, "no-flags"),
       skipDeleted: isOn(args, "skip-deleted"),
       ...(isOn(args, "with-expunged") ? { withExpunged: true } : {}),
@@ -129,6 +131,9 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
     } catch (error) {
       failure = error;
     }
+  } catch (error) {
+    // What ended the run is told, and not what its end met.
+    if (failure === undefined) throw error;
   }
   // Awaited here: the report file is closed when this function ends.
   return await report(carriage, session, notes, failure, isDry, reportFile);

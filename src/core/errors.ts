@@ -82,7 +82,14 @@ export function ioError(what: string, cause: unknown): MailError {
       hint: "Free some space and run the same command again; it goes on where it stopped.",
       cause,
     });
-  if (code === "EACCES" || code === "EPERM" || code === "EROFS")
+  if (code === "EROFS")
+    return new MailError("config", `${what}: its disk is read-only (EROFS)`, {
+      scope: "account",
+      remedy: "give-up",
+      hint: "Take off its write protection, or mount it for writing; or choose another place.",
+      cause,
+    });
+  if (code === "EACCES" || code === "EPERM")
     return new MailError("config", `${what}: not permitted (${code})`, {
       scope: "account",
       remedy: "give-up",

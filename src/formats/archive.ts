@@ -15,6 +15,8 @@ export type ArchiveKind = "maildir" | "mboxzip";
 /** Without a leading dot: in Maildir++ a dot would make it a mail folder. */
 export const ARCHIVE_HOME = "mailferry";
 const FILE = "archive.json";
+/** What an archive is known by, in `root`. */
+export const archiveFile = (root: string): string => join(root, ARCHIVE_HOME, FILE);
 /** Raised when an older mailferry could do harm by writing to what a newer one left. */
 const VERSION = 1;
 /** Octets; it has a hundred. */

@@ -3,6 +3,7 @@
 import type { Hold, LockClock } from "../core/lock.ts";
 import type { Budget } from "../core/pool.ts";
 import type { Patience } from "../core/retry.ts";
+import type { Standing } from "../core/standing.ts";
 import type { Entry, Received } from "../mail/model.ts";
 import type { Sink, Stood } from "../sinks/sink.ts";
 import type { Source } from "../sources/source.ts";
@@ -56,6 +57,8 @@ export interface RunOptions extends FolderMap {
   /** Account to account: ledger, lock and quarantine lie below it. Archives hold their own. */
   readonly stateDirectory: string;
   readonly patience?: Patience;
+  /** Whether what lies on a disk at either end is still there: what is missing of it is else taken for mail that was deleted. */
+  readonly standing?: Standing;
   /** For tests: the clock by which the lock is renewed and watched. */
   readonly lockClock?: LockClock;
 }

@@ -30,6 +30,11 @@ export async function setAside(
   }
   // Without bytes, it is the source's own word that it is gone.
   if (error.code === "not-found" && body === undefined) {
+    const lost = context.options.standing?.gone();
+    if (lost !== undefined) {
+      fail(current, new MailError(lost.code, lost.message, { ...lost.details, remedy: "give-up" }));
+      return;
+    }
     resolve(state);
     await settle(context, state, target.ledger, entry, { as: "vanished", losses: [] }, 0);
     return;

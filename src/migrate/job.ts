@@ -82,6 +82,8 @@ export async function announce(context: RunContext, state: JobState, opened?: Si
   if (state.announced) return;
   state.announced = true;
   const { folder, target, plan } = state.job;
+  // By then an archive is there.
+  context.options.standing?.look();
   const { name, path } = opened ?? plan;
   const losses: Loss[] = samePath(path, target.path) ? [] : [{ kind: "folder-name", from: target.path, to: name }];
   context.tally.addLosses(losses);

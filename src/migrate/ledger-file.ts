@@ -253,6 +253,8 @@ function store(
   };
 
   const create = async (): Promise<FileHandle> => {
+    // Where the archive's disk is gone, its folders would be made anew under it.
+    hold(true);
     await ensureDirectory(dirname(path));
     if (obstacle === "unreadable") await rename(path, asideName(path));
     const made = await open(path, obstacle === "empty" ? "r+" : "wx+", PRIVATE_FILE);

@@ -251,6 +251,7 @@ async function carry(
     });
     if (!isDry) await finishTrial(context, groups.flat());
     const results = await runLanes(context, groups, isFinished ? compareFinished : runFolder);
+    if (!soft.aborted) throwIfGone(options);
     if (!isDry && !soft.aborted) await rememberRespelled(context);
     const isOpen = !isDry && !soft.aborted && sink.once === true && (await staysOpen(tally, events));
     const full = context.room.refusal;
@@ -268,15 +269,24 @@ async function carry(
     await tellLeftOut();
     // What an archive sees of itself only where it has to read it.
     tally.missing = [...new Set([...tally.missing, ...(sink.missing ?? [])])];
+    throwIfGone(options);
     const isComplete = tally.leftOut === 0 && tally.closes && balance.failed === 0 && tally.kept === 0;
     if (isComplete && !isDry && looksForAll(source, options) && (sink.missing ?? []).length > 0) await sink.forgive?.();
     return await end(isComplete && tally.missing.length + tally.unmatched.length === 0 ? "complete" : "partial");
   } catch (caught) {
-    const error = firstOf(caught);
-    if (soft.aborted && isAbort(error)) return await end("stopped");
+    const first = firstOf(caught);
+    if (soft.aborted && isAbort(first)) return await end("stopped");
+    // Whatever failed, failed over that.
+    const error = first instanceof MailError ? (options.standing?.gone() ?? first) : first;
     await end("stopped", error instanceof MailError ? error : undefined);
     throw error;
   }
+}
+
+/** A place that is empty because its disk is gone looks like one from which all was deleted. */
+function throwIfGone({ standing }: RunOptions): void {
+  const gone = standing?.gone();
+  if (gone !== undefined) throw gone;
 }
 
 async function recallNames(sink: Sink, ledger: Ledger, groups: readonly (readonly FolderJob[])[]): Promise<void> {
