@@ -45,6 +45,21 @@ export interface PlanLine {
   losses: number;
 }
 
+/** A person can tell which message it is: by its header, or by its bytes that were set aside. */
+function isKnown({
+  subject,
+  from,
+  date,
+  quarantine,
+}: {
+  readonly subject?: string;
+  readonly from?: string;
+  readonly date?: Date;
+  readonly quarantine?: string;
+}): boolean {
+  return [subject, from, date].some((part) => part !== undefined) || quarantine?.endsWith(".txt") === false;
+}
+
 export type Removal = Extract<MigrationEvent, { type: "folder-removed" }>;
 
 export class Notes {
@@ -114,11 +129,24 @@ export class Notes {
     return [...items].sort((a, b) => place(a) - place(b));
   }
 
+  /** Those of one disposition, in the source's order: by folder, and by number where their ids are numbers. */
+  troublesOf(as: Disposition): Trouble[] {
+    const some = this.troubles.filter((one) => one.as === as);
+    const byId = some.every(({ id }) => /^\d{1,15}$/.test(id))
+      ? some.sort((a, b) => Number(a.id) - Number(b.id))
+      : some;
+    return this.inOrder(byId, ({ folder }) => showPath(folder));
+  }
+
   #trouble(event: Extract<MigrationEvent, { type: "message-settled" }>): void {
     const { entry, as, bytes, error, note, quarantine, subject, from, date } = event;
     const named = this.#named.get(as) ?? 0;
-    if (named >= NAMED_MESSAGES) return;
-    this.#named.set(as, named + 1);
+    const isFull = named >= NAMED_MESSAGES;
+    // Those whose headers are asked for are settled behind the others: they are the ones that a person can know.
+    const place = isFull && isKnown(event) ? this.troubles.findLastIndex((one) => one.as === as && !isKnown(one)) : -1;
+    if (isFull && place === -1) return;
+    if (isFull) this.troubles.splice(place, 1);
+    else this.#named.set(as, named + 1);
     const { folder, id } = entry.origin;
     const hint = error?.details.hint;
     this.troubles.push({

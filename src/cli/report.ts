@@ -212,7 +212,7 @@ const HEADINGS: readonly (readonly [Disposition, string])[] = [
 export async function renderTroubles(notes: Notes, totals: RunSummary["balance"] | undefined): Promise<string[]> {
   const lines: string[] = [];
   for (const [as, heading] of HEADINGS) {
-    const some = notes.troubles.filter((trouble) => trouble.as === as);
+    const some = notes.troublesOf(as);
     if (some.length === 0) continue;
     lines.push(heading);
     for (const trouble of some) lines.push(...(await renderTrouble(trouble)));
