@@ -40,6 +40,7 @@ import {
   renderBalance,
   renderBroken,
   renderDue,
+  renderExclusion,
   renderIdle,
   renderLeftOut,
   renderLosses,
@@ -238,7 +239,10 @@ async function report(
   const { summary } = notes;
   if (isDry && !ui.json && summary !== undefined) ui.print(...renderPlan(notes, carriage.remove !== undefined));
   const troubles = await renderTroubles(notes, summary?.balance);
-  const leftOut = renderLeftOut(notes.leftOut, summary?.leftOut);
+  const leftOut = [
+    ...renderLeftOut(notes.leftOut, summary?.leftOut),
+    ...renderExclusion(notes.leftOut, summary?.folders ?? []),
+  ];
   // What failed before anything was listed has one line to say, and no sums.
   const isNothing = failure !== undefined && (summary === undefined || summary.folders.length === 0);
   const broken = [

@@ -1,6 +1,7 @@
 // The report at the end of a run, for a person: the balance, what was lost and what failed, and what to do next.
 
 import { open } from "node:fs/promises";
+import { literalGlob } from "../core/glob.ts";
 import { HEADER_LIMIT } from "../mail/body.ts";
 import type { Loss } from "../mail/fidelity.ts";
 import type { LeftOut } from "../mail/left-out.ts";
@@ -9,7 +10,7 @@ import { preview } from "../mail/preview.ts";
 import { DISPOSITIONS, type Disposition, type FolderSummary, type RunSummary } from "../migrate/events.ts";
 import { leftOutText } from "../migrate/left-out.ts";
 import type { Notes, Removal, Trouble } from "./notes.ts";
-import { cut, plain, sentence, table } from "./text.ts";
+import { cut, plain, sentence, shellQuote, table } from "./text.ts";
 import { plural, showBytes, showCount, showSeconds } from "./values.ts";
 
 /** Columns of text from outside in one line. */
@@ -169,6 +170,22 @@ export function renderLeftOut(items: readonly LeftOut[], total = items.length): 
   });
   if (total > items.length) lines.push(`  and ${showCount(total - items.length)} more; --report FILE has them all`);
   return ["Not read, though it looks like mail", ...lines];
+}
+
+/** Folders named in one line of --exclude. */
+const EXCLUDED = 20;
+
+/** The words that leave it out for good, of folders from which no mail is read; elsewhere they would leave out that mail too. */
+export function renderExclusion(items: readonly LeftOut[], folders: readonly FolderSummary[]): string[] {
+  const read = new Set(folders.filter(({ listed }) => listed > 0).map(({ folder }) => showPath(folder)));
+  const names = new Set(items.map(({ folder }) => showPath(folder)));
+  // What cannot be shown as it is cannot be typed.
+  const words = [...names].filter((name) => name !== "" && !read.has(name) && plain(name) === name);
+  if (words.length === 0 || words.length > EXCLUDED) return [];
+  const which = words.length === names.size ? "this" : "what lies in these folders";
+  return [
+    `  To leave ${which} out for good: ${words.map((name) => `--exclude ${shellQuote(literalGlob(name))}`).join(" ")}`,
+  ];
 }
 
 function lossText(loss: Loss): string {

@@ -94,10 +94,13 @@ async function verifyPair(
     void file?.add({ type: "verify-finding", ...finding });
     // What was left out is named at the end, with the way out.
     if (kind === "left-out" || (kind === "known-loss" && ui.verbose === 0)) return;
+    const isOnlyThere = kind === "extra" || kind === "folder-extra";
+    const isDifference = kind !== "known-loss" && (!isOnlyThere || options.bothWays);
+    if (ui.quiet && !isDifference) return;
     if (printed++ >= PRINTED && ui.verbose === 0) return;
     const where = `${cut(showPath(folder), 60)}${origin === undefined ? "" : ` ${cut(origin.id, 80)}`}`;
-    // With -q errors alone are said: a difference is one.
-    (kind === "known-loss" ? ui.say : ui.insist)(
+    // With -q that alone is said which the exit code speaks of.
+    (isDifference ? ui.insist : ui.say)(
       [`${kind}: ${where}: ${cut(what, 300)}`, ...seenAs({ subject, from, date })].join(" | "),
     );
   };
