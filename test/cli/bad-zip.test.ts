@@ -1,7 +1,7 @@
 // One zip of a growing archive is damaged: the others are read and added to, it is named, and --recheck carries anew what it held.
 
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { cpSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ArchiveRoom } from "../kit/archive-cli.ts";
 
@@ -85,6 +85,32 @@ describe.each([
       err: expect.stringContaining("Sound: 32 messages"),
     });
   });
+});
+
+it.each<[string, number, string, RegExp]>([
+  ["to what is not there, the first", 0, "/nonexistent/z", / is a link to \/nonexistent\/z, which is not there/],
+  ["to what is not there, the last", 2, "/nonexistent/z", / is a link to \/nonexistent\/z, which is not there/],
+  ["to itself", 1, "", / is a link that leads round in a circle/],
+])("a link %s: the others are read, it is named, --recheck mends it", async (_, which, to, said) => {
+  const bad = zips()[which] ?? "";
+  rmSync(bad);
+  symlinkSync(to === "" ? basename(bad) : to, bad);
+  const verify = await room.cli("verify", archive);
+  expect(verify.code).toBe(6);
+  expect(verify.out + verify.err).toMatch(said);
+  const found = await restore();
+  expect(found.code).toBe(3);
+  expect(found.err).toMatch(said);
+  expect(found.err).toMatch(/copied +(14|22|24) /);
+  const next = await backup();
+  expect(next.code).toBe(3);
+  expect(next.err).toMatch(said);
+  await isMended();
+});
+
+it("emptied: what --recheck set aside is no mbox beside the archive", async () => {
+  writeFileSync(zips()[0] ?? "", "");
+  await isMended();
 });
 
 it.each([0.2, 0.4, 0.6, 0.8])("a bit turned at %d of it: --recheck brings back what is broken", async (part) => {

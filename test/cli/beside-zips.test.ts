@@ -23,6 +23,8 @@ it("names what is no part of the archive, and nothing of its own", async () => {
   };
   const [zip = ""] = readdirSync(archive).filter((name) => name.endsWith(".zip"));
   copyFileSync(join(archive, zip), join(archive, `${zip}.damaged-2026-01-01T000000.000Z`));
+  // As a disk left it that was full.
+  writeFileSync(join(archive, `${zip}.damaged-2026-01-02T000000.000Z`), "");
   expect((await restore()).code).toBe(0);
   expect((await room.cli("verify", archive)).code).toBe(0);
 

@@ -10,7 +10,7 @@ import { showBytes } from "../maildir/paths.ts";
 export async function mailBeside(path: string, signal: AbortSignal): Promise<readonly LeftOut[]> {
   const { folders, leftOut } = await openDisk(path, { style: "mbox", isOwn: true }).list({}, signal);
   const others = folders.flatMap(({ kind, place, path: folder }): LeftOut[] =>
-    kind === "none"
+    kind === "none" || isOwnFile(showBytes(place))
       ? []
       : [
           {
@@ -21,8 +21,10 @@ export async function mailBeside(path: string, signal: AbortSignal): Promise<rea
           },
         ],
   );
-  return [...leftOut.filter(({ name }) => !OWN_FILE.test(basename(name))), ...others];
+  return [...leftOut.filter(({ name }) => !isOwnFile(name)), ...others];
 }
 
-/** Zips of an archive, and those that were set aside. */
-const OWN_FILE = /^\d{4,9}-\d{8}T\d{6}Z\.zip(?:\.damaged-.*)?$/;
+/** Zips of an archive, and those that were set aside: one that a disk emptied is no mbox. */
+function isOwnFile(path: string): boolean {
+  return /^\d{4,9}-\d{8}T\d{6}Z\.zip(?:\.damaged-.*)?$/.test(basename(path));
+}

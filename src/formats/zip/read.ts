@@ -1,5 +1,6 @@
 // Reading a zip with yauzl: its entries under limits, and their bytes with the CRC checked.
 
+import { readlinkSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { openPromise, type Entry as YauzlEntry, type ZipFile } from "yauzl";
 import { openOwn } from "../../core/own-file.ts";
@@ -148,6 +149,16 @@ async function* readEntry(
 function foreign(path: string, error: unknown): MailError {
   if (error instanceof MailError) return error;
   const code = errno(error);
+  const to = code === "ENOENT" || code === "ELOOP" ? linkedTo(path) : undefined;
+  if (to !== undefined) {
+    const why = code === "ELOOP" ? "a link that leads round in a circle" : `a link to ${to}, which is not there`;
+    return new MailError("malformed", `${path} is ${why}`, {
+      scope: "account",
+      remedy: "give-up",
+      hint: "Put there what it leads to (mount it), or the zip itself.",
+      cause: error,
+    });
+  }
   if (code === "ENOENT")
     return new MailError("config", `there is no file ${path}`, { scope: "account", remedy: "give-up", cause: error });
   if (code?.startsWith("E") === true && code !== "EOF") return ioError(`cannot read ${path}`, error);
@@ -155,4 +166,13 @@ function foreign(path: string, error: unknown): MailError {
   if (/end of central dir|comment length/i.test(text))
     return damagedZip(path, "not a whole zip file: it is cut off, or is none", error);
   return damagedZip(path, `not a whole zip file (${text.replace(/\.$/, "")})`, error);
+}
+
+/** Undefined for what is no link, or not there. */
+function linkedTo(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
 }
