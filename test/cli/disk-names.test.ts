@@ -123,6 +123,10 @@ describe("an mbox among the messages of a Maildir", () => {
   it.each([
     ["one From_ line in front", mbox("a")],
     ["prose that begins as a separator does", `${mbox("a")}\nFrom ann@a.example Thu Jan  4 12:00:00 2024\nshe wrote\n`],
+    [
+      "a quoted piece of another's header",
+      `${mbox("a")}\nFrom ann@a.example Thu Jan  4 12:00:00 2024\nSubject: x\n\nshe wrote\n`,
+    ],
     ["no From_ line, but the word", `From here to there\n${letter("a")}`],
     ["another one in an attachment", `${FROM}${attached(mbox("b", "c"))}`],
     ["a quoted one", `${mbox("a")}> ${mbox("b")}`],
