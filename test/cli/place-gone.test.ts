@@ -75,6 +75,16 @@ describe("a folder that is renamed, or a disk that is pulled, while it is used",
     expect(out).toContain('"vanished":0');
   });
 
+  it("is an archive that is compared, and no difference", async () => {
+    const source = desk.put("source", NAMES);
+    desk.put("source", NAMES, "B");
+    const archive = desk.path("archive");
+    expect(await desk.run(["backup", source, archive])).toMatchObject({ code: 0 });
+    const { code, err } = await without(archive, '"verify-folder"', ["verify", source, archive]);
+    expect(err).toContain(`mailferry: the archive ${archive} is no longer there.`);
+    expect(code).toBe(5);
+  });
+
   it("is an archive that is restored", async () => {
     const source = desk.put("source", NAMES);
     const archive = desk.path("archive");

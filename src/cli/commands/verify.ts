@@ -11,6 +11,7 @@ import {
   refuseCleartext,
   refuseSame,
   showEndpoint,
+  standingOf,
 } from "../../endpoints.ts";
 import { configError, MailError } from "../../mail/errors.ts";
 import type { LeftOut } from "../../mail/left-out.ts";
@@ -115,7 +116,15 @@ async function verifyPair(
     told: ledger.told,
     recall: async (paths: readonly FolderPath[]): Promise<void> => sink?.recall?.(await ledger.names(paths)),
   };
-  const summary = await engine.verify(source, target, describe, options, signal, onFinding, onFolder, find, past);
+  const stands = standingOf(from, to);
+  const summary = await engine
+    .verify(source, target, describe, options, signal, onFinding, onFolder, find, past)
+    .catch((error: unknown) => {
+      throw error instanceof MailError ? (stands.gone() ?? error) : error;
+    });
+  // What is no longer there holds nothing, and is no difference.
+  const gone = stands.gone();
+  if (gone !== undefined) throw gone;
   if (printed > PRINTED && ui.verbose === 0) ui.insist(`and ${showCount(printed - PRINTED)} more; -v shows them all`);
   if (ui.json) await ui.emit({ type: "verify-finished", summary });
   else if (!ui.quiet) ui.print(...renderVerify(summary));
