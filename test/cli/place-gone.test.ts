@@ -73,6 +73,7 @@ describe("a folder that is renamed, or a disk that is pulled, while it is used",
     expect(err).toContain(`mailferry: the source ${source} is no longer there.`);
     expect(code).toBe(5);
     expect(out).toContain('"vanished":0');
+    expect(out).not.toContain('"as":"vanished"');
   });
 
   it("is an archive that is compared, and no difference", async () => {
