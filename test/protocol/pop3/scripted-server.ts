@@ -150,6 +150,14 @@ export async function scriptedServer(script: Script = {}): Promise<ScriptedServe
         case "RETR":
           if (message === undefined || deleted.has(number)) return { send: "-ERR no such message\r\n" };
           return { send: Buffer.concat([Buffer.from("+OK\r\n"), stuff(message.body)]) };
+        case "TOP": {
+          if (message === undefined || deleted.has(number)) return { send: "-ERR no such message\r\n" };
+          const body = Buffer.from(message.body);
+          const end = body.indexOf("\r\n\r\n");
+          return {
+            send: Buffer.concat([Buffer.from("+OK\r\n"), stuff(end === -1 ? body : body.subarray(0, end + 4))]),
+          };
+        }
         case "DELE":
           deleted.add(number);
           return { send: "+OK marked\r\n" };
