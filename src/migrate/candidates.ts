@@ -30,10 +30,10 @@ export interface Candidates {
    * to be looked for; they may be twins, and a copy of their date is left to them.
    */
   find(body: Body, traits: Traits, signal: AbortSignal, rivals?: RivalsOf): Promise<Found | undefined>;
-  /** Whether something is left that has its date, and its Message-ID or about its size: it may be this message as the server altered it. */
-  mayHoldAltered(body: Body, traits: Traits): boolean;
+  /** Whether something is left that has its date, and its Message-ID or about its size: it may be this message as the server altered it. `isSent`: one of them surely is. */
+  mayHoldAltered(body: Body, traits: Traits, isSent: boolean): boolean;
   /** What is left of that, with how each differs. Claims nothing. */
-  alike(body: Body, traits: Traits, signal: AbortSignal): Promise<readonly Alike[]>;
+  alike(body: Body, traits: Traits, isSent: boolean, signal: AbortSignal): Promise<readonly Alike[]>;
   /** Claims one of these; undefined when it is somebody's by now. */
   take(alike: Alike): Found | undefined;
   /** The same as `find` for a message whose bytes are not at hand. */
@@ -79,8 +79,8 @@ export async function gatherCandidates(
     size: table.count,
     left: () => table.count - search.claimed,
     find: (body, traits, abort, rivals) => search.find(body, traits, abort, rivals),
-    mayHoldAltered: (body, traits) => mayBeAltered && !search.alterable(body, traits).next().done,
-    alike: (body, traits, abort) => search.alike(body, traits, abort),
+    mayHoldAltered: (body, traits, isSent) => mayBeAltered && !search.alterable(body, traits, isSent).next().done,
+    alike: (body, traits, isSent, abort) => search.alike(body, traits, isSent, abort),
     take: ({ row }) => search.take(row),
     findKey: (key, size, traits, abort) => search.findKey(key, size, traits, abort),
   };
@@ -200,13 +200,13 @@ class Search {
   }
 
   /** What is nobody's and may be this message, altered: of its own Message-ID, or else of another one. */
-  *alterable(body: Body, traits: Traits): Generator<number> {
+  *alterable(body: Body, traits: Traits, isSent: boolean): Generator<number> {
     let isOwn = false;
     for (const row of this.#ofOwnId(body, traits)) {
       isOwn = true;
       yield row;
     }
-    if (!isOwn) yield* this.#ofOtherId(body, traits);
+    if (!isOwn) yield* this.#ofOtherId(body, traits, isSent);
   }
 
   /** What is nobody's, has this Message-ID (or both have none) and this date, and a size that an altered copy may have. */
@@ -223,13 +223,13 @@ class Search {
   }
 
   /** What is nobody's, has this date and about this size, and a Message-ID that the server may have put there. */
-  *#ofOtherId({ shape: { size } }: Body, { received }: Traits): Generator<number> {
+  *#ofOtherId({ shape: { size } }: Body, { received }: Traits, isSent: boolean): Generator<number> {
     if (received === undefined) return;
     const rows: number[] = [];
     for (const row of this.#table.ofDate(received.epochSeconds)) {
       if (Math.abs(this.#table.size(row) - size) > ROOM_FOR_ID || !this.#isFree(row)) continue;
       // After a cut there may be many of our own, and none of them has another name.
-      if (rows.push(row) > MOST_RENAMED) return;
+      if (rows.push(row) > (isSent ? MOST_ALIKE : MOST_RENAMED)) return;
     }
     yield* rows;
   }
@@ -238,7 +238,7 @@ class Search {
     return !this.#gone.has(row) && !this.#ledger.holds(this.#table.receipt(row));
   }
 
-  async alike(body: Body, traits: Traits, signal: AbortSignal): Promise<Alike[]> {
+  async alike(body: Body, traits: Traits, isSent: boolean, signal: AbortSignal): Promise<Alike[]> {
     const { size } = body.shape;
     const hasId = messageIdOf(body.head) !== undefined;
     const away = (row: number): number => Math.abs(this.#table.size(row) - size);
@@ -249,7 +249,7 @@ class Search {
       if (likeness !== undefined && (hasId || changesOf(likeness) < 2)) all.push({ row, likeness, isRenamed: false });
     }
     if (own.length > 0) return all;
-    for (const row of this.#ofOtherId(body, traits)) {
+    for (const row of this.#ofOtherId(body, traits, isSent)) {
       const likeness = await this.#likeness(row, body, signal);
       if (likeness !== undefined && isSameButForId(likeness)) all.push({ row, likeness, isRenamed: true });
     }

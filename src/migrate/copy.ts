@@ -198,13 +198,13 @@ async function findAltered(
   const { entry, body, sent, doubtful } = item;
   const { kept } = wanted;
   const candidates = await target.candidates();
-  if (later === undefined || !candidates.mayHoldAltered(body, kept)) return undefined;
+  if (later === undefined || !candidates.mayHoldAltered(body, kept, sent === true)) return undefined;
   if (later.turn === "exact") {
     later.wait(body, kept);
     return LATER;
   }
   const isSure = sent === true || doubtful === true || target.wasBrokenOff || target.wasAltered(entry.origin);
-  const alike = await later.find(candidates, entry.origin, body, kept, isSure, context.hard);
+  const alike = await later.find(candidates, entry.origin, body, kept, isSure, sent === true, context.hard);
   if (alike === undefined) return undefined;
   if (alike === "later") return LATER;
   const found = candidates.take(alike);

@@ -60,7 +60,7 @@ export class Later {
 
   /**
    * The copy that is this message's, or "later" where that is not settled yet; undefined where none is. `isSure`: one of its own may be
-   * there, as a run was broken off over it. Throws what the candidates throw.
+   * there, as a run was broken off over it. `isSent`: one surely is, as the server said. Throws what the candidates throw.
    */
   async find(
     candidates: Candidates,
@@ -68,13 +68,14 @@ export class Later {
     body: Body,
     traits: Traits,
     isSure: boolean,
+    isSent: boolean,
     signal: AbortSignal,
   ): Promise<Alike | "later" | undefined> {
     const { received } = traits;
     if (received === undefined || this.#unread.count(0, received.epochSeconds) > 0) return undefined;
     const name = nameOf(origin);
     if (this.turn === "assigned") return this.#assigned.get(name)?.pop();
-    const all = await candidates.alike(body, traits, signal);
+    const all = await candidates.alike(body, traits, isSent, signal);
     const [best] = [...all].sort((a, b) => a.likeness.distance - b.likeness.distance);
     if (best === undefined) return undefined;
     const isAlone = this.#waiting.count(idOf(body), received.epochSeconds) === 1;
