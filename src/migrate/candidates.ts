@@ -30,7 +30,10 @@ export interface Candidates {
    * to be looked for; they may be twins, and a copy of their date is left to them.
    */
   find(body: Body, traits: Traits, signal: AbortSignal, rivals?: RivalsOf): Promise<Found | undefined>;
-  /** Whether something is left that has its date, and its Message-ID or about its size: it may be this message as the server altered it. `isSent`: one of them surely is. */
+  /**
+   * Whether something is left that has its date, and its Message-ID or about its size: it may be this message as the server altered it.
+   * `isSent`: one of them surely is.
+   */
   mayHoldAltered(body: Body, traits: Traits, isSent: boolean): boolean;
   /** What is left of that, with how each differs. Claims nothing. */
   alike(body: Body, traits: Traits, isSent: boolean, signal: AbortSignal): Promise<readonly Alike[]>;
@@ -101,6 +104,8 @@ const MOST_ALIKE = 16;
 const ROOM_FOR_ID = 1024;
 /** Copies of one date and about one size, with other Message-IDs: where there are more, the date says nothing. */
 const MOST_RENAMED = 1;
+/** Copies of one date, of any size, beyond which it says nothing. */
+const MOST_OF_DATE = 256;
 /** Records written together. */
 const TOGETHER = 256;
 
@@ -226,7 +231,10 @@ class Search {
   *#ofOtherId({ shape: { size } }: Body, { received }: Traits, isSent: boolean): Generator<number> {
     if (received === undefined) return;
     const rows: number[] = [];
+    let looked = 0;
     for (const row of this.#table.ofDate(received.epochSeconds)) {
+      // Where all mail has one date it would be looked through once a message.
+      if (++looked > MOST_OF_DATE) return;
       if (Math.abs(this.#table.size(row) - size) > ROOM_FOR_ID || !this.#isFree(row)) continue;
       // After a cut there may be many of our own, and none of them has another name.
       if (rows.push(row) > (isSent ? MOST_ALIKE : MOST_RENAMED)) return;
