@@ -173,7 +173,13 @@ async function skipUnchanged(context: RunContext, states: readonly JobState[], n
   const [first] = states;
   if (heads.includes(undefined) || first === undefined) return false;
   const closely = glance?.isLatest === true && context.closeLooks.left-- > 0;
-  if ((await isGone(context, first, glance?.sinkGeneration, glance?.stood, closely)) !== false) return false;
+  try {
+    if ((await isGone(context, first, glance?.sinkGeneration, glance?.stood, closely)) !== false) return false;
+  } catch (error) {
+    // A pass will meet whatever is the matter, and has patience.
+    if (error instanceof MailError) return false;
+    throw error;
+  }
   for (const [i, state] of states.entries()) {
     const head = heads[i];
     if (head === undefined) continue;

@@ -179,6 +179,21 @@ describe("a folder that did not move at its source", () => {
     expect(await go({}, target())).toMatchObject({ copied: 1, known: 4 });
   });
 
+  it("is opened where its target cannot be asked, with the patience that a pass has", async () => {
+    gone = undefined;
+    await go({}, target());
+    let asks = 0;
+    const cut: Sink = {
+      ...target(),
+      async isGone() {
+        asks++;
+        throw new MailError("connection", "too many connections", { scope: "account", remedy: "wait" });
+      },
+    };
+    expect(await go({}, cut)).toMatchObject({ copied: 0, known: 5 });
+    expect(asks).toBe(5);
+  });
+
   it("is looked at closely where the last run that copied anything wrote it, and that for few", async () => {
     gone = undefined;
     await go({}, target());

@@ -234,7 +234,8 @@ export class ConnectionPool implements AsyncDisposable {
     if (this.#disposed) void connection.close();
     else if (connection.failure === undefined && connection.busy)
       connection.fail(new Error("an answer was not waited for"));
-    else if (connection.failure === undefined && this.#size >= this.#granted) void connection.close();
+    // Those that are still being opened may be refused.
+    else if (connection.failure === undefined && this.#there >= this.#granted) void connection.close();
     else if (connection.failure === undefined) this.#idle.push(connection);
     this.#serve();
   }

@@ -108,6 +108,31 @@ describe("a connection that cannot be opened while another is in", () => {
     expect([leases.length, pool.max]).toEqual([2, 2]);
   });
 
+  it("and is refused later than another one: the only one that is in is not given up meanwhile", async () => {
+    let refuse: (() => void) | undefined;
+    const { open, seen } = server((nth) => (nth === 2 ? refusal : "in"));
+    const pool = new ConnectionPool(
+      async (signal, another) => {
+        const connection = open(signal, another);
+        if (seen.opened === 3) await new Promise<void>((_, reject) => (refuse = () => reject(refusal)));
+        return connection;
+      },
+      3,
+      { ...idle, first: 3 },
+    );
+    const { leases, errors, want } = asking(pool);
+    await want("A");
+    void want("B");
+    await want("C");
+    leases[0]?.[Symbol.dispose]();
+    await vi.advanceTimersByTimeAsync(0);
+    leases[1]?.[Symbol.dispose]();
+    await vi.advanceTimersByTimeAsync(0);
+    refuse?.();
+    await vi.advanceTimersByTimeAsync(0);
+    expect([leases.length, errors, seen.opened, seen.made[0]?.closed]).toEqual([3, [], 3, undefined]);
+  });
+
   it("was lost before: it is replaced where the server lets us, and else the others go on", async () => {
     const { open, seen } = server((nth) => (nth <= 3 ? "in" : refusal));
     const pool = new ConnectionPool(open, 2, { ...idle, first: 2 });
