@@ -9,10 +9,15 @@ const KEY_WORDS = 4;
 const NO_DATE = Number.NaN;
 const MISDATED = Number.POSITIVE_INFINITY;
 
+/** Of a row's flags: it was left out by choice. */
+const OUTSIDE = 1 << 7;
+
 export interface Row {
   readonly index: number;
   readonly traits: Traits;
   readonly id: number;
+  /** As it was added. */
+  readonly isOutside: boolean;
 }
 
 /** An open-addressing table over typed arrays: about 45 bytes a message. */
@@ -35,14 +40,15 @@ export class KeyTable {
     return this.#count;
   }
 
-  /** `id`: a hash of the Message-ID, 0 for none. Returns the row. */
-  add(key: ContentKey, traits: Traits, id: number): number {
+  /** `id`: a hash of the Message-ID, 0 for none. `isOutside`: where nobody takes it, nobody misses that. Returns the row. */
+  add(key: ContentKey, traits: Traits, id: number, isOutside = false): number {
     if (this.#count === this.#capacity) this.#grow();
     const row = this.#count++;
     for (let w = 0; w < KEY_WORDS; w++)
       this.#keys[row * KEY_WORDS + w] = Number.parseInt(key.slice(w * 8, w * 8 + 8), 16);
     this.#ids[row] = id;
-    this.#flags[row] = SYSTEM_FLAGS.reduce((bits, flag, bit) => (traits.flags.has(flag) ? bits | (1 << bit) : bits), 0);
+    const bits = SYSTEM_FLAGS.reduce((all, flag, bit) => (traits.flags.has(flag) ? all | (1 << bit) : all), 0);
+    this.#flags[row] = isOutside ? bits | OUTSIDE : bits;
     this.#words[row] = this.#intern(traits);
     this.#dates[row] = traits.misdated === true ? MISDATED : (traits.received?.epochSeconds ?? NO_DATE);
     this.#link(row);
@@ -85,7 +91,8 @@ export class KeyTable {
         : { received: { epochSeconds: date } };
     const words = this.#wordSets[this.#words[row] ?? 0] ?? { keywords: new Set(), labels: new Set() };
     const flags = new Set<SystemFlag>(SYSTEM_FLAGS.filter((_, bit) => (bits & (1 << bit)) !== 0));
-    return { index: row, traits: { flags, ...words, ...received }, id: this.#ids[row] ?? 0 };
+    const isOutside = (bits & OUTSIDE) !== 0;
+    return { index: row, traits: { flags, ...words, ...received }, id: this.#ids[row] ?? 0, isOutside };
   }
 
   #intern(traits: Traits): number {

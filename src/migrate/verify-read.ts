@@ -5,7 +5,7 @@ import { hash32 } from "../core/hash.ts";
 import { MailError } from "../mail/errors.ts";
 import type { Fidelity } from "../mail/fidelity.ts";
 import { headerValue, messageIdOf, receivedFromHeader } from "../mail/headers.ts";
-import { type ContentKey, KeyHasher } from "../mail/key.ts";
+import { type ContentKey, KeyHasher, wireSize } from "../mail/key.ts";
 import type { Entry, Folder, Origin, Traits } from "../mail/model.ts";
 import type { Source } from "../sources/source.ts";
 import { isFiltered, type RunOptions } from "./context.ts";
@@ -22,6 +22,8 @@ export interface Seen {
   readonly isNamed?: boolean;
   /** Its first octets, where it was read. */
   readonly head?: Uint8Array;
+  /** Octets with CRLF line ends, where they are known. */
+  readonly size?: number;
   readonly problem?: string;
 }
 
@@ -69,16 +71,20 @@ export async function* messages(
       const received = entry.traits.received ?? (isUndated ? receivedFromHeader(head) : undefined);
       if (isUndated && isFiltered(entry, filter, received, entry.size)) continue;
       const messageId = messageIdOf(head);
-      yield quick
-        ? identified(source, ground, entry, messageId)
-        : {
-            origin: entry.origin,
-            traits: datedBy(head, entry),
-            key: hasher.digest().key,
-            id: idHash(messageId, head),
-            isNamed: messageId !== undefined,
-            head,
-          };
+      if (quick) {
+        yield { ...identified(source, ground, entry, messageId), head };
+        continue;
+      }
+      const { key, shape } = hasher.digest();
+      yield {
+        origin: entry.origin,
+        traits: datedBy(head, entry),
+        key,
+        id: idHash(messageId, head),
+        isNamed: messageId !== undefined,
+        head,
+        size: wireSize(shape),
+      };
     }
     signal.throwIfAborted();
   }
@@ -89,7 +95,8 @@ function identified(source: Source, ground: Fidelity, entry: Entry, messageId: s
   const { origin, traits } = entry;
   const name = messageId ?? `date ${(ground.received ? traits.received?.epochSeconds : undefined) ?? "none"}`;
   const key = createHash("sha256").update(name).digest("hex") as ContentKey;
-  return { origin, traits, key, id: (source.wireSize?.(entry) ?? 0) >>> 0 };
+  const size = source.wireSize?.(entry);
+  return { origin, traits, key, id: (size ?? 0) >>> 0, ...(size === undefined ? {} : { size }) };
 }
 
 /** Its traits, with the date that a copy of it gets where its own is none. */

@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { MailError } from "../../src/mail/errors.ts";
 import { FULL_FIDELITY, NO_FIDELITY } from "../../src/mail/fidelity.ts";
-import type { Folder } from "../../src/mail/model.ts";
+import type { Entry, Folder } from "../../src/mail/model.ts";
 import { type VerifyFinding, type VerifyOptions, verify } from "../../src/migrate/verify.ts";
 import type { Source } from "../../src/sources/source.ts";
 import { type MemoryFolder, mail, memorySource } from "../kit/memory.ts";
@@ -279,10 +279,26 @@ it.each([undefined, true])(
     const source = Object.assign(memorySource([folder(dated("old", 2010), dated("new", 2024))]), {
       tells: { ...rest, received: false },
     });
-    const target = Object.assign(memorySource([folder(dated("new", 2024))]), { identity: "memory:target" });
+    // Of the target's own the one outside the dates was copied by a run without them.
+    const target = Object.assign(memorySource([folder(dated("new", 2024), dated("old", 2010), dated("mine", 2023))]), {
+      identity: "memory:target",
+    });
     const options = { since: Date.UTC(2020, 0) / 1000, ...(quick === undefined ? {} : { quick }) };
     const nothing = (): void => undefined;
     const summary = await verify(source, target, undefined, options, new AbortController().signal, nothing, nothing);
-    expect(summary).toMatchObject({ equal: true, matched: 1, missing: 0 });
+    expect(summary).toMatchObject({ equal: true, matched: 1, missing: 0, extra: 1 });
   },
 );
+
+it.each([undefined, true])("what is larger than the run took is not extra; quick: %s", async (quick) => {
+  const sized = (source: ReturnType<typeof memorySource>) =>
+    Object.assign(source, { wireSize: ({ size }: Entry) => size });
+  const folder = { path: ["INBOX"], generation: "1", mail: [mail("small"), mail("large", `${"x".repeat(3000)}\r\n`)] };
+  const target = Object.assign(sized(memorySource([folder])), { identity: "memory:target" });
+  const [small] = folder.mail;
+  const source = sized(memorySource([{ ...folder, mail: small === undefined ? [] : [small] }]));
+  const options = { maxSize: 2000, bothWays: true, ...(quick === undefined ? {} : { quick }) };
+  const nothing = (): void => undefined;
+  const summary = await verify(source, target, undefined, options, new AbortController().signal, nothing, nothing);
+  expect(summary).toMatchObject({ equal: true, matched: 1, extra: 0 });
+});
