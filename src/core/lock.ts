@@ -7,6 +7,7 @@ import { ensureDirectory, PRIVATE_FILE } from "./files.ts";
 import { type Found, type Holder, judge, myself, nameOf, readLock, sinceOf, textOf } from "./holder.ts";
 import { type Hold, LOOK_MS, type LockClock, MACHINE_CLOCK, RENEW_MS, Renewal } from "./lock-renewal.ts";
 import { isObstacle } from "./own-file.ts";
+import { plural } from "./words.ts";
 
 export type { Hold, LockClock } from "./lock-renewal.ts";
 
@@ -37,7 +38,7 @@ const TOGETHER_SECONDS = (2 * RENEW_MS) / 1000;
 /**
  * Takes the lock `path` for `what` ("the archive ./backup"); its folder is made when it is missing. Disposing gives it back, twice is
  * harmless. A lock whose process is gone (also through a reboot, or its pid now another's) is taken over; of two that try, one
- * wins. Where it cannot be seen from here whether the process is gone (another machine or container), the lock is watched: taken
+ * wins. A file that names nobody is left behind by a crash when nobody has written it for 10 s. Where it cannot be seen from here whether the process is gone (another machine or container), the lock is watched: taken
  * over when it was not renewed for 60 s, refused as soon as it is. Throws MailError locked (scope account, give-up) when it is
  * held, io or quota when it cannot be written, and the signal's reason.
  */
@@ -109,7 +110,11 @@ async function fateOf(
   options: LockOptions,
 ): Promise<"held" | "dead" | "silent" | "changed"> {
   const { holder, ageMs } = found;
-  if (holder === undefined) return ageMs < WRITING_MS ? "held" : "dead";
+  if (holder === undefined) {
+    const left = WRITING_MS - ageMs;
+    const seen = left <= 0 ? "silent" : await watch(path, found, options, left);
+    return seen === "silent" ? "dead" : seen;
+  }
   const seen = await judge(holder, me);
   if (seen !== "unknown") return seen === "dead" ? "dead" : "held";
   // Written by a version that renews nothing: its silence says nothing.
@@ -127,15 +132,17 @@ function lifeOf(path: string, holder: Holder | undefined): string {
   return `${dirname(path)}\n${holder?.life}`;
 }
 
-/** Watches a lock for as long as it stays as it is. */
+/** Watches a lock for as long as it stays as it is: "silent" after so long. */
 async function watch(
   path: string,
   found: Found,
   { signal, onWait, clock = MACHINE_CLOCK }: LockOptions,
+  ms = SILENT_MS,
 ): Promise<"held" | "silent" | "changed"> {
-  onWait?.(`waiting to see whether ${nameOf(found.holder)} still runs, for a minute at the most (lock file ${path})`);
+  const most = ms === SILENT_MS ? "a minute" : plural(Math.ceil(ms / 1000), "second");
+  onWait?.(`waiting to see whether ${nameOf(found.holder)} still runs, for ${most} at the most (lock file ${path})`);
   let last = clock.now();
-  for (let watched = 0; watched < SILENT_MS; ) {
+  for (let watched = 0; watched < ms; ) {
     await clock.wait(LOOK_MS, signal, false);
     signal?.throwIfAborted();
     const now = clock.now();

@@ -5,8 +5,9 @@ import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, test } from "vitest";
 import { acquireLock } from "../../src/core/lock.ts";
+import { virtualClock } from "../kit/lock-clock.ts";
 
 let directory: string;
 let path: string;
@@ -99,18 +100,49 @@ test.each([
   ["a process before the last boot, where only the up time tells", { boot: undefined, start: undefined, since: 1 }],
 ])("%s holds nothing", async (_, change) => {
   await leave(change);
-  const lock = await acquireLock(path, "it");
+  const clock = virtualClock();
+  const lock = await acquireLock(path, "it", { clock });
   expect(JSON.parse(await readFile(path, "utf8"))).toMatchObject({ pid: process.pid, host: hostname() });
   await lock[Symbol.asyncDispose]();
+  // Seen at once, and not by watching it.
+  expect(clock.waited).toBe(0);
 });
 
-test("a torn lock file is taken over, but not while it may still be being written", async () => {
-  await leave({});
-  await writeFile(path, "");
-  await expect(acquireLock(path, "it")).rejects.toMatchObject({ code: "locked" });
-  const old = new Date(Date.now() - 60_000);
-  await utimes(path, old, old);
-  await (await acquireLock(path, "it"))[Symbol.asyncDispose]();
+describe("a torn lock file", () => {
+  it("is taken over when nobody has written it for ten seconds, and the user hears what is waited for", async () => {
+    await leave({});
+    await writeFile(path, "");
+    const said: string[] = [];
+    const clock = virtualClock();
+    const lock = await acquireLock(path, "it", { clock, onWait: (text) => said.push(text) });
+    expect(clock.waited).toBeGreaterThan(8_000);
+    expect(clock.waited).toBeLessThanOrEqual(10_000);
+    expect(said).toEqual([expect.stringMatching(/^waiting to see whether .* still runs, for \d+ seconds at the most/)]);
+    await lock[Symbol.asyncDispose]();
+  });
+
+  it("is taken over at once when it is older", async () => {
+    await leave({});
+    await writeFile(path, "");
+    const old = new Date(Date.now() - 60_000);
+    await utimes(path, old, old);
+    const clock = virtualClock();
+    await (await acquireLock(path, "it", { clock }))[Symbol.asyncDispose]();
+    expect(clock.waited).toBe(0);
+  });
+
+  it("that was being written is held by whoever wrote it", async () => {
+    const other = await acquireLock(`${path}2`, "it");
+    const whole = await readFile(`${path}2`, "utf8");
+    await other[Symbol.asyncDispose]();
+    await leave({});
+    await writeFile(path, "");
+    let looks = 0;
+    const clock = virtualClock(async () => void (++looks === 2 && (await writeFile(path, whole))));
+    await expect(acquireLock(path, "it", { clock })).rejects.toMatchObject({ code: "locked" });
+    expect(clock.waited).toBe(2_000);
+    expect(await readFile(path, "utf8")).toBe(whole);
+  });
 });
 
 test("a take-over that was killed half-way does not stop the next one", async () => {
