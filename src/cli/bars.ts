@@ -8,6 +8,8 @@ import { showBytes, showCount } from "./values.ts";
 
 export interface Bars extends Disposable {
   add(event: MigrationEvent): void;
+  /** Takes them off the screen, for a question; the next event that is worth one brings them back. */
+  clear(): void;
   /** Lines (each with its line end) above the bars. */
   readonly write: (text: string) => void;
 }
@@ -25,8 +27,8 @@ export interface Meter {
   readonly name: string;
   total: number;
   done: number;
-  /** Octets copied. */
-  bytes: number;
+  /** Octets copied; undefined where none are. */
+  bytes: number | undefined;
   /** Octets of all its messages, where the source says so, and of those that are settled, copied or not. */
   size: number | undefined;
   passed: number;
@@ -35,12 +37,37 @@ export interface Meter {
 interface Sample {
   readonly at: number;
   readonly done: number;
-  readonly bytes: number;
+  readonly bytes: number | undefined;
   readonly passed: number;
 }
 
+/** Deleting at the source: what was read back, what went, and what stays, which is neither. */
+class Removal {
+  readonly proofs: Meter;
+  readonly deletions: Meter;
+  #proved = 0;
+  #stayed = 0;
+
+  constructor(messages: number) {
+    const none = { total: messages, done: 0, bytes: undefined, size: undefined, passed: 0 };
+    this.proofs = { name: "copies read back", ...none };
+    this.deletions = { name: "deleted at source", ...none };
+  }
+
+  add(type: "message-proved" | "message-removed" | "message-kept"): void {
+    if (type === "message-proved") this.#proved++;
+    else if (type === "message-removed") this.deletions.done++;
+    else {
+      this.#stayed++;
+      this.deletions.total = Math.max(this.deletions.done, this.deletions.total - 1);
+    }
+    // After a fault some are read back once more.
+    this.proofs.done = Math.min(this.proofs.total, this.#proved + this.#stayed);
+  }
+}
+
 export function openBars(stream: NodeJS.WriteStream): Bars {
-  const multi = new MultiBar({
+  const options = {
     stream,
     fps: FRAMES_PER_SECOND,
     hideCursor: true,
@@ -50,31 +77,47 @@ export function openBars(stream: NodeJS.WriteStream): Bars {
     forceRedraw: true,
     gracefulExit: false,
     emptyOnZero: true,
-  });
+  };
   const sum: Meter = { name: "in sum", total: 0, done: 0, bytes: 0, size: undefined, passed: 0 };
   const folders = new Map<string, Meter>();
   const rates = new Map<Meter, Sample[]>();
+  let multi: MultiBar | undefined;
+  let removal: Removal | undefined;
   let rows = 0;
   let stopped = false;
 
-  const most = (): number => Math.max(1, (stream.rows ?? FOLDER_BARS + LINES_ABOVE + 1) - LINES_ABOVE - 1);
+  const most = (): number => Math.max(1, (stream.rows ?? FOLDER_BARS + LINES_ABOVE + 2) - LINES_ABOVE - 2);
+  const meterOf = (row: number): Meter | undefined => {
+    // The last row is empty: there the terminal puts its "^C", and no bar is made longer than the terminal is wide.
+    if (row === rows - 1) return undefined;
+    if (removal !== undefined) return row === 0 ? removal.proofs : removal.deletions;
+    return row === rows - 2 ? sum : [...folders.values()][row];
+  };
   const draw = (row: number): string => {
-    const meter = row === rows - 1 ? sum : [...folders.values()][row];
+    const meter = meterOf(row);
     if (meter === undefined) return "";
     return barLine(meter, rateOf(meter, rates, Date.now()), (stream.columns ?? 80) - 1);
   };
-  const addRow = (): void => {
-    const row = rows++;
-    multi.create(1, 0, {}, { format: () => draw(row) });
+  /** So many bars, and the row below them. */
+  const show = (count: number): void => {
+    multi ??= new MultiBar(options);
+    while (rows < count + 1) {
+      const row = rows++;
+      multi.create(1, 0, {}, { format: () => draw(row) });
+    }
+  };
+  const clear = (): void => {
+    // Lines that wait are written by a drawing alone.
+    if (multi?.isActive === true) multi.update();
+    multi?.stop();
+    multi = undefined;
+    rows = 0;
   };
   const stop = (): void => {
     if (stopped) return;
     stopped = true;
     process.off("exit", stop);
-    if (!multi.isActive) return;
-    // Lines that wait are written by a drawing alone.
-    multi.update();
-    multi.stop();
+    clear();
   };
   // Whatever ends the process, the cursor comes back.
   process.once("exit", stop);
@@ -86,20 +129,20 @@ export function openBars(stream: NodeJS.WriteStream): Bars {
         case "run-planned":
           sum.total = event.messages;
           sum.size = event.bytes;
-          if (rows === 0) addRow();
+          show(1);
           return;
         case "folder-opened": {
           const name = showPath(event.folder.path);
           const { messages = 0, bytes } = event.folder;
           folders.set(name, { name, total: messages, done: 0, bytes: 0, size: bytes, passed: 0 });
-          while (rows < Math.min(folders.size, most()) + 1) addRow();
+          show(Math.min(folders.size, most()) + 1);
           return;
         }
         case "message-settled": {
           const meter = folders.get(showPath(event.entry.origin.folder));
           for (const one of meter === undefined ? [sum] : [sum, meter]) {
             one.done++;
-            one.bytes += event.bytes;
+            one.bytes = (one.bytes ?? 0) + event.bytes;
             one.passed += event.entry.size ?? event.bytes;
           }
           return;
@@ -115,13 +158,26 @@ export function openBars(stream: NodeJS.WriteStream): Bars {
           folders.delete(name);
           return;
         }
+        case "removal-begun":
+          // Other bars than before, in rows of their own.
+          clear();
+          if (event.messages === 0) return;
+          removal = new Removal(event.messages);
+          show(2);
+          return;
+        case "message-proved":
+        case "message-removed":
+        case "message-kept":
+          removal?.add(event.type);
+          return;
         default:
           return;
       }
     },
+    clear,
     write(text) {
       // Lines are written over bars that stood there: what is right of them goes.
-      if (multi.isActive) multi.log(text.replaceAll("\n", "\u001b[0K\n"));
+      if (multi?.isActive === true) multi.log(text.replaceAll("\n", "\u001b[0K\n"));
       else stream.write(text);
     },
     [Symbol.dispose]: stop,
@@ -139,7 +195,7 @@ function rateOf(meter: Meter, rates: Map<Meter, Sample[]>, now: number): Rate {
   const first = samples[0];
   const seconds = first === undefined ? 0 : (now - first.at) / 1000;
   if (first === undefined || seconds < 0.2) return { messages: 0, bytes: 0, passed: 0 };
-  const a = (from: number, to: number): number => (to - from) / seconds;
+  const a = (from = 0, to = 0): number => (to - from) / seconds;
   return {
     messages: a(first.done, meter.done),
     bytes: a(first.bytes, meter.bytes),
@@ -176,7 +232,7 @@ export function barLine(meter: Meter, rate: Rate, columns: number): string {
   };
   const optional = {
     count: padStart(count, 15),
-    bytes: padStart(showBytes(bytes), 8),
+    bytes: padStart(showBytes(bytes ?? 0), 8),
     octetRate: padStart(`${showBytes(rate.bytes)}/s`, 10),
     messageRate: padStart(`${showCount(rate.messages)}/s`, 8),
   };
@@ -189,9 +245,10 @@ export function barLine(meter: Meter, rate: Rate, columns: number): string {
   const fits = (text: string): string => (takes(text.length + 1) ? ` ${text}` : "");
   const shown = fits(optional.count);
   const hasBar = shown !== "" && takes(BAR.least + 3);
-  const octets = hasBar ? fits(optional.bytes) : "";
+  const hasOctets = bytes !== undefined;
+  const octets = hasBar && hasOctets ? fits(optional.bytes) : "";
   const octetRate = octets === "" ? "" : fits(optional.octetRate);
-  const messageRate = octetRate === "" ? "" : fits(optional.messageRate);
+  const messageRate = octetRate === "" && (hasOctets || !hasBar) ? "" : fits(optional.messageRate);
   const more = hasBar ? Math.min(BAR.most - BAR.least, Math.floor(room / 2)) : 0;
   const name = Math.min(NAME.most, NAME.least + Math.max(0, room - more));
   const bar = BAR.least + more;

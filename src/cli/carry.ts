@@ -99,9 +99,7 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
       skipDeleted: isOn(args, "skip-deleted"),
       ...(isOn(args, "with-expunged") ? { withExpunged: true } : {}),
       stateDirectory: stateDirectoryOf(args, session.environment),
-      ...(remove === undefined
-        ? {}
-        : { remove: { ...remove, ...bounds(args, most, () => progress[Symbol.dispose]()) } }),
+      ...(remove === undefined ? {} : { remove: { ...remove, ...bounds(args, most, () => progress.pause()) } }),
     };
     using progress = await showProgress(ui);
     const running = run(ends.source, ends.sink, options, signal);

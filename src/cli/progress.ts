@@ -12,6 +12,8 @@ import { showCount, showSeconds } from "./values.ts";
 /** Follows the events of one run. Cheap: 20,000 messages a second are counted, drawing is done by a timer. */
 export interface Progress extends Disposable {
   add(event: MigrationEvent): void;
+  /** Clears the screen for a question. */
+  pause(): void;
 }
 
 export async function showProgress(ui: Ui): Promise<Progress> {
@@ -38,6 +40,10 @@ export async function showProgress(ui: Ui): Promise<Progress> {
       if (event.type === "folder-finished" && ui.verbose === 0) held.set(keyOf(event.folder.path), line);
       else if (event.type === "notice" && event.insist === true) ui.insist(line);
       else ui.say(line);
+    },
+    pause() {
+      release([]);
+      bars?.clear();
     },
     [Symbol.dispose]() {
       release();

@@ -34,7 +34,8 @@ const ALWAYS: readonly Disposition[] = ["copied", "already-copied", "failed"];
 /** The balance: what was listed, and what became of it. */
 export function renderBalance(summary: RunSummary, isDry: boolean): string[] {
   const { listed, balance, closes, bytes, seconds } = summary;
-  const rows = [["listed", showCount(listed), ""]];
+  const isStopped = summary.outcome === "stopped" && !closes;
+  const rows = [[isStopped ? "listed until then" : "listed", showCount(listed), ""]];
   for (const name of DISPOSITIONS) {
     const always = isDry ? name === "planned" : ALWAYS.includes(name);
     if (balance[name] === 0 && !always) continue;
@@ -42,10 +43,11 @@ export function renderBalance(summary: RunSummary, isDry: boolean): string[] {
     const words = isDry && name === "adopted" ? "in the target already, by date and size" : WORDS[name];
     rows.push([`  ${words}`, showCount(balance[name]), rate]);
   }
+  const settled = DISPOSITIONS.reduce((sum, name) => sum + balance[name], 0);
+  if (isStopped && settled < listed) rows.push(["  open", showCount(listed - settled), ""]);
   if (summary.traitsUpdated > 0) rows.push(["flags brought up to date", showCount(summary.traitsUpdated), ""]);
   if (summary.removed > 0) rows.push(["removed from the source, after proof", showCount(summary.removed), ""]);
   if (summary.kept > 0) rows.push(["kept at the source, though it was to go", showCount(summary.kept), ""]);
-  const settled = DISPOSITIONS.reduce((sum, name) => sum + balance[name], 0);
   const unlisted = summary.folders.reduce((sum, folder) => sum + (folder.unlisted ?? 0), 0);
   const cause =
     unlisted > 0

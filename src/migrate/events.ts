@@ -126,7 +126,10 @@ export type MigrationEvent =
   /** A folder whose state has not moved since the last run: all its messages at once, without listing them. */
   | { readonly type: "folder-unchanged"; readonly folder: Folder; readonly messages: number }
   | { readonly type: "folder-finished"; readonly folder: Folder; readonly summary: FolderSummary }
-  | { readonly type: "traits-updated" | "message-removed"; readonly origin: Origin }
+  /** Deleting at the source begins: so many have a copy, and go once it was read back, or stay. */
+  | { readonly type: "removal-begun"; readonly messages: number }
+  /** `message-proved`: its copy was read back, and it is to go. */
+  | { readonly type: "traits-updated" | "message-proved" | "message-removed"; readonly origin: Origin }
   /** It was to be deleted at the source, and stays. */
   | { readonly type: "message-kept"; readonly origin: Origin; readonly why: KeptWhy }
   /** After deleting, a source folder: what went, and what stayed for which reason. */

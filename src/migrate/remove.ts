@@ -17,7 +17,7 @@ import type { DoneRecord, FolderLedger } from "./ledger.ts";
 import { patiently } from "./patiently.ts";
 import { type Deletion, Places } from "./places.ts";
 import { Shortage } from "./short.ts";
-import { sumOf } from "./tally.ts";
+import { type FolderTally, sumOf } from "./tally.ts";
 
 /** Copies that are read back at once. */
 const PROOFS_IN_FLIGHT = 16;
@@ -38,6 +38,7 @@ export async function removeProved(context: RunContext, results: readonly Folder
   const whole = works.filter(({ state, folder }) => folder !== undefined && state.tally.summary().closes);
   const refusal = await refused(context, whole);
   const places = new Places(context);
+  if (refusal === undefined) await context.events.emit({ type: "removal-begun", messages: copiesOf(works) });
   for (const work of works) {
     if (context.soft.aborted) return;
     const closes = whole.includes(work);
@@ -47,6 +48,12 @@ export async function removeProved(context: RunContext, results: readonly Folder
     await (why === undefined ? removeFolder(context, work, places) : keepFolder(context, work, why));
     await finish(context, work.state);
   }
+}
+
+/** Messages that are looked at one after the other; counted without reading their records. */
+function copiesOf(works: readonly Work[]): number {
+  const copies = ({ balance }: FolderTally): number => balance.copied + balance["already-copied"] + balance.adopted;
+  return works.reduce((sum, { state }) => sum + copies(state.tally), 0);
 }
 
 /** Why nothing is to be deleted in this run at all: more would go than was allowed, or somebody said no. */
@@ -183,6 +190,7 @@ async function removeFolder(context: RunContext, work: Work, places: Places): Pr
   const note = async ({ gone: isBack, ...done }: DoneRecord, due: boolean): Promise<void> => {
     if (isBack === true || (due ? done.marked !== true : !done.proved))
       await ledger.put({ ...done, proved: true, ...(due ? { marked: true } : {}) });
+    if (due) await context.events.emit({ type: "message-proved", origin: done.origin });
   };
   /** Its owner may have put it back. */
   const isStillGone = async (record: DoneRecord): Promise<boolean> => {
