@@ -104,6 +104,13 @@ it("what was not asked for does not count: --folder and --exclude choose", async
   expect(await cli("backup", source(), target(), "--folder", "Sent")).toMatchObject({ code: 0 });
   expect(await cli("backup", source(), target(), "--exclude", "INBOX")).toMatchObject({ code: 0 });
   expect(await cli("backup", source(), target(), "--folder", "INBOX")).toMatchObject({ code: 3 });
+  // What is named when the folders are listed, and no folder has to be read for.
+  put("Outlook.pst", `!BDN${"\0".repeat(600)}`);
+  expect(await cli("backup", source(), target(), "--folder", "Sent")).toMatchObject({ code: 0 });
+  expect(await cli("backup", source(), target(), "--exclude", "INBOX", "--exclude", "Outlook*")).toMatchObject({
+    code: 0,
+  });
+  expect(await cli("backup", source(), target(), "--exclude", "INBOX")).toMatchObject({ code: 3 });
 });
 
 it("verify does not say Verified, nor Different where what was read is there", async () => {
