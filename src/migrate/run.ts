@@ -22,11 +22,10 @@ import { type FolderResult, runFolder } from "./folder.ts";
 import { callAsBefore } from "./former-names.ts";
 import { memoryLedger, openLedger } from "./journal.ts";
 import { InventoryKeeper, tellArchive } from "./keep-inventory.ts";
-import type { Ledger } from "./ledger.ts";
 import { leftOutOf } from "./left-out.ts";
 import { looksForAll, tellMissing } from "./missing.ts";
 import { tellOthers } from "./other-sources.ts";
-import { ledgerDirectoryOf, pairDirectory, rememberedNames } from "./pair.ts";
+import { ledgerDirectoryOf, pairDirectory } from "./pair.ts";
 import { patiently } from "./patiently.ts";
 import { type FolderJob, planFolders } from "./plan.ts";
 import { Present } from "./present.ts";
@@ -40,6 +39,7 @@ import { selectFolders } from "./select.ts";
 import { tellShort } from "./short.ts";
 import { Course } from "./suspects.ts";
 import { RunTally, sumOf } from "./tally.ts";
+import { recallNames, rememberRespelled } from "./target-names.ts";
 import { finishTrial } from "./trial.ts";
 import { suspectOnePlace } from "./two-places.ts";
 import { lookAtUnvisited } from "./unvisited.ts";
@@ -287,25 +287,6 @@ async function carry(
 function throwIfGone({ standing }: RunOptions): void {
   const gone = standing?.gone();
   if (gone !== undefined) throw gone;
-}
-
-async function recallNames(sink: Sink, ledger: Ledger, groups: readonly (readonly FolderJob[])[]): Promise<void> {
-  if (sink.recall === undefined) return;
-  const paths = groups.flat().map(({ target }) => target.path);
-  sink.recall(await rememberedNames(ledger, paths));
-}
-
-/** A store may list a folder otherwise than it was made: the next run goes by that. */
-async function rememberRespelled({ sink, ledger, options, events, hard }: RunContext): Promise<void> {
-  if (sink.respelled === undefined) return;
-  const ask = sink.respelled.bind(sink);
-  const names = await patiently(
-    "the names of the folders",
-    () => ask(hard),
-    { patience: options.patience, events },
-    hard,
-  );
-  for (const { path, name } of names) await ledger.rememberName(path, name);
 }
 
 async function seal({ sink, options, events, hard, hold }: RunContext, failed: number): Promise<void> {

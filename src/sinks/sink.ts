@@ -134,6 +134,12 @@ export interface Mark {
   remove(): Promise<void>;
 }
 
+export interface Respelled {
+  readonly path: FolderPath;
+  readonly name: string;
+  readonly listed: FolderPath;
+}
+
 export interface Sink extends AsyncDisposable {
   readonly kind: string;
   /** Like Source.identity, and equal to it for the same endpoint. */
@@ -191,9 +197,9 @@ export interface Sink extends AsyncDisposable {
   recall?(names: readonly { readonly path: FolderPath; readonly name: string }[]): void;
   /**
    * Beside `recall`: the paths whose folder this run made, and which the store now lists under another name than it was made by, with
-   * that name. Asked once, when all is copied.
+   * that name, and as the path that it is read back by. Asked once, when all is copied.
    */
-  respelled?(signal: AbortSignal): Promise<readonly { readonly path: FolderPath; readonly name: string }[]>;
+  respelled?(signal: AbortSignal): Promise<readonly Respelled[]>;
   /**
    * True when the folder is known to be there no more as it was: deleted, (where a generation is given) made anew, or (where it is told
    * how it stood) gone back. For folders that are not opened, so it must cost next to nothing; where it would not, it answers false or

@@ -58,11 +58,17 @@ describe("a name that comes back in another spelling", () => {
   const lower = (name: string): string => (name === "INBOX" ? name : name.toLowerCase());
   const first = (name: string, { mailboxes }: ScriptedAccount): string =>
     [...mailboxes.keys()].find((one) => one.toLowerCase() === name.toLowerCase()) ?? name;
-  const SPELLINGS: readonly [string, readonly string[], string, NonNullable<Manners["spelling"]>][] = [
-    ["in lower case", ["Work", "Plans"], "work/plans", lower],
-    ["composed", ["Cafe\u0301"], NFC, (name) => name.replaceAll(NFD, NFC)],
-    ["without its blank at the end", ["Work "], "Work", (name) => name.trimEnd()],
-    ["without its blanks within", ["Work ", "Plans "], "Work/Plans", (name) => name.replace(/ +(?=\/|$)/g, "")],
+  const SPELLINGS: readonly [string, readonly string[], string, string, NonNullable<Manners["spelling"]>][] = [
+    ["in lower case", ["Work", "Plans"], "work/plans", "work/plans", lower],
+    ["composed", ["Cafe\u0301"], NFC, "Caf\u00e9", (name) => name.replaceAll(NFD, NFC)],
+    ["without its blank at the end", ["Work "], "Work", "Work", (name) => name.trimEnd()],
+    [
+      "without its blanks within",
+      ["Work ", "Plans "],
+      "Work/Plans",
+      "Work/Plans",
+      (name) => name.replace(/ +(?=\/|$)/g, ""),
+    ],
   ];
   /** Each mailbox has a generation of its own; `words` answer a CREATE of what is there. */
   function folding(spelling: NonNullable<Manners["spelling"]>, words: string | undefined): Manners {
@@ -82,15 +88,17 @@ describe("a name that comes back in another spelling", () => {
     };
   }
 
-  describe.each(SPELLINGS)("%s", (_, path, name, spelling) => {
+  describe.each(SPELLINGS)("%s", (_, path, name, shown, spelling) => {
     it.each([
       ["OK", "OK it is there"],
       ["NO", undefined],
     ])("where CREATE of what is there is answered %s: no second copy, also without a ledger", async (__, words) => {
       await using account = await startAccount(folding(spelling, words));
       const job = byContent(account, boxes(path));
-      await carry(job);
+      const { events } = await carry(job);
       expect([...(await account.keys()).keys()]).toEqual([name]);
+      const told = events.flatMap((event) => (event.type === "notice" ? event.text : []));
+      expect(told).toEqual([`the target lists 1 folder under another name: ${path.join("/")} as ${shown}`]);
       const { summary } = await carry({ ...job, state: bench.place("state") });
       expect(summary?.balance).toMatchObject({ copied: 0, adopted: 3 });
     });

@@ -45,7 +45,7 @@ export interface MailboxTree {
   /** Makes the folder where it is missing. Throws MailError of scope folder. */
   ensure(connection: Connection, folder: Folder): Promise<Resolved & { created: boolean }>;
   /** Paths whose folder was made under one name and is listed under another, with that one: one listing, where any was made. */
-  respelled(connection: Connection): Promise<readonly Remembered[]>;
+  respelled(connection: Connection): Promise<readonly (Remembered & { readonly listed: FolderPath })[]>;
   isSubscribed(name: string): boolean;
   /** As the listing told it when the tree was loaded: the folder is not there, or has another UIDVALIDITY. */
   isGone(name: string, uidValidity: string | undefined): boolean;
@@ -281,7 +281,7 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     return answer.status === "OK" ? other.name : undefined;
   }
 
-  async function respelled(on: Connection): Promise<readonly Remembered[]> {
+  async function respelled(on: Connection): Promise<readonly (Remembered & { listed: FolderPath })[]> {
     if (made.size === 0) return [];
     const all = await listMailboxes(on, "generation");
     const isListed = new Set(all.map(({ name }) => keyOf(name)));
@@ -290,7 +290,7 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     return lost.flatMap(([name, path]) => {
       const like = fresh.filter((one) => bones(one.name) === bones(name) || spelling(one.name) === spelling(name));
       const [one] = like;
-      return one === undefined || like.length > 1 ? [] : [{ path, name: one.name }];
+      return one === undefined || like.length > 1 ? [] : [{ path, name: one.name, listed: pathNamed(one.name) }];
     });
   }
 
