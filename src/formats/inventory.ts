@@ -51,14 +51,25 @@ export interface Inventory {
 /** Far above what the first line has. */
 const OWNER_LINE = 512;
 const STRAYS = "strays/";
+const ZIPS = "zips/";
 
 /** Under which name it says how many messages in a folder are in no ledger although they have names of ours: no file, a number. */
 export function strayName(generation: string): string {
   return STRAYS + generation;
 }
 
-export function isStrays(file: string): boolean {
-  return file.startsWith(STRAYS);
+/** Under which name it says how the zip with a number was (formats/mboxzip/shape.ts); the zip lies beside `mailferry/`. */
+export function zipStateName(number: number): string {
+  return ZIPS + number;
+}
+
+/** What is stated under a name that is no file below `mailferry/`. */
+export function isNoFile(name: string): boolean {
+  return name.startsWith(STRAYS) || name.startsWith(ZIPS);
+}
+
+export function isZipState(name: string): boolean {
+  return name.startsWith(ZIPS);
 }
 
 export function inventoryFile(home: string): string {

@@ -9,7 +9,7 @@ import { errno, ioError } from "../mail/errors.ts";
 import {
   type Inventory,
   inventoryFile,
-  isStrays,
+  isNoFile,
   readInventory,
   type Stated,
   stateOf,
@@ -67,7 +67,7 @@ export interface Amiss {
 /** What is gone, or shorter than it was: by a look at the sizes alone. */
 export function* shortened(inventory: Inventory, sizes: ReadonlyMap<string, number>): Generator<Amiss> {
   for (const [file, { size }] of inventory.files) {
-    if (isStrays(file)) continue;
+    if (isNoFile(file)) continue;
     const now = sizes.get(file);
     if (now === undefined) yield { file, what: "is missing" };
     else if (now < size) yield { file, what: lacks(now, size) };
@@ -85,7 +85,7 @@ export async function isShortened(home: string, file: string): Promise<boolean> 
 export async function* changed(home: string, inventory: Inventory, signal: AbortSignal): AsyncGenerator<Amiss> {
   for (const [file, stated] of inventory.files) {
     signal.throwIfAborted();
-    if (isStrays(file)) continue;
+    if (isNoFile(file)) continue;
     try {
       const now = await stateOf(join(home, file), { upTo: stated.size });
       const what = differs(stated, now);

@@ -5,7 +5,8 @@ import { isObstacle } from "../core/own-file.ts";
 import {
   addToInventory,
   type Inventory,
-  isStrays,
+  isNoFile,
+  isZipState,
   readInventory,
   type Stated,
   stateOf,
@@ -13,6 +14,8 @@ import {
 } from "../formats/inventory.ts";
 import { checkMaildirFiles } from "../formats/maildir/check.ts";
 import { mendKeywords, setLonelyTraitsAside } from "../formats/maildir/mend.ts";
+import { listZips } from "../formats/mboxzip/layout.ts";
+import { stateZips } from "../formats/mboxzip/shape.ts";
 import { mendLines, setObstaclesAside } from "../formats/mend.ts";
 import { type Amiss, checkOwnFiles, inWords, ofInventory, ownFiles, shortened } from "../formats/own-files.ts";
 import { readArchiveRuns } from "./archive-runs.ts";
@@ -40,14 +43,22 @@ export class InventoryKeeper {
   readonly #amiss: ReadonlySet<string>;
   /** The highest number that a run said it wrote. */
   readonly #wanted: number;
+  /** Zips from this number on are of this run. */
+  readonly #nextZip: number;
 
   private constructor(
     home: string,
     archive: string,
     before: Inventory | undefined,
-    found: { readonly amiss: readonly Amiss[]; readonly list: readonly string[]; readonly wanted: number },
+    found: {
+      readonly amiss: readonly Amiss[];
+      readonly list: readonly string[];
+      readonly wanted: number;
+      readonly nextZip: number;
+    },
   ) {
     this.#wanted = found.wanted;
+    this.#nextZip = found.nextZip;
     this.#home = home;
     this.#archive = archive;
     this.#before = before;
@@ -93,7 +104,9 @@ export class InventoryKeeper {
       for (const file of files.keys())
         if (LINES.test(file) && (await mendLines(join(home, file))) && !known.has(file))
           amiss.push({ file, what: "has damaged lines" });
-    return new InventoryKeeper(home, archive, before, { amiss, list, wanted: wanted ?? 0 });
+    const zips = archive.startsWith("mboxzip:") ? await listZips(dirname(home)) : [];
+    const nextZip = (zips.at(-1)?.number ?? 0) + 1;
+    return new InventoryKeeper(home, archive, before, { amiss, list, wanted: wanted ?? 0, nextZip });
   }
 
   /** What the run cannot mend by itself makes it incomplete, as a lost zip does. */
@@ -129,13 +142,23 @@ export class InventoryKeeper {
       if (now !== undefined && !isSame(now, stated)) changes.set(file, now);
     }
     if (anew) for (const [generation, strays] of this.looked) noteStrays(changes, this.#before, generation, strays);
+    if (this.#archive.startsWith("mboxzip:")) await this.#stateZips(changes, anew);
     if (anew)
       for (const file of this.#before?.files.keys() ?? [])
-        if (!sizes.has(file) && !isStrays(file) && !this.#isKept(file, this.#before?.files.get(file), undefined, true))
+        if (!sizes.has(file) && !isNoFile(file) && !this.#isKept(file, this.#before?.files.get(file), undefined, true))
           changes.set(file, undefined);
     if (changes.size === 0 && this.#before !== undefined && !this.#isSpoilt) return this.#before.batch;
     const before = this.#isSpoilt ? undefined : this.#before;
     return await addToInventory(this.#home, this.#archive, before, changes, this.#wanted);
+  }
+
+  async #stateZips(changes: Map<string, Stated | undefined>, anew: boolean): Promise<void> {
+    const zips = await listZips(dirname(this.#home));
+    const states = await stateZips(zips, this.#before, { anew, written: this.#nextZip });
+    for (const [name, state] of states) if (!isSame(state, this.#before?.files.get(name))) changes.set(name, state);
+    if (!anew) return;
+    for (const name of this.#before?.files.keys() ?? [])
+      if (isZipState(name) && !states.has(name)) changes.set(name, undefined);
   }
 
   /** What was lost stays stated as it was, until a run looked for all of it once more. */

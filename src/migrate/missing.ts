@@ -17,12 +17,14 @@ export function looksForAll({ missing = [] }: Source, options: RunOptions): bool
 
 export async function tellMissing(
   source: Source,
-  { missing = [] }: Sink,
+  { missing = [], sealed }: Sink,
   options: RunOptions,
   events: EventStream,
 ): Promise<void> {
   if (missing.length === 0) return;
   const again = "run it once with --recheck over all folders: what the source still has of it is then copied again";
   const now = "what the source still has of it is copied again; when that is done, it is not missed any longer";
-  await events.emit({ type: "notice", text: `${missing.join("; ")}; ${looksForAll(source, options) ? now : again}` });
+  const once = "it is written once: a backup to another name, or to mboxzip:DIR, has what the source still has";
+  const then = sealed === undefined ? (looksForAll(source, options) ? now : again) : once;
+  await events.emit({ type: "notice", text: `${missing.join("; ")}; ${then}` });
 }

@@ -13,6 +13,7 @@ import { isSingleFile, listZips, partDirectory, type ZipFileName } from "../form
 import { knownNumbers, lostNumbers, lostZip } from "../formats/mboxzip/numbers.ts";
 import { linesOf } from "../formats/mboxzip/rebuild.ts";
 import { formatRef, type Place, placeOf, zipNumber } from "../formats/mboxzip/ref.ts";
+import { repackedIn } from "../formats/mboxzip/shape.ts";
 import { manifestHead, type ZipPool, type ZipShelf, zipPool, zipShelf } from "../formats/mboxzip/zips.ts";
 import { openZip } from "../formats/zip/read.ts";
 import { configError, errno, ioError, MailError } from "../mail/errors.ts";
@@ -27,6 +28,8 @@ export interface MboxZipSourceOptions {
   readonly onNotice?: (text: string) => void;
 }
 
+const MEND = "Use another copy of it; or a backup with --recheck, which copies again what the source still has of it";
+
 /** Each slice inflates for itself, so that more than the usual number of cores gains nothing. */
 const SESSIONS = 4;
 
@@ -35,7 +38,7 @@ const SESSIONS = 4;
  * of another archive, or not ours. Writes nothing but temporary files outside the archive.
  */
 export async function openMboxZipSource(options: MboxZipSourceOptions, signal: AbortSignal): Promise<Source> {
-  const { id, zips, missing } = await findZips(options);
+  const { id, zips, missing } = await findZips(options, signal);
   const paths = new Map(zips.map(({ number, path }) => [number, path]));
   const pool = zipPool((number) => paths.get(number));
   const isSingle = isSingleFile(options.path);
@@ -94,10 +97,10 @@ export async function openMboxZipSource(options: MboxZipSourceOptions, signal: A
   } satisfies Source;
 }
 
-async function findZips({
-  path,
-  onNotice,
-}: MboxZipSourceOptions): Promise<{ id: string; zips: ZipFileName[]; missing: string[] }> {
+async function findZips(
+  { path, onNotice }: MboxZipSourceOptions,
+  signal: AbortSignal,
+): Promise<{ id: string; zips: ZipFileName[]; missing: string[] }> {
   let isDirectory: boolean;
   try {
     isDirectory = (await stat(path)).isDirectory();
@@ -116,7 +119,10 @@ async function findZips({
     return { id: header.archive, zips: [{ number: header.zip, path }], missing: [] };
   }
   const zips = await listZips(path);
-  const { id, good, bad } = await sortZips(zips, await readArchiveId(path, "mboxzip"));
+  const home = join(path, ARCHIVE_HOME);
+  const repacked: string[] = [];
+  const glance = await repackedIn(home, signal, (why) => repacked.push(why));
+  const { id, good, bad } = await sortZips(zips, await readArchiveId(path, "mboxzip"), glance);
   const lessers = bad.filter(({ isLesser }) => isLesser === true);
   const unread = bad.filter(({ isLesser }) => isLesser !== true);
   if (id === undefined && lessers.length === 0 && bad[0] !== undefined)
@@ -127,11 +133,11 @@ async function findZips({
     });
   if (id === undefined && lessers.length === 0)
     throw configError(`${path} holds no mboxzip archive`, "Give the directory with the numbered zips, or a FILE.zip.");
-  const home = join(path, ARCHIVE_HOME);
   const missing = (await lostNumbers(home, zips, await knownNumbers(home))).map((number) => lostZip(path, number));
   for (const text of missing) onNotice?.(`${text}; what it held is not read`);
   for (const zip of unread) onNotice?.(badZip(zip));
-  missing.push(...unread.map(badZip));
+  for (const why of repacked) onNotice?.(`${why}; what it still holds is read. ${MEND}`);
+  missing.push(...unread.map(badZip), ...repacked);
   const spools = await readdir(join(path, ARCHIVE_HOME, "spool")).catch(() => []);
   if (spools.some((name) => Number(name) > (zips.at(-1)?.number ?? 0)))
     onNotice?.(

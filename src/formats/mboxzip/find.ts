@@ -9,9 +9,11 @@ import { acquireLock } from "../../core/lock.ts";
 import { configError, errno, ioError, MailError } from "../../mail/errors.ts";
 import { ARCHIVE_HOME, readArchiveId } from "../archive.ts";
 import { openZip, type Zip } from "../zip/read.ts";
+import { looksSealed } from "../zip/seal.ts";
 import { type BadZip, sortZips } from "./bad-zips.ts";
 import { checkZip } from "./check-zip.ts";
 import { isSingleFile, listZips, partDirectory, quarantineBeside, type ZipFileName } from "./layout.ts";
+import { repacked, repackedIn, tallyOf } from "./shape.ts";
 import { spoolHeader } from "./spool.ts";
 import { manifestOf } from "./zips.ts";
 
@@ -72,11 +74,11 @@ async function findFile(file: string, job: string, signal: AbortSignal): Promise
   if (kind === "directory")
     throw configError(`${file} is a directory`, 'Name a file that ends in ".zip", or a directory whose name does not.');
   if (kind === "file") {
-    const { id, ...sealed } = await finished(file, job, signal);
+    const { id, damaged, ...sealed } = await finished(file, job, signal);
     const left = await readArchiveId(root).catch(() => "unreadable");
     if (left === id) await finishCleaning(file, home, signal);
     else if (left === undefined) await removeEmpty(root);
-    return { id, single: file, root, home, sealed, zips: [] };
+    return { id, single: file, root, home, sealed, zips: [], damaged };
   }
   if ((await kindOf(dirname(file))) !== "directory")
     throw configError(`there is no directory ${dirname(file)}`, "Make it first, or choose another place.");
@@ -103,9 +105,11 @@ async function findDirectory(root: string, readsAll: boolean, signal: AbortSigna
     const [problem] = problems;
     if (problem !== undefined) throw new MailError("malformed", problem, { scope: "account", remedy: "give-up" });
   };
+  const damaged: string[] = [];
+  const glance = readsAll ? look : await repackedIn(home, signal, (why) => damaged.push(why));
   // Where `mailferry/` was lost they say themselves whose they are.
-  const { id, bad } = await sortZips(zips, known, readsAll ? look : undefined);
-  if (id !== undefined) return { id, root, home, zips, bad, damaged: [] };
+  const { id, bad } = await sortZips(zips, known, glance);
+  if (id !== undefined) return { id, root, home, zips, bad, damaged };
   const [first] = bad;
   if (first !== undefined)
     throw new MailError("malformed", first.why, {
@@ -117,7 +121,11 @@ async function findDirectory(root: string, readsAll: boolean, signal: AbortSigna
   return { id: randomUUID(), root, home, zips };
 }
 
-async function finished(file: string, job: string, signal: AbortSignal): Promise<SealedFile & { id: string }> {
+async function finished(
+  file: string,
+  job: string,
+  signal: AbortSignal,
+): Promise<SealedFile & { id: string; damaged: string[] }> {
   const other = "Choose another name, or a directory (mboxzip:DIR) for an archive that grows.";
   let opened: Awaited<ReturnType<typeof openZip>>;
   try {
@@ -132,10 +140,14 @@ async function finished(file: string, job: string, signal: AbortSignal): Promise
   let messages = 0;
   let failed = 0;
   let since = Math.floor((await stat(file)).mtimeMs / 1000);
+  const tally = tallyOf(zip);
   try {
     for await (const { record } of manifestOf(zip)) {
       signal.throwIfAborted();
-      if (record.type === "message") messages++;
+      if (record.type === "message") {
+        messages++;
+        tally.take(record.entry, record.offset + record.length);
+      }
       if (record.type !== "header") continue;
       if (record.job !== job) throw configError(`${file} exists and was written by another job`, other);
       id = record.archive;
@@ -148,7 +160,9 @@ async function finished(file: string, job: string, signal: AbortSignal): Promise
     throw error;
   }
   if (id === undefined) throw configError(`${file} exists and is no archive of mailferry`, other);
-  return { id, messages, failed, since };
+  const lack = tally.lack();
+  const damaged = lack === undefined && looksSealed(zip.comment) ? [] : [repacked(zip, lack)];
+  return { id, damaged, messages, failed, since };
 }
 
 /** What a crash between the last rename and the end left behind. Another process that is at it is let be. */

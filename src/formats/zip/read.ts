@@ -32,6 +32,9 @@ export interface ZipEntry {
 export interface Zip extends AsyncDisposable {
   readonly path: string;
   readonly entries: ReadonlyMap<string, ZipEntry>;
+  /** Octets of the whole file, and its comment, as its directory says. */
+  readonly size: number;
+  readonly comment: string;
   /**
    * The entry's octets from `start` on (more than 0 only for a stored entry). Without a start the CRC is checked at the end.
    * Throws MailError malformed when the entry is missing or damaged, of the given scope.
@@ -60,6 +63,8 @@ export async function openZip(path: string): Promise<Zip> {
     return {
       path,
       entries: found.entries,
+      size: file.fileSize,
+      comment: file.comment,
       read: (name, scope, start) => readEntry(path, file, found.raw.get(name), name, scope, start),
       async [Symbol.asyncDispose]() {
         file.close();
