@@ -282,13 +282,17 @@ async function closeLedger(
       const listed = state.listed - expunged;
       // Only a folder that left nothing behind may be skipped next time, but for what is left behind by the same rule then.
       const isWhole = leftNothing(context, state, expunged) && !behind && !leavesOut(context.source, job.folder.path);
-      const sourceState = isWhole ? job.folder.state : undefined;
+      const before = ledger.head(job.folder.path);
+      const now = isWhole ? job.folder.state : undefined;
+      const sourceState =
+        now === undefined || before?.sourceState === undefined
+          ? now
+          : (context.source.stateAfter?.(before.sourceState, now) ?? now);
       const head: Head = {
         generation: generation ?? "",
         listed,
         ...(sourceState === undefined ? {} : { sourceState }),
       };
-      const before = ledger.head(job.folder.path);
       if (
         before?.sourceState !== head.sourceState ||
         before?.listed !== listed ||

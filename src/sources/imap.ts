@@ -242,6 +242,7 @@ export async function openImapSource(
     // RFC 3501 2.3.4.
     wireSize: ({ size }) => size,
     remove,
+    stateAfter,
     afresh: () => pool.renew(),
     async checkRemove(abort) {
       const name = await trashOf(abort);
@@ -256,6 +257,26 @@ export async function openImapSource(
   } satisfies Source;
 }
 
+/**
+ * RFC 7162 3.1.2.2: 0 where this folder has no mod-sequences. Then nothing in the token moves with a flag. Servers that keep none
+ * and say so otherwise say 1, below which none is.
+ */
+function hasModseq(highest: string | undefined, messages: number): boolean {
+  const digits = /^0*([1-9]\d*)$/.exec(highest ?? "")?.[1];
+  return digits !== undefined && (digits !== "1" || messages === 0);
+}
+
+/** A token that no folder has: its mod-sequence stood still while mail came, so that a flag may not move it either. */
+const STUCK = "stuck:";
+
+function stateAfter(before: string, now: string): string {
+  const [validity, uidNext, messages, modseq] = before.replace(STUCK, "").split(":");
+  const [nowValidity, nowNext, nowMessages, nowModseq] = now.split(":");
+  const isOne = validity === nowValidity && modseq === nowModseq;
+  const cameMore = Number(nowNext) > Number(uidNext) && Number(nowMessages) > Number(messages);
+  return isOne && (cameMore || before.startsWith(STUCK)) ? `${STUCK}${now}` : now;
+}
+
 function folderOf(listed: Listed, path: Folder["path"], withState: boolean): Folder {
   const { status = {} } = listed;
   const use = specialUse(listed);
@@ -265,8 +286,7 @@ function folderOf(listed: Listed, path: Folder["path"], withState: boolean): Fol
     uidValidity !== undefined &&
     uidNext !== undefined &&
     messages !== undefined &&
-    // RFC 7162 3.1.2.2: 0 where this folder has no mod-sequences. Then nothing in the token moves with a flag.
-    /[1-9]/.test(highestModseq ?? "")
+    hasModseq(highestModseq, messages)
       ? `${uidValidity}:${uidNext}:${messages}:${highestModseq}`
       : undefined;
   return {

@@ -78,6 +78,11 @@ export interface Source extends AsyncDisposable {
    * before it is known whether it can go on.
    */
   readonly readsAhead?: boolean;
+  /**
+   * What is to be remembered of a folder whose state was `before` when all of it was copied, and is `now`: one that never comes again
+   * where something in it should have moved and did not. Absent: `now`.
+   */
+  stateAfter?(before: string, now: string): string;
   /** An archive's own folder (`mailferry/`), as Sink.home. Absent for all else. */
   readonly home?: string;
   /**

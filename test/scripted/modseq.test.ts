@@ -35,6 +35,7 @@ async function accountTelling(item: () => string): Promise<ScriptedAccount> {
 it.each([
   ["0", () => " HIGHESTMODSEQ 0"],
   ["00", () => " HIGHESTMODSEQ 00"],
+  ["1, as servers say that count none", () => " HIGHESTMODSEQ 1"],
   ["left out", () => ""],
   ["NIL", () => " HIGHESTMODSEQ NIL"],
 ])("HIGHESTMODSEQ %s: the folder is listed every time, and later flags arrive", async (_, item) => {
@@ -59,4 +60,21 @@ it("a mod-sequence that there is lets a folder be passed over, and moves with a 
   inbox(account)[1]?.flags.add("\\Flagged");
   modseq = 10;
   expect((await once(job)).summary).toMatchObject({ outcome: "complete", traitsUpdated: 1 });
+});
+
+it("a mod-sequence that stood still while mail came is not believed: later flags arrive, until it moves", async () => {
+  count("scripted cases");
+  let modseq = 7;
+  await using account = await accountTelling(() => ` HIGHESTMODSEQ ${modseq}`);
+  const job = intoMaildir(bench, account);
+  await once(job);
+  account.add("INBOX", "Message-ID: <later@example.org>\r\n\r\nlater\r\n");
+  expect((await once(job)).summary?.balance.copied).toBe(1);
+  for (const flag of ["\\Flagged", "\\Answered"]) {
+    inbox(account)[1]?.flags.add(flag);
+    expect((await once(job)).summary).toMatchObject({ outcome: "complete", traitsUpdated: 1 });
+  }
+  modseq = 8;
+  await once(job);
+  expect(ofType((await once(job)).events, "folder-unchanged")).toHaveLength(2);
 });
