@@ -39,18 +39,18 @@ import { askYes, canAsk } from "./prompt.ts";
 import {
   renderBalance,
   renderBroken,
-  renderDue,
   renderExclusion,
   renderIdle,
   renderLeftOut,
   renderLosses,
-  renderPlan,
   renderRemovals,
   renderStopped,
   renderTroubles,
 } from "./report.ts";
 import { belongsInReport, type ReportFile } from "./report-file.ts";
+import { renderDue, renderPlan } from "./report-plan.ts";
 import { contextOf, placeOf, type Session } from "./session.ts";
+import { columnsOf } from "./tables.ts";
 import { shellQuote } from "./text.ts";
 import { plural, showCount } from "./values.ts";
 
@@ -235,7 +235,9 @@ async function report(
   file: ReportFile | undefined,
 ): Promise<ExitCode> {
   const { summary } = notes;
-  if (isDry && !ui.json && summary !== undefined) ui.print(...renderPlan(notes, carriage.remove !== undefined));
+  const columns = columnsOf(process.stderr);
+  if (isDry && !ui.json && summary !== undefined)
+    ui.print(...renderPlan(notes, carriage.remove !== undefined, columnsOf(process.stdout)));
   const troubles = await renderTroubles(notes, summary?.balance);
   const leftOut = [
     ...renderLeftOut(notes.leftOut, summary?.leftOut),
@@ -245,13 +247,13 @@ async function report(
   const isNothing = failure !== undefined && (summary === undefined || summary.folders.length === 0);
   const broken = [
     ...renderBroken({ folders: summary?.folders ?? [] }, summary?.outcome === "stopped"),
-    ...(summary === undefined || isNothing ? [] : renderStopped(summary)),
+    ...(summary === undefined || isNothing ? [] : renderStopped(summary, columns)),
   ];
   ui.say(
     ...(ui.verbose === 0 && !isDry && summary !== undefined ? renderIdle(summary.folders) : []),
     ...renderLosses(notes, isDry),
     ...(ui.quiet ? [] : [...troubles, ...broken, ...leftOut]),
-    ...renderRemovals(notes),
+    ...renderRemovals(notes, columns),
     ...(summary === undefined || isNothing ? [] : renderBalance(summary, isDry)),
     ...renderDue(notes),
   );
@@ -262,7 +264,7 @@ async function report(
       ...troubles,
       ...broken,
       ...leftOut,
-      ...(summary.kept > 0 ? renderRemovals(notes) : []),
+      ...(summary.kept > 0 ? renderRemovals(notes, columns) : []),
       ...renderBalance(summary, isDry),
     );
   const code = interrupts.code ?? (failure === undefined && summary !== undefined ? exitCodeOfRun(summary) : undefined);

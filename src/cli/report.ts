@@ -6,17 +6,19 @@ import { HEADER_LIMIT } from "../mail/body.ts";
 import type { Loss } from "../mail/fidelity.ts";
 import type { LeftOut } from "../mail/left-out.ts";
 import { showPath } from "../mail/model.ts";
+import { showRaw } from "../mail/mutf7.ts";
 import { preview } from "../mail/preview.ts";
 import { DISPOSITIONS, type Disposition, type FolderSummary, type RunSummary } from "../migrate/events.ts";
 import { leftOutText } from "../migrate/left-out.ts";
 import type { Notes, Removal, Trouble } from "./notes.ts";
-import { cut, plain, sentence, shellQuote, table } from "./text.ts";
+import { fitted } from "./tables.ts";
+import { cut, plain, sentence, shellQuote, table, width } from "./text.ts";
 import { plural, showBytes, showCount, showSeconds } from "./values.ts";
 
 /** Columns of text from outside in one line. */
 const TEXT_COLUMNS = 100;
-/** Folders named in the line of one loss. */
-const NAMED_FOLDERS = 4;
+/** Folders named in one line. */
+export const NAMED_FOLDERS = 4;
 
 const WORDS: Readonly<Record<Disposition, string>> = {
   copied: "copied",
@@ -85,14 +87,14 @@ function stoppedText({ progress = [], error }: RunSummary): string {
 }
 
 /** What a stopped run has done and left open, a line a folder, in their own order; nothing of one that failed before it did anything. */
-export function renderStopped({ progress = [], error }: RunSummary): string[] {
+export function renderStopped({ progress = [], error }: RunSummary, columns?: number): string[] {
   const open = progress.filter((one) => one.open !== 0);
   if (open.length === 0 || (error !== undefined && progress.every(({ done }) => done === 0))) return [];
-  const rows = [["FOLDER", "DONE", "OPEN"]];
-  for (const { folder, done, open: left } of open.slice(0, OPEN_FOLDERS))
-    rows.push([cut(showPath(folder), 60), showCount(done), left === undefined ? "?" : showCount(left)]);
+  const rows = open.slice(0, OPEN_FOLDERS).map(({ folder, done, open: left }) => ({
+    cells: [plain(showPath(folder)), showCount(done), left === undefined ? "?" : showCount(left)],
+  }));
   const rest = open.length - OPEN_FOLDERS;
-  const lines = table(rows, new Set([1, 2])).map((line) => `  ${line}`);
+  const lines = setIn([["FOLDER", "DONE", "OPEN"]], rows, columns);
   if (rest > 0) lines.push(`  and ${plural(rest, "more folder")}; --report FILE has them all`);
   return ["Open", ...lines];
 }
@@ -138,16 +140,36 @@ const STAYED: Readonly<Record<keyof Removal["stayed"], string>> = {
 };
 
 /** What was deleted at the source and what stayed, a line a folder. */
-export function renderRemovals(notes: Notes): string[] {
+export function renderRemovals(notes: Notes, columns?: number): string[] {
   if (notes.removals.length === 0) return [];
-  const rows = [["FOLDER", "DELETED", "KEPT", "WHY"]];
-  for (const { folder, removed, stayed } of notes.inOrder(notes.removals, (one) => showPath(one.folder))) {
-    const reasons = Object.entries(stayed) as [keyof Removal["stayed"], number][];
-    const kept = reasons.reduce((sum, [, count]) => sum + count, 0);
-    const why = reasons.map(([reason, count]) => `${showCount(count)} ${STAYED[reason]}`).join(", ");
-    rows.push([cut(showPath(folder), 60), showCount(removed), showCount(kept), why]);
-  }
-  return ["Deleted at the source", ...table(rows, new Set([1, 2])).map((line) => `  ${line}`)];
+  const rows = notes
+    .inOrder(notes.removals, (one) => showPath(one.folder))
+    .map(({ folder, removed, stayed }) => {
+      const reasons = Object.entries(stayed) as [keyof Removal["stayed"], number][];
+      const kept = reasons.reduce((sum, [, count]) => sum + count, 0);
+      const why = reasons.map(([reason, count]) => `${showCount(count)} ${STAYED[reason]}`).join(", ");
+      return { numbers: [plain(showPath(folder)), showCount(removed), showCount(kept)], why };
+    });
+  const head = ["FOLDER", "DELETED", "KEPT"];
+  const wide = table([[...head, "WHY"], ...rows.map(({ numbers, why }) => [...numbers, why])], new Set([1, 2]));
+  const isFitting = columns === undefined || wide.every((line) => width(line) <= columns - SET_IN.length);
+  return [
+    "Deleted at the source",
+    ...(isFitting
+      ? wide.map((line) => SET_IN + line)
+      : setIn(
+          [head],
+          rows.map(({ numbers, why }) => ({ cells: numbers, ...(why === "" ? {} : { below: why }) })),
+          columns,
+        )),
+  ];
+}
+
+const SET_IN = "  ";
+
+function setIn(...[heads, rows, columns]: Parameters<typeof fitted>): string[] {
+  const lines = fitted(heads, rows, columns === undefined ? undefined : columns - SET_IN.length);
+  return lines.map((line) => SET_IN + line);
 }
 
 /** Folders that were not carried to their end. */
@@ -197,7 +219,7 @@ function lossText(loss: Loss): string {
         ? "the received date, which can be none as the source gives it (the header's stands in)"
         : "the received date";
     case "folder-name":
-      return `the folder name ${cut(showPath(loss.from), TEXT_COLUMNS)} (it is ${cut(loss.to, TEXT_COLUMNS)} there)`;
+      return `the folder name ${cut(showPath(loss.from), TEXT_COLUMNS)} (it is ${cut(showRaw(loss.to), TEXT_COLUMNS)} there)`;
     default:
       return `the ${loss.kind} ${cut(loss.name, TEXT_COLUMNS)}`;
   }
@@ -287,46 +309,4 @@ async function previewFile(path: string): ReturnType<typeof preview> {
     // The report says where it should be; a look at it is a courtesy.
     return {};
   }
-}
-
-/** The plan of a dry run: folder to folder. `removes`: it would delete at the source. */
-export function renderPlan(notes: Notes, removes = false): string[] {
-  const rows = [
-    [
-      "FOLDER",
-      "",
-      "IN THE TARGET",
-      "TO COPY",
-      "BYTES",
-      "THERE ALREADY",
-      "LEFT OUT",
-      "LOSSES",
-      ...(removes ? ["TO DELETE"] : []),
-    ],
-  ];
-  const lines = notes.inOrder([...notes.plan.values()], (line) => line.folder);
-  for (const { folder, name, messages, bytes, there, out, due, losses } of lines)
-    rows.push([
-      cut(folder, 50),
-      "→",
-      cut(name, 50),
-      showCount(messages),
-      showBytes(bytes),
-      showCount(there),
-      showCount(out),
-      losses === 0 ? "-" : showCount(losses),
-      ...(removes ? [showCount(due)] : []),
-    ]);
-  return table(rows, new Set([3, 4, 5, 6, 7, 8]));
-}
-
-/** What a dry run says of deleting: how many, and where. */
-export function renderDue(notes: Notes): string[] {
-  const { due } = notes.summary ?? {};
-  if (due === undefined) return [];
-  if (due === 0) return ["Nothing would be deleted at the source."];
-  const lines = [...notes.plan.values()].filter((line) => line.due > 0).sort((a, b) => b.due - a.due);
-  const named = lines.slice(0, NAMED_FOLDERS).map((line) => `${cut(line.folder, 40)} ${showCount(line.due)}`);
-  if (lines.length > NAMED_FOLDERS) named.push(plural(lines.length - NAMED_FOLDERS, "more folder"));
-  return [`${plural(due, "message")} would be deleted at the source, once proved: ${named.join(", ")}.`];
 }

@@ -48,6 +48,19 @@ export function cut(text: string, columns: number): string {
   return columns < 1 ? "" : `${kept}…`;
 }
 
+/** As `cut`, but the end stays too: by it, folders of one parent differ. Undefined: nothing is cut. */
+export function squeeze(text: string, columns: number | undefined): string {
+  const safe = plain(text);
+  if (columns === undefined || width(safe) <= columns) return safe;
+  const most = Math.max(0, Math.floor((columns - 1) / 2));
+  let tail = "";
+  for (const { segment } of [...graphemes.segment(safe.slice(-4 * most - 40))].reverse()) {
+    if (width(segment + tail) > most) break;
+    tail = segment + tail;
+  }
+  return `${cut(safe, columns - width(tail))}${tail}`;
+}
+
 /** Pads on the right to so many columns. */
 export function padEnd(text: string, columns: number): string {
   return text + " ".repeat(Math.max(0, columns - width(text)));

@@ -60,3 +60,8 @@ export function decodeMutf7(raw: string): string | undefined {
   }
   return !UNPAIRED.test(out) && encodeMutf7(out) === raw ? out : undefined;
 }
+
+/** A store's name for a folder as a person reads it: decoded, or as it stands where it is no encoding. */
+export function showRaw(raw: string): string {
+  return decodeMutf7(raw) ?? raw;
+}

@@ -6,6 +6,7 @@ import { MailError } from "../mail/errors.ts";
 import { type Fidelity, FULL_FIDELITY } from "../mail/fidelity.ts";
 import { messageIdOf } from "../mail/headers.ts";
 import { type Folder, type FolderPath, SYSTEM_FLAGS, type TraitChange, type Traits } from "../mail/model.ts";
+import { showRaw } from "../mail/mutf7.ts";
 import { Appender } from "../protocol/imap/append.ts";
 import { fetchContent } from "../protocol/imap/bodies.ts";
 import type { Connection, Selected } from "../protocol/imap/connection.ts";
@@ -117,7 +118,7 @@ export async function openImapSink(server: ServerOptions, signal: AbortSignal, t
       const answers = await Promise.all(names.map((name) => mailboxCommand(connection, "SUBSCRIBE", name)));
       for (const [i, answer] of answers.entries()) {
         const name = names[i] ?? "";
-        if (answer.status !== "OK") throw folderRefusal(`the folder ${name} cannot be subscribed`, answer);
+        if (answer.status !== "OK") throw folderRefusal(`the folder ${showRaw(name)} cannot be subscribed`, answer);
         subscribe.delete(name);
       }
     });
@@ -203,7 +204,7 @@ function sinkFolder(
   const uidOf = ({ ref }: Receipt): number => {
     const match = /^(\d+):(\d{1,10})$/.exec(ref);
     if (match?.[1] === uidValidity) return Number(match[2]);
-    throw new MailError("not-found", `${ref} is of another generation of the folder ${name}`, {
+    throw new MailError("not-found", `${ref} is of another generation of the folder ${showRaw(name)}`, {
       scope: "message",
       remedy: "give-up",
     });
@@ -229,7 +230,10 @@ function sinkFolder(
     try {
       const selected = await selectMailbox(connection, name, false);
       if (selected.uidValidity !== uidValidity)
-        throw new MailError("not-found", `the folder ${name} was made anew`, { scope: "folder", remedy: "retry" });
+        throw new MailError("not-found", `the folder ${showRaw(name)} was made anew`, {
+          scope: "folder",
+          remedy: "retry",
+        });
       if (selected.exists === 0 || (selected.uidNext !== undefined && selected.uidNext <= after + 1)) return;
       const command = `UID FETCH ${after + 1}:* (${ROW_ITEMS} BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])`;
       const rows = fetchRows(connection, command);
@@ -248,7 +252,7 @@ function sinkFolder(
           };
         }
       if (next.value.answer.status !== "OK")
-        throw folderRefusal(`the folder ${name} cannot be listed`, next.value.answer);
+        throw folderRefusal(`the folder ${showRaw(name)} cannot be listed`, next.value.answer);
     } finally {
       release();
     }

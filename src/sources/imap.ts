@@ -6,6 +6,7 @@ import { FULL_FIDELITY } from "../mail/fidelity.ts";
 import { isPlausible } from "../mail/headers.ts";
 import type { Entry, Folder, Origin, Traits } from "../mail/model.ts";
 import { NO_TRAITS, showPath } from "../mail/model.ts";
+import { showRaw } from "../mail/mutf7.ts";
 import type { Connection } from "../protocol/imap/connection.ts";
 import { type FetchRow, fetchRows } from "../protocol/imap/fetch.ts";
 import { identifyMessages } from "../protocol/imap/identify.ts";
@@ -248,7 +249,7 @@ export async function openImapSource(
       const name = await trashOf(abort);
       return name === undefined
         ? undefined
-        : `${server.host} works as Gmail does: what is deleted goes to ${name}, and leaves all other labels`;
+        : `${server.host} works as Gmail does: what is deleted goes to ${showRaw(name)}, and leaves all other labels`;
     },
     async [Symbol.asyncDispose]() {
       opening.abort();

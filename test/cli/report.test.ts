@@ -15,12 +15,12 @@ import {
   renderBroken,
   renderIdle,
   renderLosses,
-  renderPlan,
   renderRemovals,
   renderStopped,
   renderTroubles,
 } from "../../src/cli/report.ts";
 import { belongsInReport, openReportFile } from "../../src/cli/report-file.ts";
+import { renderPlan } from "../../src/cli/report-plan.ts";
 import { width } from "../../src/cli/text.ts";
 import { configError, MailError } from "../../src/mail/errors.ts";
 import type { Loss } from "../../src/mail/fidelity.ts";
@@ -354,7 +354,7 @@ describe("lines while it runs", () => {
     expect(finished("Sent", "Sent", 0, 0)).toBeUndefined();
     expect(finished("Sent", "Sent", 0, 0, 1)).toBe("Sent: empty");
     expect(finished("Entwürfe", "Entw&APw-rfe", 0, 0, 1)).toBe("Entwürfe: empty");
-    expect(finished("Entwürfe", ".Entw&APw-rfe", 0, 0, 1)).toBe("Entwürfe → .Entw&APw-rfe: empty");
+    expect(finished("Entwürfe", ".Entw&APw-rfe", 0, 0, 1)).toBe("Entwürfe: empty");
   });
 
   const meter = {

@@ -8,7 +8,8 @@ import { EXIT, type ExitCode } from "../exit.ts";
 import { selectOf } from "../options.ts";
 import { renderLeftOut } from "../report.ts";
 import { contextOf, placeOf, type Session } from "../session.ts";
-import { cut, table } from "../text.ts";
+import { columnsOf, fitted } from "../tables.ts";
+import { cut, plain } from "../text.ts";
 import { plural, showBytes, showCount } from "../values.ts";
 
 export async function folders(session: Session): Promise<ExitCode> {
@@ -29,7 +30,7 @@ export async function folders(session: Session): Promise<ExitCode> {
   for (const { path, selectable, use, subscribed, messages, bytes } of found) {
     await told({ type: "folder", path, name: showPath(path), selectable, use, subscribed, messages, bytes });
   }
-  if (!ui.json) ui.print(...renderFolders(found));
+  if (!ui.json) ui.print(...renderFolders(found, columnsOf(process.stdout)));
   const left = leftOutOf(source, select);
   for (const item of left) {
     await told({ type: "left-out", ...item });
@@ -55,20 +56,20 @@ function byPath(a: Folder, b: Folder): number {
 }
 
 /** The table; "?" where the store does not say. */
-export function renderFolders(found: readonly Folder[]): string[] {
-  const rows = [["FOLDER", "USE", "MESSAGES", "BYTES"]];
-  for (const { path, use, messages, bytes, selectable } of found)
-    rows.push([
-      cut(showPath(path), 80),
+export function renderFolders(found: readonly Folder[], columns?: number): string[] {
+  const rows = found.map(({ path, use, messages, bytes, selectable }) => ({
+    cells: [
+      plain(showPath(path)),
       use ?? "",
       selectable ? (messages === undefined ? "?" : showCount(messages)) : "-",
       selectable ? (bytes === undefined ? "?" : showBytes(bytes)) : "-",
-    ]);
+    ],
+  }));
   const sum = (pick: (folder: Folder) => number | undefined): number =>
     found.reduce((total, folder) => total + (pick(folder) ?? 0), 0);
   const messages = sum((folder) => folder.messages);
   const bytes = sum((folder) => folder.bytes);
   const known = found.every((folder) => !folder.selectable || folder.bytes !== undefined);
-  rows.push([plural(found.length, "folder"), "", showCount(messages), `${known ? "" : ">= "}${showBytes(bytes)}`]);
-  return table(rows, new Set([2, 3]));
+  const all = [plural(found.length, "folder"), "", showCount(messages), `${known ? "" : ">= "}${showBytes(bytes)}`];
+  return fitted([["FOLDER", "USE", "MESSAGES", "BYTES"]], [...rows, { cells: all }], columns, new Set([1]));
 }

@@ -26,7 +26,8 @@ import { isOn, selectionOf, stateDirectoryOf } from "../options.ts";
 import { renderLeftOut, seenAs } from "../report.ts";
 import type { ReportFile } from "../report-file.ts";
 import { contextOf, noticesOf, placeOf, type Session } from "../session.ts";
-import { cut, sentence, table } from "../text.ts";
+import { columnsOf, fitted } from "../tables.ts";
+import { cut, plain, sentence } from "../text.ts";
 import { plural, showCount, showSeconds } from "../values.ts";
 
 /** Findings printed; --report and --json have them all. */
@@ -127,7 +128,7 @@ async function verifyPair(
   if (gone !== undefined) throw gone;
   if (printed > PRINTED && ui.verbose === 0) ui.insist(`and ${showCount(printed - PRINTED)} more; -v shows them all`);
   if (ui.json) await ui.emit({ type: "verify-finished", summary });
-  else if (!ui.quiet) ui.print(...renderVerify(summary));
+  else if (!ui.quiet) ui.print(...renderVerify(summary, columnsOf(process.stdout)));
   await file?.finish({ summary });
   const verdict = verdictOf(summary, { ...options, isOnce: isWrittenOnce(to) });
   const left = [...leftOutOf(source, options.select), ...(options.bothWays ? leftOutOf(target, undefined) : [])];
@@ -166,14 +167,13 @@ function isWrittenOnce(endpoint: Endpoint): boolean {
 }
 
 /** The table of a comparison. */
-export function renderVerify(summary: VerifySummary): string[] {
+export function renderVerify(summary: VerifySummary, columns?: number): string[] {
   const { folders, matched, missing, changed, extra } = summary;
   const numbers = (row: { matched: number; missing: number; changed: number; extra: number }): string[] =>
     [row.matched, row.missing, row.changed, row.extra].map(showCount);
-  const rows = [["FOLDER", "EQUAL", "MISSING", "CHANGED", "EXTRA"]];
-  for (const result of folders) rows.push([cut(showPath(result.folder), 60), ...numbers(result)]);
-  rows.push(["in sum", ...numbers({ matched, missing, changed, extra })]);
-  return table(rows, new Set([1, 2, 3, 4]));
+  const rows = folders.map((result) => ({ cells: [plain(showPath(result.folder)), ...numbers(result)] }));
+  const all = { cells: ["in sum", ...numbers({ matched, missing, changed, extra })] };
+  return fitted([["FOLDER", "EQUAL", "MISSING", "CHANGED", "EXTRA"]], [...rows, all], columns);
 }
 
 /** The last line of a comparison. */

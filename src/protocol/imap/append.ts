@@ -7,6 +7,7 @@ import { receivedFromHeader } from "../../mail/headers.ts";
 import { wireSize } from "../../mail/key.ts";
 import type { Message } from "../../mail/message.ts";
 import type { Received } from "../../mail/model.ts";
+import { showRaw } from "../../mail/mutf7.ts";
 import { checkCopy, flagLoss, isAsSent } from "./append-check.ts";
 import { appendCommand, appendedUids, isMissing, type Outgoing } from "./append-command.ts";
 import { type Connection, SUSPECT_STALL_MS } from "./connection.ts";
@@ -434,7 +435,7 @@ function partlyStored({ text }: Tagged): MailError {
 }
 
 function gone(name: string, { text }: Tagged): MailError {
-  return new MailError("not-found", `the folder ${name} is gone: ${text}`, {
+  return new MailError("not-found", `the folder ${showRaw(name)} is gone: ${text}`, {
     scope: "folder",
     remedy: "retry",
     outcome: "none",

@@ -1,6 +1,7 @@
 // Every message of the open folder once, as a stream of rows, whatever the server leaves out, repeats or sends unasked.
 
 import { MailError } from "../../mail/errors.ts";
+import { showRaw } from "../../mail/mutf7.ts";
 import type { Connection } from "./connection.ts";
 import { accountRefusal, folderRefusal, protocolError } from "./errors.ts";
 import { type FetchRow, fetchAll, fetchRows, ROW_ITEMS } from "./fetch.ts";
@@ -107,7 +108,7 @@ async function* eachOnce(
     if (fresh.length > 0) yield fresh;
   }
   const { answer, expunged } = next.value;
-  if (answer.status !== "OK") throw folderRefusal(`${name} cannot be listed`, answer);
+  if (answer.status !== "OK") throw folderRefusal(`${showRaw(name)} cannot be listed`, answer);
   const rest = [...incomplete.values()].filter(({ uid }) => seen.add(uid));
   if (rest.length > 0) yield rest;
   return { seen, expunged };
@@ -186,7 +187,7 @@ async function* rowsOf(connection: Connection, uids: readonly number[], seen: Ui
 }
 
 export function madeAnew(name: string): MailError {
-  return new MailError("not-found", `the folder ${name} was made anew while it was read`, {
+  return new MailError("not-found", `the folder ${showRaw(name)} was made anew while it was read`, {
     scope: "folder",
     remedy: "retry",
   });

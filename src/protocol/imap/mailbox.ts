@@ -2,6 +2,7 @@
 
 import { MailError } from "../../mail/errors.ts";
 import { MAX_FOLDERS, type SpecialUse } from "../../mail/model.ts";
+import { showRaw } from "../../mail/mutf7.ts";
 import type { Connection, Selected } from "./connection.ts";
 import { folderRefusal, protocolError } from "./errors.ts";
 import { type DataResponse, type Status, type Value, valueNumber, valueText } from "./parse.ts";
@@ -195,7 +196,7 @@ export async function mailboxStatus(connection: Connection, name: string, items:
       return true;
     },
   });
-  if (answer.status !== "OK") throw folderRefusal(`the state of ${name} cannot be had`, answer);
+  if (answer.status !== "OK") throw folderRefusal(`the state of ${showRaw(name)} cannot be had`, answer);
   return statuses.get(keyOf(name)) ?? {};
 }
 
@@ -267,8 +268,8 @@ export function beginSelect(connection: Connection, name: string, readOnly: bool
   const command = [readOnly ? "EXAMINE " : "SELECT ", stringPart(name)];
   const selected = connection.run(command, { status, data, answered }).then((answer) => {
     if (opened !== undefined) return opened;
-    if (answer.status !== "OK") throw folderRefusal(`the folder ${name} cannot be opened`, answer);
-    throw new MailError("protocol", `the server gives no UIDVALIDITY for ${name}`, {
+    if (answer.status !== "OK") throw folderRefusal(`the folder ${showRaw(name)} cannot be opened`, answer);
+    throw new MailError("protocol", `the server gives no UIDVALIDITY for ${showRaw(name)}`, {
       scope: "folder",
       remedy: "give-up",
     });

@@ -1,6 +1,7 @@
 // A folder that was made to be seen from elsewhere, and is taken away again: its name is no other folder's anywhere.
 
 import { randomUUID } from "node:crypto";
+import { showRaw } from "../../mail/mutf7.ts";
 import type { Connection } from "./connection.ts";
 import { folderRefusal } from "./errors.ts";
 import { mailboxCommand } from "./mailbox.ts";
@@ -21,7 +22,8 @@ export async function makeMark(tree: MailboxTree, lend: Lend): Promise<{ name: s
       const isAgain = asked;
       asked = true;
       const answer = await lend((connection) => mailboxCommand(connection, "DELETE", made.name));
-      if (answer.status !== "OK" && !isAgain) throw folderRefusal(`the folder ${made.name} cannot be deleted`, answer);
+      if (answer.status !== "OK" && !isAgain)
+        throw folderRefusal(`the folder ${showRaw(made.name)} cannot be deleted`, answer);
     },
   };
 }

@@ -1,6 +1,7 @@
 // What the server made of messages just appended: looked at many at a time, behind the appends and not between them.
 
 import { MailError } from "../../mail/errors.ts";
+import { showRaw } from "../../mail/mutf7.ts";
 import type { Connection } from "./connection.ts";
 import { type FetchRow, fetchAll, ROW_ITEMS } from "./fetch.ts";
 import { selectMailbox } from "./mailbox.ts";
@@ -251,7 +252,7 @@ function byUid(rows: readonly FetchRow[]): ReadonlyMap<number, FetchRow> {
 
 /** The folder is another one than what was opened: what was appended to it may be anywhere. */
 export function madeAnew(name: string): MailError {
-  return new MailError("not-found", `the folder ${name} was made anew by somebody else`, {
+  return new MailError("not-found", `the folder ${showRaw(name)} was made anew by somebody else`, {
     scope: "folder",
     remedy: "retry",
     outcome: "unknown",

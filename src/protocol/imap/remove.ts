@@ -3,6 +3,7 @@
 import type { Hold } from "../../core/lock.ts";
 import { configError, MailError } from "../../mail/errors.ts";
 import type { Origin } from "../../mail/model.ts";
+import { showRaw } from "../../mail/mutf7.ts";
 import type { Connection } from "./connection.ts";
 import { folderRefusal } from "./errors.ts";
 import { fetchAll } from "./fetch.ts";
@@ -42,12 +43,16 @@ export async function removeMessages(
 ): Promise<Origin[]> {
   const { uidValidity, readOnly } = await selectMailbox(connection, name, false);
   if (batch.some(({ generation }) => generation !== uidValidity))
-    throw new MailError("not-found", `the folder ${name} was made anew since it was read; nothing was deleted in it`, {
-      scope: "folder",
-      remedy: "give-up",
-    });
+    throw new MailError(
+      "not-found",
+      `the folder ${showRaw(name)} was made anew since it was read; nothing was deleted in it`,
+      {
+        scope: "folder",
+        remedy: "give-up",
+      },
+    );
   if (readOnly)
-    throw new MailError("config", `the folder ${name} can only be read; nothing was deleted in it`, {
+    throw new MailError("config", `the folder ${showRaw(name)} can only be read; nothing was deleted in it`, {
       scope: "folder",
       remedy: "give-up",
     });
@@ -61,7 +66,7 @@ export async function removeMessages(
       ? expunge(connection, name, set, hold)
       : discard(connection, name, set, trash, hold));
     const { rows, answer } = await fetchAll(connection, `UID FETCH ${set} (UID)`);
-    if (answer.status !== "OK") throw folderRefusal(`it cannot be seen what was deleted in ${name}`, answer);
+    if (answer.status !== "OK") throw folderRefusal(`it cannot be seen what was deleted in ${showRaw(name)}`, answer);
     const left = new Set(rows.map(({ uid }) => uid));
     for (const uid of uids.slice(at, next)) {
       const origin = byUid.get(uid);
@@ -75,16 +80,16 @@ export async function removeMessages(
 /** Nothing else that is marked \Deleted goes (RFC 4315 2.1). */
 async function expunge(connection: Connection, name: string, set: string, hold: Hold): Promise<void> {
   if (!connection.has("UIDPLUS"))
-    throw new MailError("config", `messages in ${name} cannot be deleted safely: the server has no UIDPLUS`, {
+    throw new MailError("config", `messages in ${showRaw(name)} cannot be deleted safely: the server has no UIDPLUS`, {
       scope: "folder",
       remedy: "give-up",
     });
   hold(true);
   const marked = await connection.run(`UID STORE ${set} +FLAGS.SILENT (\\Deleted)`);
-  if (marked.status !== "OK") throw folderRefusal(`messages in ${name} cannot be marked as deleted`, marked);
+  if (marked.status !== "OK") throw folderRefusal(`messages in ${showRaw(name)} cannot be marked as deleted`, marked);
   hold(true);
   const expunged = await connection.run(`UID EXPUNGE ${set}`);
-  if (expunged.status !== "OK") throw folderRefusal(`messages in ${name} cannot be deleted`, expunged);
+  if (expunged.status !== "OK") throw folderRefusal(`messages in ${showRaw(name)} cannot be deleted`, expunged);
 }
 
 /** RFC 6851; without it a copy in the Trash first, so that nothing is ever in neither. */
@@ -92,6 +97,7 @@ async function discard(connection: Connection, name: string, set: string, trash:
   const verb = connection.has("MOVE") ? "MOVE" : "COPY";
   hold(true);
   const answer = await connection.run([`UID ${verb} ${set} `, stringPart(trash)]);
-  if (answer.status !== "OK") throw folderRefusal(`messages in ${name} cannot be moved to ${trash}`, answer);
+  if (answer.status !== "OK")
+    throw folderRefusal(`messages in ${showRaw(name)} cannot be moved to ${showRaw(trash)}`, answer);
   if (verb === "COPY") await expunge(connection, name, set, hold);
 }

@@ -2,7 +2,7 @@
 
 import { MailError } from "../../mail/errors.ts";
 import type { Folder, FolderPath } from "../../mail/model.ts";
-import { decodeMutf7 } from "../../mail/mutf7.ts";
+import { decodeMutf7, showRaw } from "../../mail/mutf7.ts";
 import type { Connection } from "./connection.ts";
 import { folderRefusal } from "./errors.ts";
 import {
@@ -264,7 +264,10 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
       plans.set(pathKey(folder.path), { name, path });
       return { name, path, created: there === undefined };
     }
-    const error = folderRefusal(`the folder ${plan.name} cannot be made`, refusal ?? { status: "NO", text: "" });
+    const error = folderRefusal(
+      `the folder ${showRaw(plan.name)} cannot be made`,
+      refusal ?? { status: "NO", text: "" },
+    );
     // Only SELECT can say that there is no such folder; here it means that one above it is missing.
     throw error.code === "not-found"
       ? new MailError("protocol", error.message, { ...error.details, scope: "folder" })
