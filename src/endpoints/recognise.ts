@@ -97,10 +97,31 @@ export function refuseAbsent(target: Endpoint): void {
 
 const isFile = (path: string): boolean => statOf(path)?.isFile() === true;
 
+/** Files that others keep mail or archives in, and texts: whoever gives such a name to a target thinks of one file. */
+const OTHER_FILE =
+  /\.(?:mbox|mbx|mbs|mmdf|txt|text|eml|emlx|msg|pst|ost|olm|dbx|nsf|sbd|msf|tar|tgz|tbz2?|txz|gz|bz2|xz|zst|lz4|lzma|z|7z|rar|iso|csv|json|xml|html?|pdf|sqlite3?|db)$/i;
+
+/** Throws MailError config for a target that is called like a file which is not written; "name/" is a folder. */
+function refuseOtherFile(path: string): void {
+  const extension = OTHER_FILE.exec(path)?.[0];
+  if (extension === undefined) return;
+  let base = path;
+  while (OTHER_FILE.test(base)) base = base.replace(OTHER_FILE, "");
+  const zip = base === "" || base.endsWith("/") ? `${base}mail.zip` : `${base}.zip`;
+  const what = /^\.mbo?x$/i.test(extension) ? "mbox files are only read" : `no ${extension} files are written`;
+  throw configError(
+    `the target ${path} looks like a file, and ${what}`,
+    `Write ${shellWord(`mboxzip:${zip}`)} for one file (a zip of mboxes), or ${shellWord(`maildir:${path}`)} for a folder of that name.`,
+  );
+}
+
 function recogniseTarget(path: string, stat: Stats | undefined): "maildir" | "mboxzip" {
   if (stat?.isDirectory() === true) {
     const names = list(path);
-    return archiveFormat(path) ?? (hasNumberedZips(names) && !isMaildir(names) ? "mboxzip" : "maildir");
+    const format = archiveFormat(path);
+    const isOurs = format !== undefined || isMaildir(names) || hasNumberedZips(names);
+    if (!isOurs && names.length > 0) refuseOtherFile(path);
+    return format ?? (hasNumberedZips(names) && !isMaildir(names) ? "mboxzip" : "maildir");
   }
   if (path.toLowerCase().endsWith(".zip")) return "mboxzip";
   if (ADDRESS.test(path) && stat === undefined)
@@ -110,6 +131,7 @@ function recogniseTarget(path: string, stat: Stats | undefined): "maildir" | "mb
     );
   if (stat !== undefined)
     throw configError(`${path} is a file, and a target is a folder or a new .zip`, "Choose another name.");
+  refuseOtherFile(path);
   return "maildir";
 }
 

@@ -70,3 +70,11 @@ export function advised(text: string, verb: string): readonly string[] {
   const last = words.pop();
   return last === undefined ? words : [...words, last.replace(/[.,]$/, "")];
 }
+
+/** The word of a text that begins so, as a shell would take it. */
+export function advisedWord(text: string, start: string): string {
+  const escaped = start.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const word = new RegExp(`(?:^|\\s)('${escaped}(?:[^']|'\\\\'')*'|${escaped}[^\\s']*)`).exec(text)?.[1];
+  if (word === undefined) throw new Error(`no word that begins with ${start} in: ${text}`);
+  return word.startsWith("'") ? word.slice(1, -1).replaceAll("'\\''", "'") : word.replace(/[.,]$/, "");
+}
