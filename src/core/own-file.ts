@@ -95,6 +95,7 @@ export function kindOf(stats: Pick<Stats, "isFIFO" | "isDirectory" | "isSocket">
 /** What opening says of what can be no file: a pipe that nobody reads, a socket, a folder that is to be written. */
 function asObstacle(path: PathLike, error: unknown): unknown {
   if (errno(error) === "EISDIR") return obstacle(path, "a folder");
+  if (errno(error) === "ELOOP") return obstacle(path, "a link that leads round in a circle");
   return errno(error) === "ENXIO" ? obstacle(path, "a pipe or a socket") : error;
 }
 

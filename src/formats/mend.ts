@@ -1,7 +1,7 @@
 // Small files of an archive that are damaged: what holds of them is written anew, and the file as it was is kept beside.
 
 import { type Dirent, readdirSync } from "node:fs";
-import { copyFile, readdir, rename, stat } from "node:fs/promises";
+import { copyFile, lstat, readdir, rename, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { replaceFile } from "../core/files.ts";
 import { frame, unframe } from "../core/lines.ts";
@@ -24,6 +24,14 @@ const pace = new Pace();
 /** How a file is called that was set aside: no program of ours reads it. */
 export function asideName(path: string): string {
   return `${path}${ASIDE}${new Date().toISOString().replaceAll(":", "")}`;
+}
+
+/** Makes room for a small file: a link in its place is taken away, and what else is no file goes aside. True where something was. */
+export async function clearTheWay(path: string): Promise<boolean> {
+  const is = await lstat(path).catch(() => undefined);
+  if (is === undefined || is.isFile()) return false;
+  await (is.isSymbolicLink() ? unlink(path) : rename(path, asideName(path)));
+  return true;
 }
 
 /** Lines that hold are kept in their order. True where one did not. Nothing is done where there is no such file. */

@@ -15,6 +15,7 @@ import {
 import { checkMaildirFiles } from "../formats/maildir/check.ts";
 import { mendKeywords, setLonelyTraitsAside } from "../formats/maildir/mend.ts";
 import { listZips } from "../formats/mboxzip/layout.ts";
+import { mendNumbers } from "../formats/mboxzip/numbers.ts";
 import { stateZips } from "../formats/mboxzip/shape.ts";
 import { mendLines, setObstaclesAside } from "../formats/mend.ts";
 import { type Amiss, checkOwnFiles, inWords, ofInventory, ownFiles, shortened } from "../formats/own-files.ts";
@@ -24,7 +25,7 @@ import type { Written } from "./ledger-file.ts";
 import type { RunTally } from "./tally.ts";
 
 /** Files of lines that are no ledgers: those mend themselves. */
-const LINES = /^(?:folders\.jsonl|numbers|traits\/[^/]+\.jsonl)$/;
+const LINES = /^(?:folders\.jsonl|traits\/[^/]+\.jsonl)$/;
 
 export class InventoryKeeper {
   /** What is gone, in words. A ledger is not among it: the target is looked at instead, and its records are made again. */
@@ -105,6 +106,8 @@ export class InventoryKeeper {
         if (LINES.test(file) && (await mendLines(join(home, file))) && !known.has(file))
           amiss.push({ file, what: "has damaged lines" });
     const zips = archive.startsWith("mboxzip:") ? await listZips(dirname(home)) : [];
+    if (isWritable && isLookedFor && (await mendNumbers(home, zips)) && !known.has("numbers"))
+      amiss.push({ file: "numbers", what: "has damaged lines" });
     const nextZip = (zips.at(-1)?.number ?? 0) + 1;
     return new InventoryKeeper(home, archive, before, { amiss, list, wanted: wanted ?? 0, nextZip });
   }

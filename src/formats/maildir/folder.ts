@@ -9,6 +9,7 @@ import { isObstacle, openOwnNow, readOwnNow } from "../../core/own-file.ts";
 import { mapOrdered } from "../../core/pool.ts";
 import { errno, ioError } from "../../mail/errors.ts";
 import type { Traits } from "../../mail/model.ts";
+import { clearTheWay } from "../mend.ts";
 import { type Keywords, keywordsOf } from "./keywords.ts";
 import { messageFiles, nameIn } from "./listing.ts";
 import { type Locator, locatorOf } from "./locate.ts";
@@ -51,12 +52,14 @@ export async function makeFolder(
   try {
     const made: boolean[] = [];
     for (const name of ["tmp", "new", "cur"]) made.push(await ensureDirectory(join(path, name)));
-    if (!isRoot) touch(join(path, "maildirfolder"));
+    if (!isRoot) await mark(join(path, "maildirfolder"));
     const known = folderId(toBytes(path));
     // V8 keeps a fresh one as the twenty pieces that it was put together from.
     const id = known ?? Buffer.from(randomUUID()).toString("latin1");
-    if (known === undefined) await replaceFile(join(path, ID_FILE), `${id}\n`);
-    else if (made.includes(true)) await syncDirectory(path);
+    if (known === undefined) {
+      await clearTheWay(join(path, ID_FILE));
+      await replaceFile(join(path, ID_FILE), `${id}\n`);
+    } else if (made.includes(true)) await syncDirectory(path);
     if (made.includes(true)) await syncDirectory(join(path, ".."));
     const created = made[1] === true && made[2] === true;
     return { id, created, fresh: created && known === undefined };
@@ -65,12 +68,12 @@ export async function makeFolder(
   }
 }
 
-function touch(path: string): void {
+async function mark(path: string): Promise<void> {
   try {
     closeSync(openOwnNow(path, "a"));
   } catch (error) {
-    // Whatever it is, it is there.
-    if (!isObstacle(error)) throw error;
+    if (!(await clearTheWay(path))) throw error;
+    closeSync(openOwnNow(path, "a"));
   }
 }
 

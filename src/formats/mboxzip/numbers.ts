@@ -1,11 +1,12 @@
 // `mailferry/numbers`: the highest number that a zip of this archive ever had, so that none is given again, and which are not missed.
 
-import { readdir } from "node:fs/promises";
+import { copyFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { syncDirectory } from "../../core/files.ts";
+import { replaceFile, syncDirectory } from "../../core/files.ts";
 import { frame, unframe } from "../../core/lines.ts";
 import { openOwn, readOwn } from "../../core/own-file.ts";
 import { errno, ioError } from "../../mail/errors.ts";
+import { asideName } from "../mend.ts";
 import { missingNumbers, type ZipFileName } from "./layout.ts";
 import { zipNumber } from "./ref.ts";
 
@@ -91,6 +92,21 @@ export async function writeNumbers(home: string, { highest, forgiven }: Numbers)
       await handle.close();
     }
     if (size === 0) await syncDirectory(home);
+  } catch (error) {
+    throw ioError(`cannot write ${path}`, error);
+  }
+}
+
+/** Made again from what can be read of it, the ledgers and the zips; the file as it was stays beside. True where it was damaged. */
+export async function mendNumbers(home: string, zips: readonly ZipFileName[]): Promise<boolean> {
+  if ((await readNumbers(home)) !== "damaged") return false;
+  const path = join(home, FILE);
+  const { highest, forgiven } = await knownNumbers(home);
+  try {
+    await copyFile(path, asideName(path));
+    const last = Math.max(highest, zips.at(-1)?.number ?? 0);
+    await replaceFile(path, frame(JSON.stringify({ highest: last, forgiven })));
+    return true;
   } catch (error) {
     throw ioError(`cannot write ${path}`, error);
   }
