@@ -36,6 +36,17 @@ it("a stopped run tells what is done and what is open of every folder, begun or 
   expect(balance.copied).toBeLessThan(60);
 });
 
+it("does not close the balance where the folders that were begun came to their end, and others were not begun", async () => {
+  const folders = [folder("A", 3), folder("B", 2), folder("C", 1)];
+  const sink = { ...memorySink(newStore()), limits: { writes: 1, folders: 1 } };
+  const going = run(memorySource(folders), sink, { stateDirectory }, NEVER);
+  for await (const event of going) if (event.type === "folder-finished") going.stop();
+  const { outcome, closes, folders: sums } = await going.finished;
+  expect(sums.every((one) => one.closes)).toBe(true);
+  expect(sums.length).toBeLessThan(3);
+  expect([outcome, closes]).toEqual(["stopped", false]);
+});
+
 it("folders are summed up in the order of the source, whichever was done first", async () => {
   const folders = [folder("A", 2), folder("B", 60), folder("C", 30)];
   const going = run(memorySource(folders), memorySink(newStore()), { stateDirectory }, NEVER);
