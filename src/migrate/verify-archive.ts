@@ -75,6 +75,9 @@ export async function verifyArchive(
           if (row === undefined) {
             if (knows.isOurs(id)) strays++;
             else unrecorded++;
+            // The name alone says how many octets it was stored with.
+            if ((knows.wireSizeOf?.(id) ?? wireSize(shape)) !== wireSize(shape))
+              onProblem(`${where}: ${id} has other bytes than were stored`);
             continue;
           }
           expected?.table.take(row.index);

@@ -76,6 +76,10 @@ export async function openMaildirSource(options: MaildirSourceOptions, signal: A
   }
   signal.throwIfAborted();
   const home = join(root, ARCHIVE_HOME);
+  if (id === undefined && folderId(toBytes(root)) !== undefined)
+    options.onNotice?.(
+      `${home} is gone, which says what was stored there: whether mail is missing is not known, and labels, further keywords, and true names of folders that it held are not read`,
+    );
   const leftOut = new LeftOuts();
   const reader = {};
   let known: Promise<Map<string, Place>> | undefined;

@@ -294,6 +294,7 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
   let gone: readonly string[] = [];
   let deleted = 0;
   let isListed = true;
+  let nothingRecorded: Checked["nothingRecorded"];
   try {
     ({
       messages,
@@ -303,6 +304,7 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
       gone = [],
       deleted = 0,
       isListed = true,
+      nothingRecorded,
     } = await (archive.kind === "maildir" ? checkMaildir : checkZip)(
       archive.path,
       interrupts.signal,
@@ -336,12 +338,13 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
     ...(gone.length > 0 ? { gone: gone.length } : {}),
     ...(deleted > 0 ? { deleted } : {}),
     ...(unrecorded > 0 ? { unrecorded } : {}),
+    ...(nothingRecorded === undefined ? {} : { nothingRecorded: true }),
     ...(unfinished.length > 0 ? { unfinished: unfinished.length } : {}),
     ...(leftOut.length === 0 ? {} : { leftOut: leftOut.length }),
   };
   if (ui.json) await ui.emit({ type: "archive-checked", ...summary });
   await file?.finish({ summary });
-  if (unrecorded > 0)
+  if (unrecorded > 0 && nothingRecorded === undefined)
     ui.say(
       `${plural(unrecorded, "message")} of other programs, or of a ledger that was lost: read, and in no ledger to compare them with.`,
     );
@@ -366,6 +369,15 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
   else if (problems === 0 && leftOut.length > 0)
     ui.insist(
       `Not complete: ${plural(messages, "message")} in ${showEndpoint(archive)} ${messages === 1 ? "is" : "are"} sound; ${leftOutText(leftOut.length)}.`,
+    );
+  else if (problems === 0 && nothingRecorded === "lost")
+    ui.insist(
+      `Not known: ${plural(messages, "message")} in ${showEndpoint(archive)} can be read, but mailferry/, which says what was stored there, is gone: nothing is recorded to check them against. ` +
+        "The next backup into it records what is there, and copies what the source still has and it lacks.",
+    );
+  else if (problems === 0 && nothingRecorded === "foreign")
+    ui.say(
+      `Readable: ${plural(messages, "message")} in ${showEndpoint(archive)}. No backup was made into it, so nothing is recorded to check them against.`,
     );
   else if (problems === 0) ui.say(`Sound: ${plural(messages, "message")} in ${showEndpoint(archive)}.`);
   else
@@ -403,6 +415,8 @@ interface Checked {
   readonly deleted?: number;
   /** What was broken off, each in words. */
   readonly unfinished?: readonly string[];
+  /** There is no record at all of what was stored: it was "lost", or no run of ours ever wrote here. */
+  readonly nothingRecorded?: "lost" | "foreign";
   /** A run has written down which files belong to the archive. */
   readonly isListed?: boolean;
 }
@@ -424,6 +438,8 @@ async function checkOwn(
 export const checkMaildir: Check = async (path, signal, onProblem, onNotice, followLinks = false) => {
   const { verifyArchive } = await import("../../migrate/verify-archive.ts");
   const { checkMaildirFiles } = await import("../../formats/maildir/check.ts");
+  const { folderId } = await import("../../formats/maildir/folder.ts");
+  const { toBytes } = await import("../../formats/maildir/paths.ts");
   const { announcedWireSize, parseOwn } = await import("../../formats/maildir/names.ts");
   const { checkQuarantine } = await import("../../migrate/quarantine.ts");
   const { knownStrays } = await import("../../formats/own-files.ts");
@@ -437,8 +453,15 @@ export const checkMaildir: Check = async (path, signal, onProblem, onNotice, fol
   const wireSizeOf = (id: string): number | undefined => (isOurs(id) ? announcedWireSize(id) : undefined);
   const home = join(path, ARCHIVE_HOME);
   const left = (): readonly LeftOut[] => leftOutOf(source, undefined);
-  if ((await readArchiveId(path)) === undefined)
-    return { ...(await verifyArchive(source, home, signal, onProblem)), leftOut: left() };
+  if ((await readArchiveId(path)) === undefined) {
+    let isMarked = folderId(toBytes(path)) !== undefined;
+    const marked = (id: string): number | undefined => {
+      isMarked ||= isOurs(id);
+      return wireSizeOf(id);
+    };
+    const checked = await verifyArchive(source, home, signal, onProblem, { wireSizeOf: marked, isOurs: () => false });
+    return { ...checked, leftOut: left(), nothingRecorded: isMarked ? "lost" : "foreign" };
+  }
   const { unfinished, isListed } = await checkOwn(home, signal, onProblem);
   const onUnfinished = (text: string): void => void unfinished.push(text);
   const gone: string[] = [];
