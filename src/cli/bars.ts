@@ -3,6 +3,7 @@
 import { MultiBar } from "cli-progress";
 import { showPath } from "../mail/model.ts";
 import type { MigrationEvent } from "../migrate/events.ts";
+import { columnsOf } from "./tables.ts";
 import { cut, padEnd, padStart } from "./text.ts";
 import { showBytes, showCount } from "./values.ts";
 
@@ -86,7 +87,7 @@ export function openBars(stream: NodeJS.WriteStream): Bars {
   let rows = 0;
   let stopped = false;
 
-  const most = (): number => Math.max(1, (stream.rows ?? FOLDER_BARS + LINES_ABOVE + 2) - LINES_ABOVE - 2);
+  const most = (): number => Math.max(1, (stream.rows || FOLDER_BARS + LINES_ABOVE + 2) - LINES_ABOVE - 2);
   const meterOf = (row: number): Meter | undefined => {
     // The last row is empty: there the terminal puts its "^C", and no bar is made longer than the terminal is wide.
     if (row === rows - 1) return undefined;
@@ -96,7 +97,7 @@ export function openBars(stream: NodeJS.WriteStream): Bars {
   const draw = (row: number): string => {
     const meter = meterOf(row);
     if (meter === undefined) return "";
-    return barLine(meter, rateOf(meter, rates, Date.now()), (stream.columns ?? 80) - 1);
+    return barLine(meter, rateOf(meter, rates, Date.now()), (columnsOf(stream) ?? 80) - 1);
   };
   /** So many bars, and the row below them. */
   const show = (count: number): void => {

@@ -99,7 +99,9 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
       skipDeleted: isOn(args, "skip-deleted"),
       ...(isOn(args, "with-expunged") ? { withExpunged: true } : {}),
       stateDirectory: stateDirectoryOf(args, session.environment),
-      ...(remove === undefined ? {} : { remove: { ...remove, ...bounds(args, most, () => progress.pause()) } }),
+      ...(remove === undefined
+        ? {}
+        : { remove: { ...remove, ...bounds(carriage, args, most, () => progress.pause()) } }),
     };
     using progress = await showProgress(ui);
     const running = run(ends.source, ends.sink, options, signal);
@@ -107,13 +109,7 @@ export async function carry(carriage: Carriage, session: Session): Promise<ExitC
     const follow = (event: MigrationEvent): Promise<unknown> | undefined => {
       notes.add(event);
       progress.add(event);
-      if (
-        event.type === "run-planned" &&
-        carriage.verb === "drain" &&
-        source.kind === "imap" &&
-        remove !== undefined &&
-        !isDry
-      )
+      if (event.type === "run-planned" && asksFirst(carriage) && remove !== undefined && !isDry)
         ui.say(...renderDrain(source, event));
       const waits = [
         ui.json ? ui.emit(event) : undefined,
@@ -209,21 +205,31 @@ async function openEnds(
 /** Deletions above this many are asked about on a terminal. */
 const ASKED_ABOVE = 1000;
 
+/** An account is more than a maildrop, and "drain" may be taken for a copy: there the first deletion is asked about, however small. */
+function asksFirst({ verb, source }: Carriage): boolean {
+  return verb === "drain" && source.kind === "imap";
+}
+
 /** How much may be deleted; `quiet` clears the screen for a question. */
 function bounds(
+  carriage: Carriage,
   args: Arguments,
   most: MostRemoved | undefined,
   quiet: () => void,
 ): Pick<RemoveOptions, "most" | "confirm"> {
-  const confirm = async (messages: number, signal: AbortSignal): Promise<boolean> => {
-    if (messages <= ASKED_ABOVE) return true;
+  const confirm: RemoveOptions["confirm"] = async (messages, signal, { folders, isFirst }) => {
+    if (messages <= ASKED_ABOVE && !(isFirst && asksFirst(carriage))) return true;
     quiet();
-    return await askYes(
-      `Delete ${plural(messages, "message")} at the source? Each copy is read back first. [y/N] `,
-      signal,
-    );
+    const place = `Of ${showEndpoint(carriage.source)}, in ${plural(folders, "folder")}`;
+    const text = `Delete ${plural(messages, "message")} at the source? ${place}; each copy is read back first. [y/N] `;
+    return await askYes(text, signal);
   };
-  return { ...(most === undefined ? {} : { most }), ...(canAsk() && !isOn(args, "yes") ? { confirm } : {}) };
+  return { ...(most === undefined ? {} : { most }), ...(mayAsk(args) ? { confirm } : {}) };
+}
+
+/** Without a terminal a run goes on: it is started by another program. */
+function mayAsk(args: Arguments): boolean {
+  return canAsk() && !isOn(args, "yes");
 }
 
 async function report(

@@ -43,10 +43,12 @@ export const VERBS: Readonly<Record<Verb, VerbHelp>> = {
   },
   drain: {
     usage: "<source> <archive>",
-    summary: "Move a POP maildrop into an archive",
+    summary: "Move a POP maildrop (or an IMAP account) into an archive",
     text:
       "Copies every message to the archive, and deletes from the maildrop what is durably in it and was read back. " +
-      "--leave keeps all in the maildrop, --leave-for 14d what has been archived for less than that.",
+      "--leave keeps all in the maildrop, --leave-for 14d what has been archived for less than that. An IMAP account is drained " +
+      "of all its folders, unless --folder names some. A terminal is asked above 1,000 messages, and before the first deletion " +
+      "in an IMAP account; --yes answers.",
     examples: [
       ["pop3s://me@pop.example.org maildir:./mail", "empty a maildrop into a Maildir"],
       ["pop3s://me@pop.example.org maildir:./mail --leave-for 14d", "keep two weeks on the server"],

@@ -53,7 +53,7 @@ export const RUN_OPTIONS = {
 /** For the verbs that delete at the source. */
 export const REMOVE_OPTIONS = {
   "max-delete": text("When more than N messages, or P% of those listed, would go from the source, delete none", HOW),
-  yes: flag("Don't ask before many messages are deleted at the source", HOW),
+  yes: flag("Don't ask before messages are deleted at the source", HOW),
 } as const;
 
 export const CONNECTION_OPTIONS = {

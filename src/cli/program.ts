@@ -44,7 +44,7 @@ export async function program(argv: readonly string[], environment: NodeJS.Proce
   let ui: Ui = openUi({ quiet: false, verbose: 0, json: argv.includes("--json"), hide: (text) => text });
   using interrupts = listenForInterrupts((text) => ui.insist(text));
   try {
-    const parsed = await parseCommandLine(argv, process.stdout.columns ?? 80).catch(async (error: unknown) => {
+    const parsed = await parseCommandLine(argv, process.stdout.columns || 80).catch(async (error: unknown) => {
       await reportRefusal(argv, error);
       throw error;
     });

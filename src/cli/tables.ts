@@ -13,9 +13,9 @@ export interface Row {
 const LEAST_NAME = 12;
 const GAP = 2;
 
-/** The columns of a terminal; undefined where there is none, and nothing need fit. */
+/** The columns of a terminal (80 of one that does not say, or says none); undefined where there is none, and nothing need fit. */
 export function columnsOf(stream: NodeJS.WriteStream): number | undefined {
-  return stream.isTTY === true ? (stream.columns ?? 80) : undefined;
+  return stream.isTTY === true ? stream.columns || 80 : undefined;
 }
 
 /** Rows as lines; what stands behind the name is aligned right, but for `left`. `heads`: the headings, and shorter ones where those do not fit. */

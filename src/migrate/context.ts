@@ -29,7 +29,15 @@ export interface RemoveOptions {
   /** When more than this would go, nothing goes at all. */
   readonly most?: MostRemoved;
   /** Asked once, with the number of messages that would go; false: nothing goes. */
-  readonly confirm?: (messages: number, signal: AbortSignal) => Promise<boolean>;
+  readonly confirm?: (messages: number, signal: AbortSignal, about: AboutToGo) => Promise<boolean>;
+}
+
+/** What is about to be deleted. */
+export interface AboutToGo {
+  /** So many folders lose messages. */
+  readonly folders: number;
+  /** No earlier run from this source to this target is known to have deleted anything. */
+  readonly isFirst: boolean;
 }
 
 export interface RunOptions extends FolderMap {

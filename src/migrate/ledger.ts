@@ -178,6 +178,7 @@ export interface RunStart {
 
 export interface RunEnd {
   readonly outcome: string;
+  /** And `removed`, where any were deleted at the source. */
   readonly balance: Readonly<Record<string, number>>;
   /** Of an archive: the number of the list of its own files as the run left it. */
   readonly inventory?: number;

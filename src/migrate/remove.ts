@@ -61,7 +61,12 @@ async function refused(context: RunContext, works: readonly Work[]): Promise<Kep
   const { most, confirm } = context.options.remove ?? {};
   if (most === undefined && confirm === undefined) return undefined;
   let due = 0;
-  for (const work of works) for await (const record of selected(work)) if (isDue(context, record)) due++;
+  let folders = 0;
+  for (const work of works) {
+    const before = due;
+    for await (const record of selected(work)) if (isDue(context, record)) due++;
+    if (due > before) folders++;
+  }
   const text = boundText(context, due);
   if (text !== undefined) {
     await context.events.emit({ type: "notice", text: `nothing is deleted at the source: ${text}` });
@@ -69,7 +74,8 @@ async function refused(context: RunContext, works: readonly Work[]): Promise<Kep
   }
   if (due === 0 || confirm === undefined) return undefined;
   const asked = Date.now();
-  const isConfirmed = await confirm(due, context.soft);
+  const isFirst = (await context.ledger.runs()).every(({ end }) => (end?.balance.removed ?? 0) === 0);
+  const isConfirmed = await confirm(due, context.soft, { folders, isFirst });
   context.tally.waitedMs += Date.now() - asked;
   if (isConfirmed) return undefined;
   if (!context.soft.aborted)

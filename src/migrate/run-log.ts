@@ -18,7 +18,8 @@ export async function logRun(ledger: Ledger, options: RunOptions, tally: RunTall
     if (isEnded) return;
     isEnded = true;
     const list = inventory === undefined ? {} : { inventory };
-    await ledger.endRun({ outcome, balance: tally.balance(), ...list });
+    const removed = tally.removed === 0 ? {} : { removed: tally.removed };
+    await ledger.endRun({ outcome, balance: { ...tally.balance(), ...removed }, ...list });
   };
   // What was copied has its records, and a run without an end is what a killed one leaves.
   return { end, [Symbol.asyncDispose]: () => end("stopped").catch(() => undefined) };

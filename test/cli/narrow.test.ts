@@ -7,6 +7,7 @@ import { Notes } from "../../src/cli/notes.ts";
 import { lineOf } from "../../src/cli/progress.ts";
 import { renderLosses, renderRemovals, renderStopped } from "../../src/cli/report.ts";
 import { renderPlan } from "../../src/cli/report-plan.ts";
+import { columnsOf } from "../../src/cli/tables.ts";
 import { squeeze, width } from "../../src/cli/text.ts";
 import { showPath } from "../../src/mail/model.ts";
 import { encodeMutf7 } from "../../src/mail/mutf7.ts";
@@ -99,6 +100,13 @@ describe("the plan", () => {
     expect(renderPlan(planned(), true, 200)[0]).toContain("THERE ALREADY");
     expect(renderPlan(planned(), true, 80)[0]).toMatch(/^FOLDER +COPY +BYTES +THERE +OUT +LOSSES +DELETE$/);
   });
+});
+
+it("a terminal that says no width, or none, has 80 columns; a pipe has none", () => {
+  const of = (stream: object) => columnsOf(stream as NodeJS.WriteStream);
+  expect([{ isTTY: true, columns: 0 }, { isTTY: true }, { isTTY: true, columns: 50 }, { columns: 50 }].map(of)).toEqual(
+    [80, 80, 50, undefined],
+  );
 });
 
 it("a name that is cut keeps its end", () => {

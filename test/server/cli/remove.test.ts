@@ -26,11 +26,14 @@ function* mail(count: number, folder = "INBOX"): Generator<Seed> {
 
 beforeAll(async () => {
   root = mkdtempSync(join(tmpdir(), "cli-remove-"));
-  server = await startDovecot({ users: ["anna", "ben", "post", "many", "more", "most", "even"] });
+  server = await startDovecot({
+    users: ["anna", "ben", "post", "many", "more", "most", "even", "first", "once", "ever"],
+  });
   seedMaildir(server, "anna", [...mail(6), ...mail(4, "Work")]);
   seedMaildir(server, "post", mail(10));
   for (const user of ["many", "more", "most"]) seedMaildir(server, user, mail(1001));
   seedMaildir(server, "even", mail(1000));
+  for (const user of ["first", "once", "ever"]) seedMaildir(server, user, [...mail(2), ...mail(3, "Work")]);
 });
 afterAll(async () => {
   await server?.stop();
@@ -144,6 +147,38 @@ describe("above 1,000 messages", () => {
     const sure = await onTerminal(["drain", server.url("pop3s", "most"), "maildir:most", "--yes"], "");
     expect(sure.output).not.toContain("[y/N]");
     expect(sure.output).toMatch(/INBOX +1,001 +0/);
+    expect(sure.code).toBe(0);
+  });
+});
+
+describe("drain of an IMAP account", () => {
+  const from = (user: string): string => server.url("imaps", user);
+
+  it("asks on a terminal before the first deletion, and never again once something was deleted", async () => {
+    // Copied before, and nothing deleted: no earlier run had a word to say.
+    expect((await cli("drain", from("first"), "maildir:first", "--leave")).code).toBe(0);
+    const no = await onTerminal(["drain", from("first"), "maildir:first"], "n");
+    expect(no.output).toMatch(
+      /Delete 5 messages at the source\? Of imaps:\/\/first@localhost:\d+, in 2 folders; each copy is read back first\./,
+    );
+    expect(no.code).toBe(3);
+    const yes = await onTerminal(["drain", from("first"), "maildir:first"], "y");
+    expect(yes.output).toContain("[y/N]");
+    expect(yes.code).toBe(0);
+    seedMaildir(server, "first", mail(1));
+    const again = await onTerminal(["drain", from("first"), "maildir:first"], "n");
+    expect(again.output).not.toContain("[y/N]");
+    expect(again.output).toMatch(/INBOX +1 +0/);
+    expect(again.code).toBe(0);
+  });
+
+  it("asks nothing without a terminal, nor with --yes", async () => {
+    const piped = await cli("drain", from("once"), "maildir:once");
+    expect(piped.code).toBe(0);
+    expect(piped.stderr).not.toContain("[y/N]");
+    const sure = await onTerminal(["drain", from("ever"), "maildir:ever", "--yes"], "n");
+    expect(sure.output).not.toContain("[y/N]");
+    expect(sure.output).toMatch(/INBOX +2 +0/);
     expect(sure.code).toBe(0);
   });
 });
