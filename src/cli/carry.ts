@@ -308,7 +308,8 @@ function nextSteps({ verb, target, remove }: Carriage, summary: RunSummary, isDr
   // As they were typed: with the options that it takes to get there.
   const from = shellQuote(placeOf(args, verb === "restore" ? "archive" : "source"));
   const to = shellQuote(placeOf(args, verb === "backup" || verb === "drain" ? "archive" : "target"));
-  if (remove !== undefined) return isAccount(target) ? [] : [`Check the archive with: mailferry verify ${to}`];
+  if (remove !== undefined)
+    return [`Complete.${isAccount(target) ? "" : ` Check the archive with: mailferry verify ${to}`}`];
   return [`Complete. Check it with: mailferry verify ${[from, to, ...typed(args, CHECK_OPTIONS)].join(" ")}`];
 }
 

@@ -160,9 +160,18 @@ function common(parser: Argv, columns: number, hidden: boolean): Argv {
     .help("help")
     .alias("help", "h")
     .version("version", version())
+    .alias("version", "V")
     .group(["help", "version"], "Output:")
     .wrap(hidden ? null : Math.max(60, Math.min(100, columns)));
   return hidden ? parser.hide("help").hide("version") : parser;
+}
+
+/** A "&" ends a command in a shell, and what follows it is another one. */
+const CUT_URL =
+  "Was there an & in the URL? A shell ends the command there: quote it, as in 'imaps://user@host?ca=FILE&connections=2'.";
+
+function isCutUrl(word: string): boolean {
+  return /^[a-z0-9]+:.*\?[a-z-]+=[^&]*$/i.test(word);
 }
 
 /** yargs' words as one line that says what is wrong and what is near. */
@@ -193,7 +202,7 @@ function usageError(message: string, verb: Verb | undefined, argv: readonly stri
     );
   }
   if (message.startsWith("Not enough non-option arguments"))
-    return configError(`${verb} needs ${VERBS[verb].usage}`, help);
+    return configError(`${verb} needs ${VERBS[verb].usage}`, argv.some(isCutUrl) ? `${CUT_URL} ${help}` : help);
   const lacking = /^Not enough arguments following: (\S+)/.exec(message)?.[1];
   if (lacking !== undefined) return configError(`--${lacking} has no value`, help);
   return configError(message.split("\n")[0] ?? message, help);

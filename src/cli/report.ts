@@ -104,8 +104,10 @@ export function renderIdle(folders: readonly FolderSummary[]): string[] {
   const idle = folders.filter(isIdle);
   if (idle.length === 0) return [];
   const sum = (name: Disposition): number => idle.reduce((total, { balance }) => total + balance[name], 0);
+  if (idle.every(({ listed }) => listed === 0))
+    return [`Nothing to copy in ${plural(idle.length, "folder")}: ${idle.length === 1 ? "it is" : "they are"} empty.`];
   const parts = [
-    `${showCount(sum("already-copied"))} already copied`,
+    ...(sum("already-copied") > 0 ? [`${showCount(sum("already-copied"))} already copied`] : []),
     ...(sum("filtered") > 0 ? [`${showCount(sum("filtered"))} filtered`] : []),
   ];
   return [`Nothing new in ${plural(idle.length, "folder")}: ${parts.join(", ")}.`];

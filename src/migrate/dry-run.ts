@@ -54,7 +54,7 @@ async function copiesIn({ present, events }: RunContext, path: FolderPath, known
     return await present?.of(path, known);
   } catch (error) {
     if (!(error instanceof MailError)) throw error;
-    const text = `the target could not be looked at (${error.message}): what is there without a record of this job counts as to be copied`;
+    const text = `the target could not be looked at (${error.message}): what is there without a record of earlier runs counts as to be copied`;
     await events.emit({ type: "notice", folder: path, text });
     return undefined;
   }

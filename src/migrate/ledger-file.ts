@@ -139,13 +139,13 @@ function checkHeader(path: string, text: string, expected: Header): number {
   } catch {
     found = {};
   }
-  const aside = `Move ${path} away if you mean this job; losing it costs a look at the target, never a duplicate.`;
+  const aside = `Move ${path} away if you mean this source and this target; losing it costs a look at the target, never a duplicate.`;
   const { v } = found;
   if (typeof v !== "number" || !Number.isInteger(v) || v < OLDEST_VERSION || v > expected.v)
     throw configError(`the ledger ${path} has version ${String(v)}, this program writes ${JOURNAL_VERSION}`, aside);
   if (found.source !== expected.source || found.sink !== expected.sink || found.folder !== expected.folder)
     throw configError(
-      `the ledger ${path} belongs to another job: ${found.source} to ${found.sink}, folder ${JSON.stringify(found.folder)}`,
+      `the ledger ${path} belongs to another source and target: ${found.source} to ${found.sink}, folder ${JSON.stringify(found.folder)}`,
       aside,
     );
   return v;

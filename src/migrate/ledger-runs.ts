@@ -114,7 +114,8 @@ export class RunLog {
       found.damaged = bad > 0 || (store.runs === undefined && store.size > 0);
       found.highest = Math.max(found.highest, store.runs ?? 0);
       found.size = torn ?? store.size;
-      if (bad > 0) this.#notice(`The file with the runs of this job has ${bad} damaged lines; all others hold.`);
+      if (bad > 0)
+        this.#notice(`The file with the past runs from this source has ${bad} damaged lines; all others hold.`);
     });
     return found;
   }
@@ -139,7 +140,7 @@ export class RunLog {
   /** The file as it was is kept, and what still holds is written anew. */
   async #mend(store: JournalStore, found: Found): Promise<void> {
     const copy = await store.setAside();
-    if (copy !== undefined) this.#notice(`The damaged file with the runs of this job is kept as ${copy}.`);
+    if (copy !== undefined) this.#notice(`The damaged file with the past runs from this source is kept as ${copy}.`);
     await store.replace(goodLines(store), found.highest);
     found.damaged = false;
   }

@@ -70,7 +70,9 @@ export async function selectFolders(
 }
 
 function nothing({ include, exclude, uses = [] }: Selection, all: readonly Folder[], unmatched: readonly string[]) {
-  const names = all.slice(0, 12).map(({ path }) => showPath(path));
+  const names = all
+    .slice(0, 12)
+    .map(({ path, use }) => (uses.length > 0 && use !== undefined ? `${showPath(path)} (${use})` : showPath(path)));
   const excluding = exclude.join(", ");
   const but = excluding === "" ? "" : ` and is not excluded by ${excluding}`;
   const more = all.length > names.length ? `, and ${all.length - names.length} more` : "";
@@ -82,7 +84,13 @@ function nothing({ include, exclude, uses = [] }: Selection, all: readonly Folde
         : `no folder matches ${[...include, ...uses].join(", ")}${but}`;
   return configError(
     what,
-    `The source has: ${names.join(", ")}${more}. "*" stays inside one name, "**" goes through all.`,
+    [
+      `The source has: ${names.join(", ")}${more}.`,
+      ...(include.length + exclude.length > 0 ? ['"*" stays inside one name, "**" goes through all.'] : []),
+      ...(uses.length > 0
+        ? ["--use goes by what the source says that a folder is for; --folder takes it by its name."]
+        : []),
+    ].join(" "),
   );
 }
 

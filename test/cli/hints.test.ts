@@ -299,7 +299,7 @@ const ARCHIVE: readonly Hint[] = [
       rmSync("a/mailferry/archive.json");
     },
     typed: "backup box a",
-    says: /Move \S+\/a\/mailferry\/ledger\/\S+\.jsonl away if you mean this job; losing it costs a look at the target, never a duplicate\./,
+    says: /Move \S+\/a\/mailferry\/ledger\/\S+\.jsonl away if you mean this source and this target; losing it costs a look at the target, never a duplicate\./,
     deed: () => {
       for (const name of readdirSync("a/mailferry/ledger", { recursive: true, encoding: "utf8" }))
         if (name.includes("INBOX") || name.includes("box")) renameSync(join("a/mailferry/ledger", name), "away");

@@ -96,7 +96,7 @@ describe("an archive with another id than its ledger knows", () => {
       expect(sink.identity).toBe(`${kind}:${id}`);
       await expect(go(memorySource([folder]), sink, { remove: {} })).rejects.toMatchObject({
         code: "config",
-        message: expect.stringContaining("belongs to another job"),
+        message: expect.stringContaining("belongs to another source and target"),
       });
       expect(folder.mail).toHaveLength(2);
     }

@@ -96,7 +96,7 @@ describe("a FILE.zip", () => {
     await again.seal(NEVER);
     await expect(openMboxZipSink({ path, job: "other job" }, NEVER)).rejects.toMatchObject({
       code: "config",
-      message: /another job/,
+      message: /another command/,
       details: { hint: /another name.*directory/ },
     });
     expect(await snapshot(place.path)).toEqual(before);

@@ -129,15 +129,15 @@ async function verifyPair(
   if (printed > PRINTED && ui.verbose === 0) ui.insist(`and ${showCount(printed - PRINTED)} more; -v shows them all`);
   if (ui.json) await ui.emit({ type: "verify-finished", summary });
   else if (!ui.quiet) ui.print(...renderVerify(summary, columnsOf(process.stdout)));
-  await file?.finish({ summary });
+  const code =
+    interrupts.code ?? (summary.equal ? EXIT.complete : isDifferent(summary, options) ? EXIT.different : EXIT.partial);
+  await file?.finish({ summary, exitCode: code });
   const verdict = verdictOf(summary, { ...options, isOnce: isWrittenOnce(to) });
   const left = [...leftOutOf(source, options.select), ...(options.bothWays ? leftOutOf(target, undefined) : [])];
   ui.insist(...renderLeftOut(left.slice(0, PRINTED), left.length));
   if (summary.equal) ui.say(verdict);
   else ui.insist(verdict);
-  return (
-    interrupts.code ?? (summary.equal ? EXIT.complete : isDifferent(summary, options) ? EXIT.different : EXIT.partial)
-  );
+  return code;
 }
 
 async function ledgerOf({ args, environment }: Session, source: Source, sink: Sink): Promise<PairLedger> {
@@ -343,7 +343,10 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
     ...(leftOut.length === 0 ? {} : { leftOut: leftOut.length }),
   };
   if (ui.json) await ui.emit({ type: "archive-checked", ...summary });
-  await file?.finish({ summary });
+  const found =
+    problems + unfinished.length + gone.length > 0 ? EXIT.different : leftOut.length > 0 ? EXIT.partial : EXIT.complete;
+  const code = interrupts.code ?? found;
+  await file?.finish({ summary, exitCode: code });
   if (unrecorded > 0 && nothingRecorded === undefined)
     ui.say(
       `${plural(unrecorded, "message")} of other programs, or of a ledger that was lost: read, and in no ledger to compare them with.`,
@@ -385,9 +388,7 @@ async function verifyAlone(archive: Endpoint, session: Session, file: ReportFile
       `Damaged: ${plural(problems, "problem")} in ${showEndpoint(archive)}; ${plural(messages, "message")} were read. ` +
         wayOut(archive, messages),
     );
-  const code =
-    problems + unfinished.length + gone.length > 0 ? EXIT.different : leftOut.length > 0 ? EXIT.partial : EXIT.complete;
-  return interrupts.code ?? code;
+  return code;
 }
 
 /** Out of a damaged archive; a zip file of which nothing could be read gives nothing. */

@@ -87,8 +87,8 @@ async function findFile(file: string, job: string, signal: AbortSignal): Promise
   const begun = await spoolHeader(spoolDirectory(home, "0001"));
   if (begun !== undefined && begun.job !== job)
     throw configError(
-      `${root} holds the unfinished work of another job`,
-      `Run that job's command again to finish it, remove ${root} to give it up, or choose another name.`,
+      `${root} holds the unfinished work of another command`,
+      `Run that command again to finish it, remove ${root} to give it up, or choose another name.`,
     );
   return { id: known ?? randomUUID(), single: file, root, home, zips: [] };
 }
@@ -149,7 +149,11 @@ async function finished(
         tally.take(record.entry, record.offset + record.length);
       }
       if (record.type !== "header") continue;
-      if (record.job !== job) throw configError(`${file} exists and was written by another job`, other);
+      if (record.job !== job)
+        throw configError(
+          `${file} exists and was written by another command (another source, or other options)`,
+          other,
+        );
       id = record.archive;
       failed = record.failed ?? 0;
       since = Math.max(since, Math.floor(Date.parse(record.created) / 1000) || 0);

@@ -110,6 +110,7 @@ it("migrate --move tells a folder at a time what went", async () => {
   // In whatever order the server lists them.
   expect(stderr).toMatch(/\n +INBOX +6 +0/);
   expect(stderr).toMatch(/\n +Work +4 +0/);
+  expect(stderr.trimEnd().split("\n").at(-1)).toBe("Complete.");
 });
 
 it.each(["", "x", "-1", "101%", "1.5", "5 %"])(

@@ -94,7 +94,7 @@ describe.each(ALL)("into %s", (target) => {
     const made = await filled(target);
     await made.atSource((client) => client.append(seed("new", ["INBOX"])));
     for (const path of made.journals()) rewriteHeader(path, { source: "imaps://other@example.org:993" });
-    await made.refuses(/belongs to another job: imaps:\/\/other@example.org:993/);
+    await made.refuses(/belongs to another source and target: imaps:\/\/other@example.org:993/);
   });
 
   it("the journals of two folders were exchanged: refused", async () => {
@@ -104,7 +104,7 @@ describe.each(ALL)("into %s", (target) => {
     renameSync(one, `${one}.x`);
     renameSync(two, one);
     renameSync(`${one}.x`, two);
-    await made.refuses(/belongs to another job.*folder/);
+    await made.refuses(/belongs to another source and target.*folder/);
   });
 
   it("the ledger was cut or one of its bytes changed, and new mail came: still each message once", async () => {
