@@ -23,8 +23,8 @@ export function recognise(path: string, role: Role, side: Role): "mbox" | "maild
     // A zip that was not finished lies beside its final name.
     if (existsSync(`${path}.part.d`))
       throw configError(
-        `${path} is not finished: only ${path}.part.d is there`,
-        "Run the command that writes it again; it goes on where it stopped.",
+        `${path} was never finished: what its run had gathered lies in ${path}.part.d, and is no archive yet`,
+        "Run the same backup again; it goes on where it stopped.",
       );
     const account = ADDRESS.test(path);
     throw configError(

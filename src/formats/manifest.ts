@@ -33,12 +33,13 @@ export interface ManifestLine {
  * Every line of a manifest in order, each checked. Throws MailError malformed naming the file and the line. The first line must
  * be a header of a version that is known, and no other line may be one. "torn": a last line that is incomplete or does not check
  * ends the reading quietly; everything up to the last `end` stands. "rest": the content begins after some line; numbers and ends
- * count from there.
+ * count from there. `onBad`: told of each line that cannot be trusted, and the others are read all the same.
  */
 export async function* readManifest(
   content: AsyncIterable<Uint8Array>,
   file: string,
   mode: "whole" | "torn" | "rest" = "whole",
+  onBad?: (error: MailError) => void,
 ): AsyncGenerator<ManifestLine> {
   let number = 0;
   let bad: { readonly number: number; readonly cause: unknown } | undefined;
@@ -54,6 +55,10 @@ export async function* readManifest(
         throw new Error(first ? "the manifest does not begin with its header" : "a header stands in the middle");
     } catch (cause) {
       if (cause instanceof MailError) throw cause;
+      if (mode !== "torn" && onBad !== undefined) {
+        onBad(badLine(file, number, cause));
+        continue;
+      }
       if (mode !== "torn") throw badLine(file, number, cause);
       bad = { number, cause };
     }

@@ -9,7 +9,7 @@ import { badZip, sortZips, whyBad } from "../formats/mboxzip/bad-zips.ts";
 import { mailBeside } from "../formats/mboxzip/beside.ts";
 import { type Catalogue, type CatalogueMessage, openCatalogue } from "../formats/mboxzip/catalogue.ts";
 import { messageAt } from "../formats/mboxzip/content.ts";
-import { isSingleFile, listZips, partDirectory, type ZipFileName } from "../formats/mboxzip/layout.ts";
+import { isSingleFile, listZips, neverFinished, type ZipFileName } from "../formats/mboxzip/layout.ts";
 import { knownNumbers, lostNumbers, lostZip } from "../formats/mboxzip/numbers.ts";
 import { linesOf } from "../formats/mboxzip/rebuild.ts";
 import { formatRef, type Place, placeOf, zipNumber } from "../formats/mboxzip/ref.ts";
@@ -106,11 +106,10 @@ async function findZips(
     isDirectory = (await stat(path)).isDirectory();
   } catch (error) {
     if (errno(error) !== "ENOENT") throw ioError(`cannot read ${path}`, error);
-    const begun = isSingleFile(path) && (await readArchiveId(partDirectory(path)).catch(() => undefined)) !== undefined;
-    throw begun
-      ? configError(`${path} is not finished yet`, "Run the command that began it again; it goes on where it stopped.")
-      : configError(`there is no archive ${path}`, "Check the path.", error);
+    throw (await neverFinished(path)) ?? configError(`there is no archive ${path}`, "Check the path.", error);
   }
+  const part = isDirectory ? await neverFinished(path) : undefined;
+  if (part !== undefined) throw part;
   if (!isDirectory) {
     await using zip = await openZip(path);
     const [lost] = (await sortZips([{ number: 1, path }], undefined)).bad;

@@ -294,7 +294,7 @@ describe("what is no mboxzip", () => {
     const path = join(place.path, "x.zip");
     await using sink = await openMboxZipSink({ path, job: "job" }, NEVER);
     await append(await sink.open(folder("INBOX"), NEVER), "1\n");
-    await expect(refused(path)).rejects.toMatchObject({ code: "config", message: /not finished yet/ });
+    await expect(refused(path)).rejects.toMatchObject({ code: "config", message: /never finished/ });
   });
 
   it("is a zip of another archive among ours", async () => {

@@ -116,7 +116,8 @@ async function openLocked(
     await using everything = zipPool((wanted) => all.get(wanted));
     await using read = zipShelf(everything);
     const numbers = new Set(broken.map((file) => file.number));
-    await salvage({ zips, bad: numbers, shelf: read, spool, commits, temporary }, salvaging);
+    const lesser = new Set(found.bad?.flatMap(({ number, isLesser }) => (isLesser === true ? [number] : [])));
+    await salvage({ zips, bad: numbers, lesser, shelf: read, spool, commits, temporary }, salvaging);
     for (const file of broken) await setZipAside(file);
   }
   for (const [key, { record }] of spool.folders) known.set(key, mergeFolder(known.get(key), record));

@@ -76,7 +76,7 @@ async function readLines(
 ): Promise<HeaderRecord | undefined> {
   let header: HeaderRecord | undefined;
   const owners = new Map<string, string>();
-  for await (const { record, bytes, number } of manifestOf(zip)) {
+  for await (const { record, bytes, number } of manifestOf(zip, ({ message }) => onProblem(message))) {
     signal.throwIfAborted();
     const where = `${zip.path}: ${MANIFEST_NAME}, line ${number}`;
     if (record.type === "header") header = record;

@@ -3,10 +3,10 @@
 import { stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { configError, ioError } from "../../mail/errors.ts";
+import { configError, errno, ioError } from "../../mail/errors.ts";
 import { ARCHIVE_HOME, readArchiveId } from "../archive.ts";
 import { checkZip } from "./check-zip.ts";
-import { listZips, type ZipFileName } from "./layout.ts";
+import { listZips, neverFinished, type ZipFileName } from "./layout.ts";
 import { knownNumbers, lostNumbers, lostZip, readNumbers } from "./numbers.ts";
 import { zipNumber } from "./ref.ts";
 
@@ -60,10 +60,14 @@ async function zipsAt(path: string): Promise<ZipFileName[]> {
   try {
     isDirectory = (await stat(path)).isDirectory();
   } catch (error) {
+    const unfinished = errno(error) === "ENOENT" ? await neverFinished(path) : undefined;
+    if (unfinished !== undefined) throw unfinished;
     const known = ioError(`cannot read ${path}`, error);
     throw known.code === "io" ? configError(`there is no archive ${path}`, "Check the path.", error) : known;
   }
   if (!isDirectory) return [{ number: 0, path }];
+  const part = await neverFinished(path);
+  if (part !== undefined) throw part;
   const zips = await listZips(path);
   if (zips.length === 0 && (await readArchiveId(path, "mboxzip")) === undefined)
     throw configError(`${path} holds no mboxzip archive`, "Give the directory with the numbered zips, or a FILE.zip.");

@@ -1,6 +1,6 @@
 // Where the parts of an mboxzip lie: the zips of an archive in their order, and the names beside a FILE.zip.
 
-import { readdir } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { configError, errno, ioError, MailError } from "../../mail/errors.ts";
 import { MAX_FOLDERS } from "../../mail/model.ts";
@@ -77,6 +77,18 @@ export function missingNumbers(zips: readonly ZipFileName[]): number[] {
 /** Where FILE.zip is gathered until it is sealed. */
 export function partDirectory(file: string): string {
   return join(dirname(file), `${basename(file)}.part.d`);
+}
+
+/** The error for a FILE.zip that is not there yet, or what it is gathered in, given in its place; undefined for anything else. */
+export async function neverFinished(path: string): Promise<MailError | undefined> {
+  const isPart = /\.zip\.part\.d\/*$/i.test(path);
+  const file = isPart ? path.replace(/\.part\.d\/*$/i, "") : path;
+  if (!isSingleFile(file) || (await stat(partDirectory(file)).catch(() => undefined))?.isDirectory() !== true)
+    return undefined;
+  return configError(
+    `${file} was never finished: what its run had gathered lies in ${partDirectory(file)}, and is no archive yet`,
+    "Run the same backup again; it goes on where it stopped.",
+  );
 }
 
 /** Where what could not be written stays when FILE.zip is done. */

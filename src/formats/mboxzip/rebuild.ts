@@ -43,13 +43,20 @@ export async function* linesOf(
   signal: AbortSignal,
   onDamage: (why: string) => void,
 ): AsyncGenerator<ManifestLine> {
+  let first: MailError | undefined;
+  let bad = 0;
   try {
-    yield* manifestOf(zip);
+    yield* manifestOf(zip, (error) => {
+      first ??= error;
+      bad++;
+    });
+    if (first !== undefined) throw first;
     return;
   } catch (error) {
-    const why = whyBad(error);
+    // A line that is damaged says more than that the whole does not match its CRC.
+    const why = whyBad(first ?? error);
     if (!(await holdsMboxes(zip, signal))) throw error;
-    onDamage(lesser(why));
+    onDamage(lesser(bad > 1 ? `${why} (and ${bad - 1} more)` : why));
   }
   const known = await readable(zip);
   let line = 0;
@@ -75,7 +82,7 @@ export async function* linesOf(
 async function readable(zip: Zip): Promise<Map<string, { readonly path: FolderPath; readonly offsets: Set<number> }>> {
   const known = new Map<string, { readonly path: FolderPath; readonly offsets: Set<number> }>();
   try {
-    for await (const { record } of manifestOf(zip)) {
+    for await (const { record } of manifestOf(zip, () => undefined)) {
       if (record.type !== "folder" && record.type !== "message") continue;
       const path = record.type === "folder" ? record.path : record.folder;
       if (!known.has(record.entry)) known.set(record.entry, { path, offsets: new Set() });

@@ -23,6 +23,8 @@ export interface Salvage {
   /** All zips of the archive that can be opened, in their order: later ones say how the traits are now. */
   readonly zips: readonly ZipFileName[];
   readonly bad: ReadonlySet<number>;
+  /** Of these, what ordinary runs did not go on with: they fetched again what the source had of it, under whatever name it has now. */
+  readonly lesser: ReadonlySet<number>;
   readonly shelf: ZipShelf;
   readonly spool: Spool;
   readonly commits: Committer;
@@ -31,7 +33,7 @@ export interface Salvage {
 
 /** Durable when it resolves: the bad zips have another name then. Killed before, it is begun again, and copies nothing twice. */
 export async function salvage(all: Salvage, signal: AbortSignal): Promise<void> {
-  const { zips, bad, shelf, spool, commits, temporary } = all;
+  const { zips, bad, lesser, shelf, spool, commits, temporary } = all;
   await using catalogue = await openCatalogue(temporary);
   for (const { number, path } of zips) await catalogue.absorb(number, readable(number, path, signal), 0);
   const spooled = new Set<string>();
@@ -48,7 +50,7 @@ export async function salvage(all: Salvage, signal: AbortSignal): Promise<void> 
     }
     const isFetchedAgain = (record: MessageRecord, zip: number): boolean => {
       const copies = later.get(record.key) ?? [];
-      const at = isRebuilt(record) ? copies.findIndex((number) => number > zip) : -1;
+      const at = isRebuilt(record) || lesser.has(zip) ? copies.findIndex((number) => number > zip) : -1;
       return copies.splice(at, at === -1 ? 0 : 1).length > 0;
     };
     for await (const { zip, record, traits } of catalogue.messages(folder.record.path)) {

@@ -40,7 +40,7 @@ export function tallyOf(zip: Zip): { take(entry: string, end: number): void; lac
 async function lackOf(zip: Zip, signal: AbortSignal): Promise<string | undefined> {
   const tally = tallyOf(zip);
   try {
-    for await (const { record } of manifestOf(zip)) {
+    for await (const { record } of manifestOf(zip, () => undefined)) {
       signal.throwIfAborted();
       if (record.type === "message") tally.take(record.entry, record.offset + record.length);
     }

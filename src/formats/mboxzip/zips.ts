@@ -17,8 +17,8 @@ const OPEN_ZIPS = 4;
 const MANIFEST_RATIO = 200;
 const SMALL_MANIFEST = 64 * 1024 * 1024;
 
-/** The manifest of an open zip, checked line by line and by its CRC. Throws MailError malformed or config. */
-export function manifestOf(zip: Zip): AsyncGenerator<ManifestLine> {
+/** The manifest of an open zip, checked line by line and by its CRC. `onBad`: as readManifest's. Throws MailError malformed or config. */
+export function manifestOf(zip: Zip, onBad?: (error: MailError) => void): AsyncGenerator<ManifestLine> {
   const entry = zip.entries.get(MANIFEST_NAME);
   if (entry === undefined)
     throw new MailError("malformed", `${zip.path} has no ${MANIFEST_NAME}: it was not written by mailferry`, {
@@ -28,7 +28,7 @@ export function manifestOf(zip: Zip): AsyncGenerator<ManifestLine> {
     });
   if (entry.size > SMALL_MANIFEST && entry.size > entry.packedSize * MANIFEST_RATIO)
     throw damagedZip(zip.path, `${MANIFEST_NAME} unpacks to ${entry.size} bytes, far more than it can be`);
-  return readManifest(zip.read(MANIFEST_NAME, "account"), `${zip.path}: ${MANIFEST_NAME}`);
+  return readManifest(zip.read(MANIFEST_NAME, "account"), `${zip.path}: ${MANIFEST_NAME}`, "whole", onBad);
 }
 
 /** The header, and the folder lines, which stand before all others in a zip: cheap, whatever the zip holds. */
