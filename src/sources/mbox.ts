@@ -9,7 +9,7 @@ import { shellWord, wayOut } from "../formats/disk/foreign.ts";
 import { sniff } from "../formats/disk/sniff.ts";
 import { type DiskFolder, folderName } from "../formats/disk/tree.ts";
 import { showBytes, toBytes } from "../formats/maildir/paths.ts";
-import { type Dialect, type MboxMessage, notMbox, splitMbox } from "../formats/mbox/split.ts";
+import { type Dialect, looksLikeMbox, type MboxMessage, notMbox, splitMbox } from "../formats/mbox/split.ts";
 import { isInternalData, plainState, readState } from "../formats/mbox/state.ts";
 import { type RandomAccess, Shortened } from "../formats/mbox/window.ts";
 import { expungedText, partialContent } from "../formats/mbox/withheld.ts";
@@ -61,7 +61,7 @@ export async function openMboxSource(options: MboxSourceOptions, signal: AbortSi
   });
   if (!status.isDirectory() && !status.isFile())
     throw configError(`${options.path} is neither a file nor a folder, so no mbox can be read from it`);
-  if (status.isFile()) await mustBeMbox(root, options.path);
+  if (status.isFile()) await mustBeMbox(root, options.path, dialect);
   signal.throwIfAborted();
   let files: Map<string, MboxFile> | undefined;
   const leftOut = new LeftOuts();
@@ -345,19 +345,33 @@ function openError(error: unknown, name: string): MailError {
   return ioError(`cannot open ${name}`, error);
 }
 
-async function mustBeMbox(file: string, shown: string): Promise<void> {
+async function mustBeMbox(file: string, shown: string, dialect: Dialect): Promise<void> {
   const { is, form } = await sniff(toBytes(file), basename(file), true).catch((error: unknown) => {
     throw openError(error, shown);
   });
   if (form !== undefined)
     throw configError(`${shown} is ${form.one}, which is not read`, wayOut(form, dirname(shown), shown, [shown]));
-  if (is === "mbox" || is === "empty") return;
+  if (is === "mbox" || is === "empty" || (await beginsIf(file, shown, dialect))) return;
   // An empty file is an mbox without messages, whatever it is called.
   if ((await stat(file)).size > 0)
     throw configError(
       notMbox(shown),
-      "Give the mbox file itself, or the folder it is in; mboxzip:FILE.zip and maildir:DIR read other kinds.",
+      (await beginsIf(file, shown, "every"))
+        ? "Its From_ lines have an unknown form: mbox:FILE?dialect=every parts at each that stands behind a blank line and before header fields."
+        : "Give the mbox file itself, or the folder it is in; mboxzip:FILE.zip and maildir:DIR read other kinds.",
     );
+}
+
+/** Whether a file is an mbox if it is read so. */
+async function beginsIf(file: string, shown: string, dialect: Dialect): Promise<boolean> {
+  if (dialect !== "every" && dialect !== "blank") return false;
+  await using handle = await open(file, "r").catch((error: unknown) => {
+    throw openError(error, shown);
+  });
+  const { size } = await handle.stat();
+  const read = async (target: Buffer, position: number): Promise<number> =>
+    (await handle.read(target, 0, target.length, position)).bytesRead;
+  return await looksLikeMbox({ size, read }, 1, dialect);
 }
 
 /** Fails when the open file, or the one that now has its name, is not the one whose reading began. */

@@ -150,10 +150,16 @@ export interface Beginning {
 
 /**
  * The first message. Where the file does not begin with a From_ line, the next one with header fields of mail behind it is looked for,
- * up to `reach`; what stands before that is a message too if it begins with a header. Undefined where there is none.
+ * up to `reach`; what stands before that is a message too if it begins with a header. Undefined where there is none. `isForced`: who reads
+ * it said where its messages part, so that it begins at a From_ line of any form.
  */
-export function* beginning(window: Window, start: number, reach: number): Lookup<Beginning | undefined> {
-  const first = yield* fromLineAt(window, start, start);
+export function* beginning(
+  window: Window,
+  start: number,
+  reach: number,
+  isForced = false,
+): Lookup<Beginning | undefined> {
+  const first = (yield* fromLineAt(window, start, start)) ?? (isForced ? yield* odd(window, start) : undefined);
   if (first !== undefined) return { found: first, skipped: 0, isHeadless: false };
   const limit = Math.min(window.size, reach);
   for (let at = start; at + FROM.length < limit; ) {
@@ -180,6 +186,12 @@ export function* beginning(window: Window, start: number, reach: number): Lookup
     at += lf + 1;
   }
   return undefined;
+}
+
+/** A first line of no known form, where all but the form says that it is one. */
+function* odd(window: Window, start: number): Lookup<Found | undefined> {
+  const line = yield* lineAt(window, start, start);
+  return line !== undefined && (yield* fieldsBehind(window, line, start)) > 1 ? line : undefined;
 }
 
 function* withHead(window: Window, start: number, found: Found): Lookup<Beginning> {

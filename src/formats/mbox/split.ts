@@ -4,7 +4,8 @@
 // blank line a date is enough. Without one, and where the form is unusual, header fields of mail must stand behind it: then it parts,
 // since two messages in one are a lost message, and one in two pieces is not; `unsure` tells where the evidence is split. Within a
 // MIME part that goes on behind it, it is a line of an attachment (evidence.ts). `blank` parts behind blank lines alone, `every` at
-// each line of a known form. The blank line before a separator, and one at the end of the file, is the format's own and belongs to
+// each line of a known form, and behind a blank line at any that has two fields of mail behind it; with either the file may begin with
+// a From_ line of an unknown form. The blank line before a separator, and one at the end of the file, is the format's own and belongs to
 // no message: exactly one line end, never more. A `From ` line that is no separator is part of the message.
 //
 // Content-Length is believed only where it lands exactly: on the end of the file or on a From_ line, with or without the one
@@ -91,7 +92,7 @@ export async function* splitMbox(given: RandomAccess, options: SplitOptions): As
   const room = slab(SLAB);
   const start = await window.run(skipBlank(window));
   if (start === window.size) return;
-  const first = await window.run(beginning(window, start, Number.POSITIVE_INFINITY));
+  const first = await window.run(beginning(window, start, Number.POSITIVE_INFINITY, isForced(dialect)));
   if (first === undefined)
     throw configError(notMbox(options.name), "Give the mbox file itself, or the folder it is in.");
   if (first.skipped > 0 || first.isHeadless) options.onDamagedStart?.(first);
@@ -188,11 +189,15 @@ async function* once(bytes: Buffer): AsyncGenerator<Uint8Array> {
 }
 
 /** True when a file is an mbox: nothing but blank lines, or a From_ line at its beginning; or a separator within `reach`. */
-export async function looksLikeMbox(given: RandomAccess, reach = START_REACH): Promise<boolean> {
+export async function looksLikeMbox(given: RandomAccess, reach = START_REACH, dialect?: Dialect): Promise<boolean> {
   const file = (await hasBareCrs(given)) ? byLineFeeds(given) : given;
   const window = openWindow(file, 8 * LOOK);
   const start = await window.run(skipBlank(window));
-  return start === window.size || (await window.run(beginning(window, start, reach))) !== undefined;
+  return start === window.size || (await window.run(beginning(window, start, reach, isForced(dialect)))) !== undefined;
+}
+
+function isForced(dialect: Dialect | undefined): boolean {
+  return dialect === "every" || dialect === "blank";
 }
 
 export function notMbox(name: string): string {
