@@ -15,6 +15,7 @@ import {
   tlsOptions,
 } from "../server.ts";
 import { whileOpening } from "../silence.ts";
+import { unlessTlsPort } from "../tls-port.ts";
 import { Connection } from "./connection.ts";
 import { loginError, noImap, withoutSecret } from "./login-errors.ts";
 
@@ -45,6 +46,8 @@ export interface ConnectOptions extends Timing {
   readonly name: string;
   /** Others of this account are in: a refusal says nothing about the password, unless it says so. */
   readonly another?: boolean;
+  /** Called with the server's first word. */
+  readonly onGreeting?: () => void;
 }
 
 /**
@@ -63,7 +66,12 @@ export async function connectImap(
   const loading = import("imapflow");
   loading.catch(() => undefined);
   return withSecret(place.password, (pass) =>
-    whileOpening(place.onSilence, logIn(loading, place, pass, options, signal)),
+    whileOpening(
+      place.onSilence,
+      unlessTlsPort("imap", place, signal, (until, onGreeting) =>
+        logIn(loading, place, pass, onGreeting === undefined ? options : { ...options, onGreeting }, until),
+      ),
+    ),
   );
 }
 
@@ -256,7 +264,7 @@ function handOver(
 function clientOptions(
   server: ServerOptions,
   pass: string,
-  { name, loginMs }: ConnectOptions,
+  { name, loginMs, onGreeting }: ConnectOptions,
   { socket, ready }: Opening,
   refusal: Refusal,
 ): ImapFlowOptions {
@@ -287,6 +295,7 @@ function clientOptions(
           const hear = (chunk: Buffer): void => {
             const isGreeting = !refusal.greeted;
             refusal.greeted = true;
+            if (isGreeting) onGreeting?.();
             refusal.bye ??= BYE.exec(chunk.toString("latin1"))?.[1];
             if (!isGreeting || chunk[0] === STAR) return;
             refusal.error = noImap(server, chunk);

@@ -38,6 +38,7 @@ export async function openWire(
   signal.addEventListener("abort", cancel, { once: true });
   try {
     const reply = await wire.reply((line) => noPop3(server, line));
+    timing.onGreeting?.();
     if (reply.status === "-ERR") throw replyError(server, "connecting", reply, "greeting");
     if (reply.status !== "+OK") throw wire.protocolError(`no greeting: ${words(reply.text)}`);
     if (server.security === "starttls") await startTls(wire, signal, connectMs);

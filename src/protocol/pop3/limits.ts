@@ -40,6 +40,8 @@ export const UNKNOWN_SIZE = 64 * 1024;
 export interface Timing {
   readonly connectMs?: number;
   readonly inactivityMs?: number;
+  /** Called with the server's first word. */
+  readonly onGreeting?: () => void;
 }
 
 /** What a header is reckoned at, whose length no server tells beforehand. */

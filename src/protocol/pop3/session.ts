@@ -4,6 +4,7 @@ import { MailError } from "../../mail/errors.ts";
 import { checkCredentials, spellings, withSecret } from "../credentials.ts";
 import type { ServerOptions } from "../server.ts";
 import { whileOpening } from "../silence.ts";
+import { unlessTlsPort } from "../tls-port.ts";
 import { openWire } from "./connect.ts";
 import {
   CAPABILITY_LIMIT,
@@ -77,7 +78,10 @@ export async function openPop3Session(
   return withSecret(server.password, (password) =>
     whileOpening(
       server.onSilence,
-      openPop3SessionAs(server, { kind: "password", user: server.user, password }, signal, timing, lessons),
+      unlessTlsPort("pop3", server, signal, (until, onGreeting) => {
+        const told = onGreeting === undefined ? timing : { ...timing, onGreeting };
+        return openPop3SessionAs(server, { kind: "password", user: server.user, password }, until, told, lessons);
+      }),
     ),
   );
 }
