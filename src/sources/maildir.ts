@@ -265,8 +265,8 @@ async function* readFolder(
     const entry = await entryOf(i, info);
     if (hasOtherTime(base, info.mtimeMs)) undated++;
     // What is in a compressed file takes more room than the file.
-    const size = Math.max(entry.size ?? 0, early?.size ?? 0);
-    return { entry: size === entry.size ? entry : { ...entry, size }, content };
+    const size = isMozillaFile(base) ? entry.size : Math.max(entry.size ?? 0, early?.size ?? 0);
+    return { entry: size === undefined || size === entry.size ? entry : { ...entry, size }, content };
   };
   const numbers = async function* (): AsyncGenerator<number> {
     for (let n = 0; n < wanted.count && !signal.aborted; n++) yield n;
@@ -283,7 +283,9 @@ async function ofMozilla(folder: MailFolder, { file, base }: FileInfo, entry: En
   const state = await mozillaState(`${folder.directory}/${file}`, base);
   if (state === undefined) return entry;
   const traits = mozillaTraits(entry.traits, state);
-  return state.isExpunged === true ? { ...entry, traits, isExpunged: true } : { ...entry, traits };
+  // Without the fields: what comes is the message alone, and not short of anything.
+  const size = entry.size === undefined ? {} : { size: entry.size - state.octets };
+  return { ...entry, traits, ...size, ...(state.isExpunged === true ? { isExpunged: true } : {}) };
 }
 
 interface Dating {

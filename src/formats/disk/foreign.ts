@@ -108,12 +108,10 @@ const NSF = file("nsf", "a database of Lotus Notes (.nsf)", EXPORT("Notes"));
 const DBOX = file("dbox", "a mailbox in Dovecot's dbox", "Give the account, through the server: imaps://USER@HOST.");
 const WINDOWS_MAIL = file("wlm", "a database of Windows Mail", EXPORT("Windows Mail"));
 const OPERA = file("mbs", "a mailbox of Opera Mail (.mbs)", EXPORT("Opera Mail"));
-/** Told by what is in them; see packed.ts. */
-export const PACKED = file(
-  "packed",
-  "a packed mailbox",
-  "Unpack it, and give what was in it: mbox:FILE, or the folder.",
-);
+/** What unpacking takes off a name. */
+const PACKED_END = /\.(?:gz|bz2|xz|zst|lz4|z|br|7z|rar)$/i;
+/** Told by what is in them; see packed.ts. `UNPACKED` becomes the file as it is called then. */
+export const PACKED = file("packed", "a packed mailbox", "Unpack it, and give what was in it: mbox:UNPACKED.");
 export const PACKED_TREE = file(
   "archive",
   "a packed archive that holds mail",
@@ -163,7 +161,10 @@ export function wayOut(form: Foreign, directory: string, path: string, files?: r
   const copy = files === undefined ? form.copyMany : copyNamed(files);
   const text = form.copyMany === undefined ? form.wayOut : form.wayOut.replace("COPY", () => copy ?? "");
   if (form.copyMany !== undefined && files !== undefined) return text;
-  return text.replace(/DIR|FILE/g, (place) => shellWord(place === "DIR" ? directory : path));
+  return text.replace(/DIR|FILE|UNPACKED/g, (place) => {
+    if (place === "UNPACKED") return PACKED_END.test(path) ? shellWord(path.replace(PACKED_END, "")) : place;
+    return shellWord(place === "DIR" ? directory : path);
+  });
 }
 
 /** Files with a hidden name are none of a Maildir's messages, and get another. */

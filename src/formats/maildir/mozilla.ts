@@ -13,12 +13,16 @@ export function isMozillaFile(base: string): boolean {
   return base.endsWith(".eml");
 }
 
-/** Undefined for a file without its fields: then its name and time say all there is. */
-export async function mozillaState(path: BytePath, base: string): Promise<MessageState | undefined> {
+/** Undefined for a file without its fields: then its name and time say all there is. `octets`: what the fields take of the file. */
+export async function mozillaState(
+  path: BytePath,
+  base: string,
+): Promise<(MessageState & { readonly octets: number }) | undefined> {
   const head = await headOf(path, base);
   const octets = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
   const state = readMozillaState(octets);
-  return state.head.length === octets.length ? undefined : state;
+  const taken = octets.length - state.head.length;
+  return taken === 0 ? undefined : { ...state, octets: taken };
 }
 
 /** The file's time is when a flag changed last, as the fields are written in place: the header's date goes before it. */
