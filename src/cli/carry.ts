@@ -284,13 +284,21 @@ async function report(
     // A signal explains an error that came after it; -v tells it all the same.
     if (failure instanceof MailError && ui.verbose > 0) ui.fail(failure);
   }
-  if (summary !== undefined) (isLeft ? ui.insist : ui.say)(...nextSteps(carriage, summary, isDry, args));
+  if (summary !== undefined) (isLeft ? ui.insist : ui.say)(...nextSteps(carriage, summary, notes.hinted, isDry, args));
   return code ?? exitCodeOf(failure);
 }
 
 /** What to do now, in one or two lines. */
-function nextSteps({ verb, target, remove }: Carriage, summary: RunSummary, isDry: boolean, args: Arguments): string[] {
+function nextSteps(
+  { verb, target, remove }: Carriage,
+  summary: RunSummary,
+  hinted: number,
+  isDry: boolean,
+  args: Arguments,
+): string[] {
   const { outcome, balance, kept } = summary;
+  // With the others stands what helps them.
+  const again = balance.failed - hinted;
   if (summary.targetFinished === true && target.kind === "mboxzip" && balance.failed > 0)
     return [lacking(verb, args, target.path, balance.failed)];
   if (isDry) return ["Nothing was changed. The same command without --dry-run does it."];
@@ -298,9 +306,10 @@ function nextSteps({ verb, target, remove }: Carriage, summary: RunSummary, isDr
   const lines: string[] = [];
   // What becomes of a file that is written once was said when it was finished, or left open.
   const isOnce = target.kind === "mboxzip" && /\.zip$/i.test(target.path);
-  if (balance.failed > 0 && !isOnce)
+  const those = hinted > 0 ? " without a hint of their own" : "";
+  if (again > 0 && !isOnce)
     lines.push(
-      `Run the same command again to try ${balance.failed === 1 ? "the message that failed" : `the ${plural(balance.failed, "message")} that failed`} once more.`,
+      `Run the same command again to try ${again === 1 ? "the message that failed" : `the ${plural(again, "message")} that failed`}${again === 1 ? those.replace("their", "its") : those} once more.`,
     );
   else if (!summary.closes) lines.push("Run the same command again for what is open.");
   if (kept > 0) lines.push(`${plural(kept, "message")} stayed at the source that should have gone.`);

@@ -66,6 +66,8 @@ export class Notes {
   /** The first of each disposition that needs a look: failed, altered, vanished. */
   readonly troubles: Trouble[] = [];
   readonly losses = new Map<string, LossLine>();
+  /** Messages that failed and have a way out of their own. */
+  hinted = 0;
   /** Losses beyond the kinds that are told apart. */
   otherLosses = 0;
   /** Only in a dry run. */
@@ -87,6 +89,7 @@ export class Notes {
       case "message-settled": {
         const { entry, as, losses, bytes } = event;
         if (as === "failed" || as === "altered" || as === "vanished") this.#trouble(event);
+        if (as === "failed" && event.error?.details.hint !== undefined) this.hinted++;
         if (losses.length > 0) this.#lose(entry.origin.folder, losses);
         if (!this.#isDry) return;
         const line = this.#planOf(entry.origin.folder);

@@ -187,13 +187,16 @@ export function renderBroken({ folders }: Pick<RunSummary, "folders">, isStopped
   return ["Folders that are not complete", ...lines];
 }
 
-/** What looks like mail and was not read; a way out that several share is said once, behind the last of them. */
+/** What looks like mail and was not read; those that share a way out stand together, above it, and those without one at the end. */
 export function renderLeftOut(items: readonly LeftOut[], total = items.length): string[] {
   if (items.length === 0) return [];
-  const lines = items.flatMap(({ name, why, hint }, i) => {
-    const isLast = hint !== undefined && items.findLastIndex((other) => other.hint === hint) === i;
-    return [`  ${plain(name)}: ${cut(why, 300)}`, ...(isLast ? [`    ${plain(hint)}`] : [])];
-  });
+  const byHint = new Map<string | undefined, string[]>();
+  for (const { name, why, hint } of items)
+    byHint.set(hint, [...(byHint.get(hint) ?? []), `  ${plain(name)}: ${cut(why, 300)}`]);
+  const hintless = byHint.get(undefined) ?? [];
+  byHint.delete(undefined);
+  const lines = [...byHint].flatMap(([hint = "", named]) => [...named, `    ${plain(hint)}`]);
+  lines.push(...hintless);
   if (total > items.length) lines.push(`  and ${showCount(total - items.length)} more; --report FILE has them all`);
   return ["Not read, though it looks like mail", ...lines];
 }
