@@ -164,6 +164,20 @@ function isWhole(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
+/** A line for each file between two others, in pieces: with thousands of folders their strings would be most of what a run holds. */
+function encoded(head: string, files: ReadonlyMap<string, Stated | undefined>, end: string): Buffer {
+  const pieces: Buffer[] = [];
+  let text = head;
+  for (const [file, stated] of files) {
+    text += lineOf(file, stated);
+    if (text.length < CHUNK) continue;
+    pieces.push(Buffer.from(text));
+    text = "";
+  }
+  pieces.push(Buffer.from(text + end));
+  return Buffer.concat(pieces);
+}
+
 function lineOf(file: string, stated: Stated | undefined): string {
   if (stated === undefined) return frame(JSON.stringify({ f: file }));
   return frame(JSON.stringify({ f: file, s: stated.size, c: stated.sum, n: stated.runs }));
@@ -192,17 +206,17 @@ export async function addToInventory(
     if (before !== undefined && !isStale) {
       const handle = await openOwn(path, "r+");
       try {
-        const text = `${[...changes].map(([file, stated]) => lineOf(file, stated)).join("")}${end}`;
         await handle.truncate(before.size);
-        await handle.write(text, before.size);
+        const bytes = encoded("", changes, end);
+        for (let at = 0; at < bytes.length; )
+          at += (await handle.write(bytes, at, bytes.length - at, before.size + at)).bytesWritten;
         await handle.datasync();
       } finally {
         await handle.close();
       }
       return batch;
     }
-    const head = frame(JSON.stringify({ v: VERSION, a: archive }));
-    await replaceFile(path, `${head}${[...files].map(([file, stated]) => lineOf(file, stated)).join("")}${end}`);
+    await replaceFile(path, encoded(frame(JSON.stringify({ v: VERSION, a: archive })), files, end));
     return batch;
   } catch (error) {
     throw ioError(`cannot write ${path}`, error);

@@ -1,6 +1,6 @@
 // The small files of an archive beside its mail: which there are, and whether they are as the last run left them.
 
-import { type Dirent, readdirSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isObstacle } from "../core/own-file.ts";
@@ -28,10 +28,9 @@ export async function ownFiles(home: string): Promise<Map<string, number>> {
     if (size !== undefined) files.set(name, size);
   };
   for (const name of ["archive.json", "folders.jsonl", "numbers"]) await add(name);
-  for (const { name } of await entriesIn(join(home, "traits")))
-    if (name.endsWith(".jsonl")) await add(`traits/${name}`);
-  for (const { name: pair } of await entriesIn(join(home, "ledger")))
-    for (const { name } of await entriesIn(join(home, "ledger", pair)))
+  for (const name of await namesIn(join(home, "traits"))) if (name.endsWith(".jsonl")) await add(`traits/${name}`);
+  for (const pair of await namesIn(join(home, "ledger")))
+    for (const name of await namesIn(join(home, "ledger", pair)))
       if (name.endsWith(".jsonl")) await add(`ledger/${pair}/${name}`);
   return files;
 }
@@ -47,10 +46,9 @@ async function sizeOf(path: string): Promise<number | undefined> {
   }
 }
 
-async function entriesIn(directory: string): Promise<Dirent[]> {
+async function namesIn(directory: string): Promise<string[]> {
   try {
-    const options = { withFileTypes: true } as const;
-    return pace.quick ? pace.run(() => readdirSync(directory, options)) : await readdir(directory, options);
+    return pace.quick ? pace.run(() => readdirSync(directory)) : await readdir(directory);
   } catch (error) {
     const code = errno(error);
     if (code === "ENOENT" || code === "ENOTDIR" || code === "ELOOP") return [];

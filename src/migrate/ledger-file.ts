@@ -71,8 +71,11 @@ export interface Written {
   /** Its length. */
   readonly from: number;
   /** All of it was written anew. */
-  replaced: boolean;
+  readonly replaced: boolean;
 }
+
+/** A journal that was begun by this run. */
+const BEGUN: Written = { from: 0, replaced: false };
 
 /** Opens the journal at a path. MailError config when it belongs to another pair, folder or version; io when it cannot be read. */
 export async function openJournalFile(path: string, header: Header, options: FileOptions): Promise<JournalStore> {
@@ -248,8 +251,8 @@ function store(
   const head = frame(JSON.stringify(header));
   const note = (replaced: boolean): void => {
     const known = written?.get(path);
-    if (known === undefined) written?.set(path, { from: found.size, replaced });
-    else known.replaced ||= replaced;
+    if (known === undefined) written?.set(path, found.size === 0 && !replaced ? BEGUN : { from: found.size, replaced });
+    else if (replaced && !known.replaced) written?.set(path, { ...known, replaced });
   };
 
   const create = async (): Promise<FileHandle> => {

@@ -315,7 +315,7 @@ async function removeFolder(context: RunContext, work: Work, places: Places): Pr
 }
 
 async function keep(context: RunContext, state: JobState, origin: Origin, why: KeptWhy): Promise<void> {
-  state.tally.stayed[why] = (state.tally.stayed[why] ?? 0) + 1;
+  state.tally.stays(why);
   // What is not shown any more cannot stay either.
   if (why !== "too-new" && why !== "not-listed" && why !== "copy-deleted") context.tally.kept++;
   await context.events.emit({ type: "message-kept", origin, why });

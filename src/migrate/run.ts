@@ -52,6 +52,8 @@ export type { RunOptions } from "./context.ts";
 const UNGUARDED: Hold = () => undefined;
 /** A target that went back and grew as far again shows in the folders that were written last; each look is a round trip. */
 const CLOSE_LOOKS = 3;
+/** Folders that stand in line for a lane: each costs as much as five that do not. */
+const QUEUED = 64;
 /** Octets of messages in flight, over all lanes. */
 const BYTES_IN_FLIGHT = 16 << 20;
 
@@ -374,7 +376,11 @@ async function runLanes(
   const size = (group: readonly FolderJob[]): number =>
     group.reduce((sum, { folder: { messages = 0 } }) => sum + messages, 0);
   const order = [...groups.entries()].sort(([, a], [, b]) => size(b) - size(a));
-  for (const [at, group] of order)
+  for (const [at, group] of order) {
+    if (lanes.size === QUEUED) {
+      width.ask();
+      await lanes.onSizeLessThan(QUEUED);
+    }
     void lanes.add(async () => {
       if (lane.soft.aborted) return;
       try {
@@ -386,6 +392,7 @@ async function runLanes(
         broken.abort();
       }
     });
+  }
   width.ask();
   await lanes.onIdle();
   if (failure !== undefined) throw failure;

@@ -12,9 +12,22 @@ import {
   type KeptWhy,
 } from "./events.ts";
 
+/** Written out: there is one for each folder, and an object that is put together takes half as much again. */
 export function emptyBalance(): Record<Disposition, number> {
-  return Object.fromEntries(DISPOSITIONS.map((name) => [name, 0])) as Record<Disposition, number>;
+  return {
+    copied: 0,
+    "already-copied": 0,
+    adopted: 0,
+    filtered: 0,
+    altered: 0,
+    failed: 0,
+    vanished: 0,
+    planned: 0,
+  };
 }
+
+/** Of a folder of which nothing stayed, as most are. */
+const NONE: Partial<Record<KeptWhy, number>> = Object.freeze({});
 
 export function sumOf(balance: Balance): number {
   return DISPOSITIONS.reduce((sum, name) => sum + balance[name], 0);
@@ -38,11 +51,19 @@ export class FolderTally {
   due = 0;
   /** Deleted at the source, and what stayed there for which reason. */
   removed = 0;
-  readonly stayed: Partial<Record<KeptWhy, number>> = {};
+  #stayed = NONE;
 
   constructor(folder: FolderPath, name: string) {
     this.folder = folder;
     this.name = name;
+  }
+
+  get stayed(): Readonly<Partial<Record<KeptWhy, number>>> {
+    return this.#stayed;
+  }
+
+  stays(why: KeptWhy): void {
+    this.#stayed = { ...this.#stayed, [why]: (this.#stayed[why] ?? 0) + 1 };
   }
 
   /** Nothing is left of it that another run could be expected to bring. */
@@ -54,6 +75,7 @@ export class FolderTally {
     return this.isDone && this.unlisted === 0;
   }
 
+  /** Its balance is not copied: with thousands of folders that would be most of what the end of a run holds. */
   summary(): FolderSummary {
     const settled = sumOf(this.balance);
     const { unlisted } = this;
@@ -62,7 +84,7 @@ export class FolderTally {
       folder: this.folder,
       name: this.name,
       listed: settled + this.unresolved,
-      balance: { ...this.balance },
+      balance: this.balance,
       closes: this.closes,
       ...(this.due === 0 ? {} : { due: this.due }),
       ...(unlisted === 0 ? {} : { unlisted }),
