@@ -131,7 +131,7 @@ export function writeNow(fd: number, bytes: Uint8Array, position?: number): void
  * Writes the whole file or leaves the old one: temporary file, fsync, rename, fsync of the directory. Throws MailError like
  * ensureDirectory.
  */
-export async function replaceFile(path: string, data: string | Uint8Array): Promise<void> {
+export async function replaceFile(path: string, data: string | Uint8Array | readonly Uint8Array[]): Promise<void> {
   const directory = dirname(path);
   const temporary = join(directory, `.${randomUUID()}.part`);
   if (syncs.quick) {
@@ -142,7 +142,8 @@ export async function replaceFile(path: string, data: string | Uint8Array): Prom
   try {
     const handle = await open(temporary, "wx", PRIVATE_FILE);
     try {
-      await handle.writeFile(data);
+      // From where the last one ended.
+      for (const piece of piecesOf(data)) await handle.writeFile(piece);
       await handle.sync();
     } finally {
       await handle.close();
@@ -155,12 +156,16 @@ export async function replaceFile(path: string, data: string | Uint8Array): Prom
   await syncDirectory(directory);
 }
 
-function replaceNow(path: string, temporary: string, data: string | Uint8Array): void {
-  const bytes = typeof data === "string" ? Buffer.from(data) : data;
+function piecesOf(data: string | Uint8Array | readonly Uint8Array[]): readonly Uint8Array[] {
+  if (typeof data === "string") return [Buffer.from(data)];
+  return data instanceof Uint8Array ? [data] : data;
+}
+
+function replaceNow(path: string, temporary: string, data: string | Uint8Array | readonly Uint8Array[]): void {
   try {
     const fd = openSync(temporary, "wx", PRIVATE_FILE);
     try {
-      writeNow(fd, bytes);
+      for (const piece of piecesOf(data)) writeNow(fd, piece);
       fsyncSync(fd);
     } finally {
       closeSync(fd);

@@ -165,7 +165,7 @@ function isWhole(value: unknown): value is number {
 }
 
 /** A line for each file between two others, in pieces: with thousands of folders their strings would be most of what a run holds. */
-function encoded(head: string, files: ReadonlyMap<string, Stated | undefined>, end: string): Buffer {
+function encoded(head: string, files: ReadonlyMap<string, Stated | undefined>, end: string): Buffer[] {
   const pieces: Buffer[] = [];
   let text = head;
   for (const [file, stated] of files) {
@@ -175,7 +175,7 @@ function encoded(head: string, files: ReadonlyMap<string, Stated | undefined>, e
     text = "";
   }
   pieces.push(Buffer.from(text + end));
-  return Buffer.concat(pieces);
+  return pieces;
 }
 
 function lineOf(file: string, stated: Stated | undefined): string {
@@ -207,9 +207,13 @@ export async function addToInventory(
       const handle = await openOwn(path, "r+");
       try {
         await handle.truncate(before.size);
-        const bytes = encoded("", changes, end);
-        for (let at = 0; at < bytes.length; )
-          at += (await handle.write(bytes, at, bytes.length - at, before.size + at)).bytesWritten;
+        let position = before.size;
+        for (const piece of encoded("", changes, end))
+          for (let at = 0; at < piece.length; ) {
+            const { bytesWritten } = await handle.write(piece, at, piece.length - at, position);
+            at += bytesWritten;
+            position += bytesWritten;
+          }
         await handle.datasync();
       } finally {
         await handle.close();

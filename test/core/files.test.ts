@@ -25,6 +25,12 @@ describe("a replaced file", () => {
     expect(await readdir(place)).toEqual(["state"]);
   });
 
+  it("may come in pieces", async () => {
+    const path = join(place, "state");
+    await replaceFile(path, [Buffer.from("one "), Buffer.from(""), Buffer.from("two "), Buffer.from("three")]);
+    expect(await readFile(path, "utf8")).toBe("one two three");
+  });
+
   it("is private also where a readable one stood", async () => {
     const path = join(place, "state");
     await writeFile(path, "old");
