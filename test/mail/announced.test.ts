@@ -110,7 +110,26 @@ describe("what a server always does", () => {
     ).toEqual([3, 4, 5]);
   });
 
+  it("that go both ways means nothing where others are right", () => {
+    expect(
+      unusual([
+        [1300, 1300],
+        [9000, 4100],
+        [700, 2400],
+        [5100, 40],
+      ]),
+    ).toEqual([1, 2, 3]);
+  });
+
   it("is not known of messages of one size, or of three that are cut at one place", () => {
+    expect(
+      unusual([
+        [1024, 900],
+        [1024, 850],
+        [1024, 1000],
+        [1024, 600],
+      ]),
+    ).toEqual([0, 1, 2, 3]);
     expect(
       unusual([
         [900, 300],
