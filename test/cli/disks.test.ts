@@ -330,7 +330,7 @@ describe("mail of other forms", () => {
       "popstate.dat": "",
       ".git/config": "[core]",
       ".DS_Store": "\0\0\0\x01Bud1",
-      "lost+found/x": mbox("b"),
+      "lost+found/x": "a text",
       "README.md": "Title: x\n\ntext\n",
     });
     expect(await backup(mail())).toMatchObject({ code: 0, copied: 1 });

@@ -14,6 +14,7 @@ import { decodePart, pathOfDirectory } from "../maildir/folder-name.ts";
 import { type BytePath, fsPath, listedPath, showBytes, toBytes } from "../maildir/paths.ts";
 import { shellWord } from "./foreign.ts";
 import { Forms } from "./forms.ts";
+import { mailInLitter } from "./litter.ts";
 import { INDEX, isLitter, isLock, kmailParent, SERVICE } from "./names.ts";
 import { beginsAsMbox, type Sniffed, sniff } from "./sniff.ts";
 
@@ -191,8 +192,12 @@ class Tree {
     const text = showBytes(entry.name);
     if (entry.isDirectory()) {
       const kmail = kmailParent(text);
-      const isMaildir = text.startsWith(".") && (await this.#holdsMaildir(below.directory));
-      if (!isMaildir && isLitter(text)) return;
+      const isOdd = text.startsWith(".") || isLitter(text);
+      const isMaildir = isOdd && (await this.#holdsMaildir(below.directory));
+      if (!isMaildir && isLitter(text)) {
+        await this.#lookIntoLitter({ ...below, path: this.#pathOf(visit.path, text) });
+        return;
+      }
       if (!isMaildir && kmail !== undefined) await this.#visit({ ...below, path: this.#below(visit.path, kmail) });
       else if (isMaildir || !text.startsWith("."))
         await this.#visit({
@@ -206,6 +211,17 @@ class Tree {
     else {
       const own = isBundle && text === "mbox" ? this.#bundlePath(visit) : undefined;
       await this.#file({ ...below, path: own ?? this.#filePath(visit.path, text) }, text, visit, isMail, isNamed);
+    }
+  }
+
+  async #lookIntoLitter({ directory, name, path }: Visit): Promise<void> {
+    for await (const { name: below, kind } of mailInLitter(directory, (place) => this.#holdsMaildir(place))) {
+      const place = `${directory}/${below}`;
+      this.#leave(
+        { directory: place, name: join(name, below), path: [...path, showBytes(below)] },
+        `it is ${kind === "maildir" ? "a Maildir" : "an mbox"} in a folder that a program keeps for itself`,
+        `Give it by itself: ${shellWord(`${kind}:${showBytes(place)}`)}`,
+      );
     }
   }
 
