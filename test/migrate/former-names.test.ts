@@ -84,6 +84,24 @@ describe.each([
     for (let night = 0; night < 2; night++)
       expect((await backup(await open())).balance).toMatchObject({ copied: 0, "already-copied": messages });
   });
+
+  it("is called as it is now where both were filled", async () => {
+    await backup(await asBefore(await open()));
+    await backup({ ...(await open()), callAsBefore: () => undefined });
+    const source = await open();
+    let called: string[] = [];
+    const seen: Source = {
+      ...source,
+      async *folders(abort) {
+        for await (const folder of source.folders(abort)) {
+          called = [...called, showPath(folder.path)].sort();
+          yield folder;
+        }
+      },
+    };
+    expect((await backup(seen)).balance).toMatchObject({ copied: 0, "already-copied": messages });
+    expect(called).toEqual(now);
+  });
 });
 
 it("what goes by a former name is deleted at the source when it was proved", async () => {
