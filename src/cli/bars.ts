@@ -51,8 +51,8 @@ class Removal {
 
   constructor(messages: number) {
     const none = { total: messages, done: 0, bytes: undefined, size: undefined, passed: 0 };
-    this.proofs = { name: "copies read back", ...none };
-    this.deletions = { name: "deleted at source", ...none };
+    this.proofs = { name: "read back", ...none };
+    this.deletions = { name: "deleted", ...none };
   }
 
   add(type: "message-proved" | "message-removed" | "message-kept"): void {

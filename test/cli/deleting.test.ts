@@ -45,8 +45,8 @@ it("bars tell what was read back and what is gone; what stays is no part of what
   bars.add(event("message-kept", { why: "not-proved" }));
   for (let i = 0; i < 2; i++) bars.add(event("message-removed"));
   const [proofs = "", deletions = "", last, ...more] = frame(bars);
-  expect(proofs).toMatch(/^copies read back +\[.*\] +80% +4\/5 /);
-  expect(deletions).toMatch(/^deleted at source +\[.*\] +50% +2\/4 /);
+  expect(proofs).toMatch(/^read back +\[.*\] +80% +4\/5 /);
+  expect(deletions).toMatch(/^deleted +\[.*\] +50% +2\/4 /);
   // Octets are none of it, and a row is left for what the terminal itself writes.
   expect(`${proofs}${deletions}`).not.toMatch(/\bk?B/);
   expect([last, more]).toEqual(["", []]);
@@ -57,7 +57,7 @@ it("what is read back once more is not counted twice; nothing is shown where not
   using bars = openBars(stream);
   bars.add({ type: "removal-begun", messages: 2 });
   for (let i = 0; i < 3; i++) bars.add(event("message-proved"));
-  expect(frame(bars)[0]).toMatch(/^copies read back.* 2\/2 /);
+  expect(frame(bars)[0]).toMatch(/^read back.* 2\/2 /);
   bars.add({ type: "removal-begun", messages: 0 });
   expect(frame(bars).join("")).toBe("");
 });
@@ -70,7 +70,7 @@ it("after a question the bars are there again", () => {
   bars.write("a line\n");
   expect(text()).toContain("a line");
   bars.add({ type: "removal-begun", messages: 5 });
-  expect(frame(bars)[0]).toContain("copies read back");
+  expect(frame(bars)[0]).toContain("read back");
 });
 
 it("the row below the bars is empty, so that a ^C lengthens none of them", () => {
