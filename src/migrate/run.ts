@@ -376,11 +376,9 @@ async function runLanes(
   const size = (group: readonly FolderJob[]): number =>
     group.reduce((sum, { folder: { messages = 0 } }) => sum + messages, 0);
   const order = [...groups.entries()].sort(([, a], [, b]) => size(b) - size(a));
+  width.ask();
   for (const [at, group] of order) {
-    if (lanes.size === QUEUED) {
-      width.ask();
-      await lanes.onSizeLessThan(QUEUED);
-    }
+    if (lanes.size === QUEUED) await lanes.onSizeLessThan(QUEUED);
     void lanes.add(async () => {
       if (lane.soft.aborted) return;
       try {
@@ -393,7 +391,6 @@ async function runLanes(
       }
     });
   }
-  width.ask();
   await lanes.onIdle();
   if (failure !== undefined) throw failure;
   await verdicts.end(context.soft);
