@@ -89,6 +89,23 @@ describe("a target that went back", () => {
     expect(await go()).toMatchObject({ copied: 0, known: 10, notices: [] });
   });
 
+  it("that had to be made again is filled again, although nothing is told of how it stood", async () => {
+    const plain = (): Sink => {
+      const inner = memorySink(store);
+      return {
+        ...inner,
+        async open(folder) {
+          const { stand: _, setback: __, ...rest } = await inner.open(folder);
+          return rest;
+        },
+      };
+    };
+    await go({}, plain());
+    store.folders.delete("INBOX");
+    expect(await go({}, plain())).toMatchObject({ copied: 10, known: 0 });
+    expect(held().length).toBe(10);
+  });
+
   it("keeps no flag of ours on mail that has the name of a lost copy", async () => {
     await go();
     const lost = held().pop();

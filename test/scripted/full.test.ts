@@ -54,7 +54,7 @@ describe.each([
 ])("a target that is full and says %s", (words) => {
   it.each([
     ["one by one", ONE_BY_ONE, 12],
-    ["in groups", ["IMAP4rev1", "UIDPLUS", "MULTIAPPEND", "LITERAL+"], 45],
+    ["in groups", ["IMAP4rev1", "UIDPLUS", "MULTIAPPEND", "LITERAL+"], 15],
   ])("gets little more, nothing is set aside, exit 5 (%s)", async (_, capabilities, most) => {
     count("scripted cases");
     await using account = await startAccount({ capabilities });
