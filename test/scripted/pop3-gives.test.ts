@@ -103,7 +103,51 @@ describe.each([
   });
 });
 
+describe("a server that gives nothing at all", () => {
+  const on = (words: string, ending?: "fin") => (line: string) =>
+    numberIn(line) === undefined ? undefined : { send: `${words}\r\n`, ...(ending === undefined ? {} : { ending }) };
+
+  it.each([
+    ["in words", "-ERR quota of today is used up"],
+    ["without any", "-ERR no"],
+  ])("%s: exit 5, none of them failed, though none was ever had", async (_, words) => {
+    await using server = await scriptedServer({ messages: drop(), on: on(words) });
+    const ran = await once(await draining(server));
+    expect(failed(ran)).toEqual([]);
+    expect(ran.failure).toMatchObject({ code: "quota" });
+    expect(exitCodeOf(ran.failure)).toBe(5);
+  });
+
+  it("and hangs up, where an earlier run was given some: what it gave then is the measure", async () => {
+    let isUsedUp = false;
+    await using server = await scriptedServer({
+      messages: drop(5),
+      on: (line) => (isUsedUp ? on("-ERR quota of today is used up", "fin")(line) : undefined),
+    });
+    const job = await draining(server);
+    await once(job);
+    server.messages = drop();
+    isUsedUp = true;
+    const ran = await once(job);
+    expect(failed(ran)).toEqual([]);
+    expect(ran.failure).toMatchObject({ code: "quota" });
+  });
+});
+
 describe("messages that are refused, and others are not", () => {
+  it("fail by themselves, also where only an earlier run was given any", async () => {
+    await using server = await scriptedServer({
+      messages: drop(5),
+      on: (line) => ((numberIn(line) ?? 0) > 5 ? { send: "-ERR cannot open message file\r\n" } : undefined),
+    });
+    const job = await draining(server);
+    await once(job);
+    server.messages = drop();
+    const ran = await once(job);
+    expect(ran.failure).toBeUndefined();
+    expect(failed(ran)).toHaveLength(COUNT - 5);
+  });
+
   it.each([
     ["one", [7], "-ERR cannot open message file"],
     ["the last one", [COUNT], "-ERR cannot open message file"],
