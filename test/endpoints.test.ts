@@ -207,7 +207,7 @@ describe("paths", () => {
 
   it.each([
     ["nothing-here", "there is nothing at"],
-    ["half.zip", "not finished"],
+    ["half.zip", "never finished"],
   ])("refuses the source %s with what is wrong", (name, why) => {
     expect(words(refusal(() => parseEndpoint(join(root, name), "source")))).toContain(why);
   });

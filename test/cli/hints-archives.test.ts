@@ -80,11 +80,11 @@ describe("a zip that was begun and not finished", () => {
   });
 
   it("is finished by the command that began it", async () => {
-    await said("restore one.zip back", 2, /Run the command that writes it again; it goes on where it stopped\./);
+    await said("restore one.zip back", 2, /Run the same backup again; it goes on where it stopped\./);
     await said(
       "backup other one.zip",
       2,
-      /Run that job's command again to finish it, remove (\S+) to give it up, or choose another name\./,
+      /Run that command again to finish it, remove (\S+) to give it up, or choose another name\./,
     );
     await works("backup other two.zip", "backup mail one.zip", "restore one.zip back", "verify mail back");
   });
