@@ -8,5 +8,5 @@ import { showRaw } from "../mail/mutf7.ts";
  */
 export function readsAs(name: string, path: string): boolean {
   const shown = showRaw(name);
-  return shown === path || (!path.includes(".") && shown.replace(/^\./, "").replaceAll(".", "/") === path);
+  return shown === path || shown.replace(/^\./, "").replaceAll(".", "/") === path;
 }

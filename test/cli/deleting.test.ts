@@ -130,4 +130,6 @@ it("the balance of a stopped run says what was listed until then, and what of it
   const whole = renderBalance({ ...stopped, listed: 5, closes: true, outcome: "complete" }, false).join("\n");
   expect(whole).toMatch(/listed +5$/m);
   expect(whole).not.toContain("open");
+  const partial = renderBalance({ ...stopped, outcome: "partial" }, false).join("\n");
+  expect(partial).not.toMatch(/^ +open /m);
 });

@@ -7,7 +7,7 @@ import { Notes } from "../../src/cli/notes.ts";
 import { lineOf } from "../../src/cli/progress.ts";
 import { renderLosses, renderRemovals, renderStopped } from "../../src/cli/report.ts";
 import { renderPlan } from "../../src/cli/report-plan.ts";
-import { columnsOf } from "../../src/cli/tables.ts";
+import { columnsOf, fitted } from "../../src/cli/tables.ts";
 import { squeeze, width } from "../../src/cli/text.ts";
 import { showPath } from "../../src/mail/model.ts";
 import { encodeMutf7 } from "../../src/mail/mutf7.ts";
@@ -100,6 +100,13 @@ describe("the plan", () => {
     expect(renderPlan(planned(), true, 200)[0]).toContain("THERE ALREADY");
     expect(renderPlan(planned(), true, 80)[0]).toMatch(/^FOLDER +COPY +BYTES +THERE +OUT +LOSSES +DELETE$/);
   });
+});
+
+it("words below a row are wrapped, and none is lost", () => {
+  const below = "one two three four five six seven eight nine ten";
+  const lines = fitted([["A"]], [{ cells: ["x"], below }], 24).slice(2);
+  expect(Math.max(...lines.map(width))).toBeLessThanOrEqual(24);
+  expect(lines.map((line) => line.trim()).join(" ")).toBe(below);
 });
 
 it("a terminal that says no width, or none, has 80 columns; a pipe has none", () => {
