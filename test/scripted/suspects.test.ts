@@ -66,12 +66,14 @@ function setAside({ state }: Job): string[] {
   return names.filter((name) => name.endsWith(".eml")).map((name) => join(state, name));
 }
 
+/** Far above what a busy machine keeps anybody waiting: a stall that is none would be one more try. */
+const STALL_MS = 2_000;
 const stalling = (account: ScriptedAccount, job: Job): Job => ({
   ...job,
-  sink: () => openImapSink(account.server(), signal, { stallMs: 400 }),
+  sink: () => openImapSink(account.server(), signal, { stallMs: STALL_MS }),
 });
 
-describe.each(HANGS_UP)("a target that %s at one message", (_, hangUp) => {
+describe.each(HANGS_UP)("a target that %s at one message", (how, hangUp) => {
   it.each([
     ["in groups", USUAL],
     ["one by one", ["IMAP4rev1", "UIDPLUS"]],
@@ -90,15 +92,17 @@ describe.each(HANGS_UP)("a target that %s at one message", (_, hangUp) => {
       },
     };
     account.manners = poisonous;
-    const job = stalling(account, intoAccount(bench, account, mailWith(30, 4)));
+    const plain = intoAccount(bench, account, mailWith(30, 4));
+    const job = how === "says nothing more" ? stalling(account, plain) : plain;
     const { patience, waits } = impatient(attempts);
     const { summary, failure, events } = await once(job, { patience });
     expect(failure).toBeUndefined();
     expect(summary).toMatchObject({ outcome: "partial", closes: true, balance: { failed: 1 } });
     expect(exitCodeOfRun(summary ?? expect.fail())).toBe(EXIT.partial);
     expect((await account.keys()).get("INBOX")).toHaveLength(29);
-    // In a group, alone, and alone again; and a look at the end.
-    expect(sent).toBeLessThanOrEqual(5);
+    // In a group, alone, and alone again; and a look at the end. A reset takes answers with it that were on their way: then one before
+    // it is the oldest without an answer, and is suspected first, until it was in that company often enough.
+    expect(sent).toBeLessThanOrEqual(how === "resets the connection" ? 6 : 5);
     expect(sum(waits)).toBeLessThan(20_000);
     const [failed] = ofType(events, "message-settled").filter(({ as }) => as === "failed");
     expect(failed).toMatchObject({ error: { code: "connection" }, quarantine: expect.stringMatching(/\.eml$/) });
