@@ -33,6 +33,7 @@ it.each([
   const zip = advisedWord(err, "mboxzip:");
   const folder = advisedWord(err, "maildir:");
   expect(zip).toMatch(/\.zip$/);
+  if (name === "out.mbox.gz") expect(zip).toBe(`mboxzip:${desk.path("out.zip")}`);
   expect(folder).toBe(`maildir:${path}`);
   for (const target of [zip, folder]) expect(await desk.run(["backup", source, target])).toMatchObject({ code: 0 });
   // It is there now, and a Maildir.
@@ -48,6 +49,11 @@ describe("taken as ever", () => {
     mkdirSync(desk.path("empty.mbox"));
     expect(parseEndpoint(desk.path("empty.mbox"), "target").kind).toBe("maildir");
     expect(parseEndpoint(desk.path("new.zip"), "target").kind).toBe("mboxzip");
+  });
+
+  it("a Maildir of another program's", () => {
+    for (const name of ["cur", "new", "tmp"]) mkdirSync(join(desk.path("their.mbox"), name), { recursive: true });
+    expect(parseEndpoint(desk.path("their.mbox"), "target").kind).toBe("maildir");
   });
 
   it("an archive that grows by zips, and a source of such a name", () => {

@@ -96,4 +96,5 @@ it("--use alone is answered by uses, and says nothing of globs", async () => {
   const glob = await hint({ include: ["Work"] });
   expect(glob).toContain('"**" goes through all');
   expect(glob).not.toContain("--use");
+  expect(glob).not.toContain("(inbox)");
 });
