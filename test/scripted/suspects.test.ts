@@ -36,7 +36,15 @@ const isPoison = ({ text, literals }: Heard): boolean =>
 
 const HANGS_UP: readonly (readonly [string, (talk: Talk) => void])[] = [
   ["hangs up", (talk) => talk.end()],
-  ["resets the connection", (talk) => talk.reset()],
+  [
+    "resets the connection",
+    (talk) => {
+      silent.add(talk);
+      // A reset takes with it what was not read yet: here the answers to those before have arrived.
+      setTimeout(() => talk.reset(), 300);
+    },
+  ],
+  ["resets the connection, and takes answers with it", (talk) => talk.reset()],
   [
     "says goodbye",
     (talk) => {
@@ -100,9 +108,9 @@ describe.each(HANGS_UP)("a target that %s at one message", (how, hangUp) => {
     expect(summary).toMatchObject({ outcome: "partial", closes: true, balance: { failed: 1 } });
     expect(exitCodeOfRun(summary ?? expect.fail())).toBe(EXIT.partial);
     expect((await account.keys()).get("INBOX")).toHaveLength(29);
-    // In a group, alone, and alone again; and a look at the end. A reset takes answers with it that were on their way: then one before
-    // it is the oldest without an answer, and is suspected first, until it was in that company often enough.
-    expect(sent).toBeLessThanOrEqual(how === "resets the connection" ? 6 : 5);
+    // In a group, alone, and alone again; and a look at the end. Where answers went with the connection, one before it is the oldest
+    // without one, and is suspected first: once more, until it was in that company twice.
+    expect(sent).toBeLessThanOrEqual(how.includes("takes answers") ? 6 : 5);
     expect(sum(waits)).toBeLessThan(20_000);
     const [failed] = ofType(events, "message-settled").filter(({ as }) => as === "failed");
     expect(failed).toMatchObject({ error: { code: "connection" }, quarantine: expect.stringMatching(/\.eml$/) });
