@@ -173,9 +173,9 @@ describe("what the hint makes of single messages among other files", () => {
     expect(again.err).toMatch(new RegExp(`copied +${made.length} `));
   });
 
-  it("of a message that is given by itself, that alone", async () => {
+  it.each(["", "mbox:"])("of a message that is given by itself (%s), that alone", async (scheme) => {
     writeTree(mail(), { ...others, "a letter": letter("a") });
-    const run = await desk.run(["backup", join(mail(), "a letter"), `maildir:${desk.path("out")}`]);
+    const run = await desk.run(["backup", scheme + join(mail(), "a letter"), `maildir:${desk.path("out")}`]);
     expect(run.code).toBe(2);
     const command = /: (mkdir -p NEW.*)$/m.exec(run.err)?.[1] ?? "";
     execFileSync("sh", ["-c", command.replaceAll("NEW", desk.path("new"))]);

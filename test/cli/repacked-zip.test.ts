@@ -1,14 +1,11 @@
 // A zip that another program packed again without some of its mail: told by every verb, by its directory alone, until --recheck mended it.
 
-import { once } from "node:events";
-import { cpSync, createWriteStream, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ZipArchive } from "archiver";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { frame, unframe } from "../../src/core/lines.ts";
 import { MANIFEST_NAME } from "../../src/formats/manifest.ts";
-import { openZip } from "../../src/formats/zip/read.ts";
-import { ArchiveRoom } from "../kit/archive-cli.ts";
+import { ArchiveRoom, repack } from "../kit/archive-cli.ts";
 
 let room: ArchiveRoom;
 let pristine: string;
@@ -43,27 +40,6 @@ const zipAt = (which: number): string =>
   );
 const backup = (...more: string[]) => room.cli("backup", `mbox:${room.source}`, `mboxzip:${archive}`, ...more);
 const restore = () => room.cli("restore", archive, `maildir:${restored}`);
-
-/** As zip -d does it: the comment stays. */
-async function repack(path: string, change: (name: string, bytes: Buffer) => Buffer | undefined, keeps = true) {
-  const files: [string, Buffer][] = [];
-  let comment: string;
-  {
-    await using zip = await openZip(path);
-    comment = keeps ? zip.comment : "";
-    for (const name of zip.entries.keys()) {
-      const parts: Buffer[] = [];
-      for await (const chunk of zip.read(name, "account")) parts.push(chunk);
-      const bytes = change(name, Buffer.concat(parts));
-      if (bytes !== undefined) files.push([name, bytes]);
-    }
-  }
-  const packed = new ZipArchive({ comment });
-  const out = createWriteStream(path);
-  packed.pipe(out);
-  for (const [name, bytes] of files) packed.append(bytes, { name });
-  await Promise.all([packed.finalize(), once(out, "close")]);
-}
 
 const lastMessage = (bytes: Buffer): number => bytes.lastIndexOf("\nFrom ") + 1;
 

@@ -4,6 +4,8 @@ import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { listZips } from "../../src/formats/mboxzip/layout.ts";
+import { mendNumbers, readNumbers } from "../../src/formats/mboxzip/numbers.ts";
 import { ArchiveRoom } from "../kit/archive-cli.ts";
 
 let room: ArchiveRoom;
@@ -51,6 +53,17 @@ it.each([
     code: 6,
     err: expect.stringContaining("number 0001 is missing"),
   });
+});
+
+it("numbers made again are those of the zips that are there, though the run ends before it writes its own", async () => {
+  take("mboxzip");
+  const home = join(archive, "mailferry");
+  writeFileSync(join(home, "numbers"), "\0".repeat(200));
+  rmSync(join(home, "ledger"), { recursive: true });
+  const zips = await listZips(archive);
+  expect(await mendNumbers(home, zips)).toBe(true);
+  expect(await readNumbers(home)).toEqual({ highest: zips.at(-1)?.number, forgiven: [] });
+  expect(zips.length).toBe(1);
 });
 
 const DEEDS: readonly (readonly [string, (path: string) => void])[] = [

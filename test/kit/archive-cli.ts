@@ -1,10 +1,13 @@
 // Command lines over archives in this process, and a source that fills each of an archive's own files.
 
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { createWriteStream, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
+import { ZipArchive } from "archiver";
 import { vi } from "vitest";
 import { program } from "../../src/cli/program.ts";
+import { openZip } from "../../src/formats/zip/read.ts";
 
 export interface Said {
   readonly code: number;
@@ -78,4 +81,29 @@ export function filesBelow(directory: string): string[] {
 
 export function isLarge(path: string, least: number): boolean {
   return statSync(path).size >= least;
+}
+
+/** Packs a zip again, as zip -d does it, without the members that `change` gives nothing for; `keeps`: the comment stays. */
+export async function repack(
+  path: string,
+  change: (name: string, bytes: Buffer) => Buffer | undefined,
+  keeps = true,
+): Promise<void> {
+  const files: [string, Buffer][] = [];
+  let comment: string;
+  {
+    await using zip = await openZip(path);
+    comment = keeps ? zip.comment : "";
+    for (const name of zip.entries.keys()) {
+      const parts: Buffer[] = [];
+      for await (const chunk of zip.read(name, "account")) parts.push(chunk);
+      const bytes = change(name, Buffer.concat(parts));
+      if (bytes !== undefined) files.push([name, bytes]);
+    }
+  }
+  const packed = new ZipArchive({ comment });
+  const out = createWriteStream(path);
+  packed.pipe(out);
+  for (const [name, bytes] of files) packed.append(bytes, { name });
+  await Promise.all([packed.finalize(), once(out, "close")]);
 }

@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { transform } from "esbuild";
 import { expect, it } from "vitest";
 import { filesOfTests, type Mutation, mutate, mutationsIn, parseMutations, root } from "./mutation-list.ts";
 
@@ -37,6 +38,15 @@ it("each mutation names a text that its declaration has exactly once, and anothe
   expect(mutations.length).toBeGreaterThan(300);
   expect(failuresOf(mutations, (mutation) => void mutate(textOf(mutation.file), mutation))).toEqual([]);
 });
+
+it("each change leaves a program", async () => {
+  const broken: string[] = [];
+  for (const mutation of mutationsIn([]).filter(({ file }) => file.endsWith(".ts"))) {
+    const failed = (error: unknown): number => broken.push(`${mutation.suite}: ${mutation.token}: ${String(error)}`);
+    await transform(mutate(textOf(mutation.file), mutation), { loader: "ts", logLevel: "silent" }).catch(failed);
+  }
+  expect(broken).toEqual([]);
+}, 60_000);
 
 it("each list lies beside its suite, and no change stands in it twice", () => {
   const mutations = mutationsIn([]);

@@ -3,7 +3,8 @@
 // The lists lie beside the suites (mutation-list.ts).
 //
 // Arguments: parts of the suites' file names; none means all. --lanes N: so many at once (default 2). --green: `npm test` has just
-// passed over this very code, so that no suite is run without a mutation first: half the time.
+// passed over this very code, so that no suite is run without a mutation first: half the time. --only TEXT: changes of texts with
+// that in them.
 
 import { spawn } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -84,12 +85,12 @@ async function verdict(copy: string, mutation: Mutation): Promise<string | undef
 }
 
 const { values, positionals: parts } = parseArgs({
-  options: { lanes: { type: "string" }, green: { type: "boolean" } },
+  options: { lanes: { type: "string" }, green: { type: "boolean" }, only: { type: "string" } },
   allowPositionals: true,
 });
 const lanes = Number(values.lanes ?? 2);
 if (!Number.isSafeInteger(lanes) || lanes < 1) throw new Error("--lanes is a number above 0");
-const mutations = mutationsIn(parts);
+const mutations = mutationsIn(parts).filter(({ token }) => token.includes(values.only ?? ""));
 const queue = mutations.entries();
 let caught = 0;
 let failed = 0;
