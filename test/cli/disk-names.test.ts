@@ -174,7 +174,7 @@ describe("what the hint makes of single messages among other files", () => {
   });
 
   it.each(["", "mbox:"])("of a message that is given by itself (%s), that alone", async (scheme) => {
-    writeTree(mail(), { ...others, "a letter": letter("a") });
+    writeTree(mail(), { ...others, "a letter": letter("a"), another: letter("b") });
     const run = await desk.run(["backup", scheme + join(mail(), "a letter"), `maildir:${desk.path("out")}`]);
     expect(run.code).toBe(2);
     const command = /: (mkdir -p NEW.*)$/m.exec(run.err)?.[1] ?? "";

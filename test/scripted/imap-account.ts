@@ -206,7 +206,8 @@ function work({ text, literals }: Heard, talk: Conversation, account: ScriptedAc
 }
 
 function append(text: string, literals: readonly Buffer[], mailbox: Mailbox, manners: Manners): string {
-  const parts = text.split(/\{\d+\+?\}/);
+  // A name may hold what looks like flags.
+  const parts = text.replace(NAMED, "").split(/\{\d+\+?\}/);
   const uids = literals.map((octets, at) => {
     const part = parts[at] ?? "";
     const sent = /"([ \d]\d-[^"]*)"/.exec(part)?.[1] ?? DATE;
@@ -271,8 +272,11 @@ function row({ uid, flags, date, bytes }: StoredMessage, sequence: number, text:
   return Buffer.concat([start, Buffer.from(` BODY[] {${bytes.length}}\r\n`), bytes, Buffer.from(")\r\n")]);
 }
 
+/** A command and the mailbox behind it. */
+const NAMED = /^\S+ (?:"((?:[^"\\]|\\.)*)"|(\S+))/;
+
 function nameIn(text: string): string {
-  const [, quoted, atom] = /^\S+ (?:"((?:[^"\\]|\\.)*)"|(\S+))/.exec(text) ?? [];
+  const [, quoted, atom] = NAMED.exec(text) ?? [];
   const name = quoted?.replace(/\\(.)/g, "$1") ?? atom ?? "";
   return name.toUpperCase() === "INBOX" ? "INBOX" : name;
 }

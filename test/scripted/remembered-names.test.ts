@@ -27,6 +27,8 @@ it.each([
   ["compares without case", folded, ["archive"], ["Archive", "Sent Items"]],
   ["lowers", lower, [], ["TEST ", "TEST", "a ", "A"]],
   ["lowers (the other order)", lower, [], ["TEST", "TEST ", "A", "a "]],
+  ["replaces characters", (name: string) => name.replaceAll(".", "_"), [], ["a.b"]],
+  ["drops characters", (name: string) => name.replace(/[()]/g, ""), [], ["Clients (old)", "Team"]],
   ["lowers and trims", (name: string) => trimmed(lower(name)), [], ["TEST ", "TEST", "A"]],
 ] as const)("a server that %s: nothing twice, and verify passes", async (_, respell, there, paths) => {
   count("scripted cases");
