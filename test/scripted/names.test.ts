@@ -105,19 +105,40 @@ describe("a name that comes back in another spelling", () => {
   });
 
   const dotless = (name: string): string => name.replaceAll(".", "_");
-  it.each<readonly [string, readonly (readonly string[])[], NonNullable<Manners["spelling"]>]>([
-    ["replaced", [["a.b"]], dotless],
-    ["replaced, one below another", [["Proj", "v1.2"]], dotless],
-    ["replaced, and another one has that name", [["a.b"], ["a_b"]], dotless],
-    ["replaced, and another one had that name before", [["a_b"], ["a.b"]], dotless],
-    ["dropped", [["Clients (old)"], ["Clients"]], (name) => name.replace(/[()]/g, "")],
+  const bare = (name: string): string => name.replace(/[()*]/g, "");
+  it.each<readonly [string, readonly (readonly string[])[], NonNullable<Manners["spelling"]>, string | undefined]>([
+    ["replaced", [["a.b"]], dotless, undefined],
+    ["replaced, one below another", [["Proj", "v1.2"]], dotless, undefined],
+    ["replaced, and another one has that name", [["a.b"], ["a_b"]], dotless, undefined],
+    ["replaced, and another one had that name before", [["a_b"], ["a.b"]], dotless, undefined],
+    [
+      "replaced, each by its own",
+      [["a.b"], ["a+b"], ["a_b"]],
+      (name) => name.replaceAll(".", "-").replaceAll("+", "="),
+      undefined,
+    ],
+    ["dropped", [["Clients (old)"], ["Clients"]], bare, undefined],
+    ["dropped, so that two are one", [["Clients (old)"], ["Clients* old"], ["Clients* (old)"]], bare, undefined],
+    ["dropped, so that two are one, and that is another one", [["Clients* old"], ["Clients old"]], bare, undefined],
+    [
+      "dropped, and CREATE of what is there is OK",
+      [["Clients (old)"], ["Clients* old"], ["X"]],
+      bare,
+      "OK it is there",
+    ],
   ])(
     "with characters that are %s: each in a folder of its own, and no second copy; one alone also without a ledger",
-    async (_, paths, spelling) => {
-      await using account = await startAccount(folding(spelling, undefined));
+    async (_, paths, spelling, words) => {
+      await using account = await startAccount(folding(spelling, words));
       const job = byContent(account, boxes(...paths));
-      await carry(job);
+      const { events } = await carry(job);
+      expectSame(await job.wanted(), await job.arrived());
       const before = [...(await account.keys()).keys()];
+      expect(before.length).toBe(paths.length);
+      const told = events.flatMap((event) => (event.type === "notice" ? event.text : ""));
+      // No folder is said to be that of two paths.
+      const shown = told.join("\n").match(/(?<= as )[^,\n]+/g) ?? [];
+      expect(shown).toEqual([...new Set(shown)]);
       const { summary } = await once(job);
       expect(summary?.balance).toMatchObject({ copied: 0, adopted: 0, failed: 0 });
       // Which of two paths has which folder is not to be seen in a listing.

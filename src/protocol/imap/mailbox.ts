@@ -197,7 +197,8 @@ export async function mailboxStatus(connection: Connection, name: string, items:
     },
   });
   if (answer.status !== "OK") throw folderRefusal(`the state of ${showRaw(name)} cannot be had`, answer);
-  return statuses.get(keyOf(name)) ?? {};
+  // A server may answer with the name that it made of this one.
+  return statuses.get(keyOf(name)) ?? (statuses.size === 1 ? [...statuses.values()][0] : undefined) ?? {};
 }
 
 /** A SELECT or EXAMINE on its way; commands that are sent behind it work in its folder. */

@@ -12,6 +12,7 @@ import {
   listMailboxes,
   type MailboxStatus,
   mailboxCommand,
+  mailboxStatus,
   personalNamespace,
   specialUse,
 } from "./mailbox.ts";
@@ -77,12 +78,11 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
   const byPath = new Map<string, string>();
   const pathOfName = new Map<string, FolderPath>();
   /** The same by their spelling. */
-  const spelled = new Map<string, Map<string, Listed>>();
+  const spelled = new Map<string, Listed[]>();
   const put = (one: Listed): void => {
     listed.set(keyOf(one.name), one);
-    const same = spelled.get(spelling(one.name));
-    if (same === undefined) spelled.set(spelling(one.name), new Map([[one.name, one]]));
-    else same.set(one.name, one);
+    const others = spelled.get(spelling(one.name))?.filter(({ name }) => name !== one.name) ?? [];
+    spelled.set(spelling(one.name), [...others, one]);
   };
   const adopt = (all: readonly Listed[]): void => {
     for (const one of all) put(one);
@@ -94,7 +94,7 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
   };
   /** Other names, which the server may take for this one; first those that lack none of its blanks. */
   const alike = (name: string): Listed[] => {
-    const others = [...(spelled.get(spelling(name))?.values() ?? [])].filter((one) => one.name !== name);
+    const others = (spelled.get(spelling(name)) ?? []).filter((one) => one.name !== name);
     const distance = (one: Listed): number => (caseless(one.name) === caseless(name) ? 0 : 1);
     return others.sort((one, two) => distance(one) - distance(two));
   };
@@ -103,6 +103,8 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
   const claimed = new Set<string>();
   /** Under these names CREATE was answered OK, whatever is listed, and for which path. */
   const made = new Map<string, FolderPath>();
+  /** How many of them have the same bones. */
+  const madeAlike = new Map<string, number>();
   /** What was listed before this run made any. */
   const before = new Set(listed.keys());
   /** Those of them for which another name was listed. */
@@ -222,7 +224,8 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     if (earlier !== undefined) return { ...earlier, created: false };
     const hadAlike = alike(plan.name).length > 0;
     const refusal = await create(on, plan.name, folder);
-    if (refusal === undefined && !hadAlike) return { ...plan, created: true };
+    if (refusal === undefined && !hadAlike && (madeAlike.get(bones(plan.name)) ?? 0) < 2)
+      return { ...plan, created: true };
     const all = await listMailboxes(on, "generation");
     adopt(all);
     const isListed = new Set(all.map(({ name }) => keyOf(name)));
@@ -230,9 +233,11 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     const now = isListed.has(keyOf(plan.name)) ? listed.get(keyOf(plan.name)) : undefined;
     // What is listed under this name may be what was made under another one, which is not.
     const isOthers =
-      refusal !== undefined &&
-      (alike(plan.name).some(({ name }) => made.has(name) && !isListed.has(keyOf(name))) ||
-        [...made.keys()].some((name) => !isListed.has(keyOf(name)) && bones(name) === bones(plan.name)));
+      refusal === undefined
+        ? isMerged(plan.name, all, isListed)
+        : alike(plan.name).some(({ name }) => made.has(name) && !isListed.has(keyOf(name))) ||
+          [...made.keys()].some((name) => !isListed.has(keyOf(name)) && bones(name) === bones(plan.name));
+    if (refusal === undefined && isOthers) unmake(plan.name);
     if (now !== undefined && isSelectable(now) && !isOthers) return { ...plan, created: refusal === undefined };
     // It is there, as an earlier run made it: under a name in which characters are replaced or missing.
     if (refusal !== undefined && now === undefined)
@@ -274,14 +279,57 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
       : error;
   }
 
+  /** CREATE was answered OK for it and for others like it, and fewer folders came of that than there are names. */
+  function isMerged(name: string, all: readonly Listed[], isListed: ReadonlySet<string>): boolean {
+    if (isListed.has(keyOf(name))) return false;
+    const like = (other: string): boolean => bones(other) === bones(name);
+    const lost = [...made.keys()].filter((other) => like(other) && !isListed.has(keyOf(other)));
+    return all.filter((one) => like(one.name) && isNew(one)).length < lost.length;
+  }
+
+  /** Listed, and neither before this run nor by a name that it made. */
+  function isNew(one: Listed): boolean {
+    return !before.has(keyOf(one.name)) && !made.has(one.name) && isSelectable(one);
+  }
+
+  function unmake(name: string): void {
+    made.delete(name);
+    madeAlike.set(bones(name), (madeAlike.get(bones(name)) ?? 1) - 1);
+  }
+
   /** What is listed in place of a name that the server knows and does not list, if it is no other path's, and the only one. */
   async function meantBy(on: Connection, name: string, all: readonly Listed[]): Promise<string | undefined> {
     const isLike = (one: Listed): boolean => isSelectable(one) && bones(one.name) === bones(name);
-    const others = all.filter((one) => isLike(one) && !claimed.has(keyOf(one.name)));
-    const [other] = others;
-    if (other === undefined || others.length > 1 || bones(name) === "") return undefined;
-    const answer = await mailboxCommand(on, "STATUS", name, " (UIDVALIDITY)");
-    return answer.status === "OK" ? other.name : undefined;
+    // What came up since is what this run made for another path.
+    const others = all.filter((one) => isLike(one) && before.has(keyOf(one.name)) && !claimed.has(keyOf(one.name)));
+    if (others.length === 0 || bones(name) === "") return undefined;
+    const generation = await generationOf(on, name);
+    if (generation === undefined) return undefined;
+    const found = (await theOne(on, generation, others))?.name;
+    return found !== undefined && claimed.has(keyOf(found)) ? undefined : found;
+  }
+
+  /** UIDVALIDITY, "" where it is not told; undefined for a name that the server does not know. */
+  async function generationOf(on: Connection, name: string): Promise<string | undefined> {
+    try {
+      return (await mailboxStatus(on, name, "UIDVALIDITY")).uidValidity ?? "";
+    } catch (error) {
+      if (error instanceof MailError && error.details.scope === "folder") return undefined;
+      throw error;
+    }
+  }
+
+  /** The only one of these, or the only one of that generation. */
+  async function theOne(
+    on: Connection,
+    generation: string | undefined,
+    others: readonly Listed[],
+  ): Promise<Listed | undefined> {
+    if (others.length < 2) return others[0];
+    const same: Listed[] = [];
+    for (const one of others)
+      if (generation !== "" && generation === (await generationOf(on, one.name))) same.push(one);
+    return same.length === 1 ? same[0] : undefined;
   }
 
   async function respelled(on: Connection): Promise<readonly (Remembered & { listed: FolderPath })[]> {
@@ -289,12 +337,14 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     const all = await listMailboxes(on, "generation");
     const isListed = new Set(all.map(({ name }) => keyOf(name)));
     const lost = [...made].filter(([name]) => !isListed.has(keyOf(name)));
-    const fresh = all.filter((one) => !before.has(keyOf(one.name)) && !made.has(one.name) && isSelectable(one));
-    return lost.flatMap(([name, path]) => {
+    const fresh = all.filter(isNew);
+    const found: (Remembered & { listed: FolderPath })[] = [];
+    for (const [name, path] of lost) {
       const like = fresh.filter((one) => bones(one.name) === bones(name) || spelling(one.name) === spelling(name));
-      const [one] = like;
-      return one === undefined || like.length > 1 ? [] : [{ path, name: one.name, listed: pathNamed(one.name) }];
-    });
+      const one = await theOne(on, like.length < 2 ? undefined : await generationOf(on, name), like);
+      if (one !== undefined) found.push({ path, name: one.name, listed: pathNamed(one.name) });
+    }
+    return found;
   }
 
   /** The refusal, or undefined when it is made. */
@@ -311,6 +361,7 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     if (answer.status !== "OK") return answer;
     put({ name, delimiter: naming.delimiter, attributes: new Set(), subscribed: false });
     made.set(name, folder.path);
+    madeAlike.set(bones(name), (madeAlike.get(bones(name)) ?? 0) + 1);
     return undefined;
   }
 
