@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RunSummary } from "../../src/migrate/events.ts";
-import type { RunOptions } from "../../src/migrate/run.ts";
+import { run as migrate, type RunOptions } from "../../src/migrate/run.ts";
 import { openImapSink } from "../../src/sinks/imap.ts";
 import { openImapSource } from "../../src/sources/imap.ts";
 import type { Source } from "../../src/sources/source.ts";
@@ -159,6 +159,25 @@ describe("a name that comes back in another spelling", () => {
     await carry(job);
     const { summary } = await carry({ ...job, state: bench.place("state") });
     expect(summary?.balance).toMatchObject({ copied: 0, adopted: 3 });
+  });
+
+  it("cut short, so that two are one, and CREATE is answered OK: nothing is lost in that one, or doubled", async () => {
+    await using account = await startAccount({
+      spelling: (name) => name.slice(0, 8),
+      before: ({ text }) =>
+        text.startsWith("CREATE") && account.mailboxes.has("A longer") ? "OK it is there" : undefined,
+    });
+    const job = byContent(account, boxes(["A longer 1"], ["A longer 2"]));
+    for (let run = 0; run < 3; run++) {
+      await using sink = await job.sink();
+      const options = { stateDirectory: job.state };
+      const summary = await migrate(await job.source(), sink, options, signal).finished;
+      expect(summary).toMatchObject({ outcome: "complete", closes: true, ...(run > 0 ? { bytes: 0 } : {}) });
+      const held = [...(await account.keys()).values()].flat();
+      expect(new Set(held)).toEqual(new Set([...(await job.wanted()).values()].flat()));
+      // The second may find there what the first one put there, and it is the same.
+      expect([4, 5]).toContain(held.length);
+    }
   });
 
   it.each([
