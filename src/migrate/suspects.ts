@@ -80,7 +80,7 @@ export class Suspects {
   /** How many are to be tried by themselves. */
   get apart(): number {
     let count = 0;
-    for (const mark of this.#marks.values()) if (mark.apart && !mark.failed && !this.#justStruck.has(mark)) count++;
+    for (const mark of this.#marks.values()) if (this.#isDue(mark)) count++;
     return count;
   }
 
@@ -96,7 +96,11 @@ export class Suspects {
   /** Whether it is to be tried in this pass, once everything else has come. */
   isDue(origin: Suspect): boolean {
     const mark = this.#marks.get(keyOf(origin));
-    return mark?.apart === true && !mark.failed && !this.#justStruck.has(mark);
+    return mark !== undefined && this.#isDue(mark);
+  }
+
+  #isDue(mark: Mark): boolean {
+    return mark.apart && !mark.failed && !this.#justStruck.has(mark);
   }
 
   isFailed(origin: Suspect): boolean {

@@ -111,6 +111,8 @@ describe.each(HANGS_UP)("a target that %s at one message", (how, hangUp) => {
     // In a group, alone, and alone again; and a look at the end. Where answers went with the connection, one before it is the oldest
     // without one, and is suspected first: once more, until it was in that company twice.
     expect(sent).toBeLessThanOrEqual(how.includes("takes answers") ? 6 : 5);
+    // Those of the group that it was in were tried by themselves, and not what was on its way behind them.
+    expect(account.heard.filter((line) => line.includes("APPEND")).length).toBeLessThan(50);
     expect(sum(waits)).toBeLessThan(20_000);
     const [failed] = ofType(events, "message-settled").filter(({ as }) => as === "failed");
     expect(failed).toMatchObject({ error: { code: "connection" }, quarantine: expect.stringMatching(/\.eml$/) });
@@ -225,20 +227,25 @@ describe.each(LATER)("one message that is answered %s", (words) => {
   it("by a target fails alone, after three tries", async () => {
     count("scripted cases");
     await using account = await startAccount();
+    const { patience, waits } = impatient(attempts);
     let refused = 0;
+    const waitedBefore = new Set<number>();
     account.manners = {
       before: (heard) => {
         if (!isPoison(heard)) return undefined;
-        if (heard.literals.length === 1) refused++;
+        if (heard.literals.length === 1) {
+          refused++;
+          waitedBefore.add(waits.length);
+        }
         return words;
       },
     };
     const job = intoAccount(bench, account, mailWith(40, 4));
-    const { patience, waits } = impatient(attempts);
     const { summary, failure } = await once(job, { patience });
     expect(failure).toBeUndefined();
     expect(summary).toMatchObject({ outcome: "partial", closes: true, balance: { copied: 39, failed: 1 } });
     expect(refused).toBe(3);
+    expect(waitedBefore.size, "passes in which it was tried").toBe(3);
     expect(sum(waits)).toBeLessThan(20_000);
     // Where nothing else is left to be tried, the word of the run before is enough.
     const again = await once(job, { patience });
@@ -299,6 +306,28 @@ describe.each(LATER)("one message that is answered %s", (words) => {
     expect(refused).toBeLessThan(attempts * 40);
     account.manners = {};
     await carry(job);
+  });
+
+  it("and so is every other from a large group on: ten of it are tried", async () => {
+    count("scripted cases");
+    await using account = await startAccount();
+    let group: ReadonlySet<string> | undefined;
+    let tried = 0;
+    account.manners = {
+      before({ text, literals }) {
+        const [first, ...more] = literals.map((octets) => octets.toString("latin1"));
+        if (!text.startsWith("APPEND") || first === undefined) return undefined;
+        if (group === undefined) {
+          if (literals.length < 16) return undefined;
+          group = new Set([first, ...more]);
+        } else if (group.has(first)) tried++;
+        return words;
+      },
+    };
+    const job = intoAccount(bench, account, mailWith(2000));
+    const { failure } = await once(job, { patience: impatient(1).patience });
+    expect(exitCodeOf(failure)).toBe(EXIT.temporary);
+    expect(tried).toBe(10);
   });
 });
 
@@ -377,7 +406,7 @@ it("several of them in several folders, over one connection: all else arrives", 
   await carry(job);
 });
 
-it("a folder that cannot be opened stops no other one", async () => {
+it.each([1, 4])("a folder that cannot be opened stops no other one (%d at once)", async (sessions) => {
   count("scripted cases");
   await using account = await startAccount();
   for (const name of ["A", "INBOX", "Z"]) for (const text of mailWith(name === "A" ? 9 : 3)) account.add(name, text);
@@ -389,8 +418,9 @@ it("a folder that cannot be opened stops no other one", async () => {
     },
   };
   const job = intoMaildir(bench, account);
+  const source = async () => ({ ...(await openImapSource(account.server(), signal)), limits: { sessions } });
   const { patience } = impatient(attempts);
-  const { summary, failure } = await once(job, { patience });
+  const { summary, failure } = await once({ ...job, source }, { patience });
   expect(failure).toBeUndefined();
   expect(summary).toMatchObject({ outcome: "partial", closes: false, balance: { copied: 6 } });
   expect(summary?.folders.find(({ folder }) => folder[0] === "A")?.error).toContain("failed");
