@@ -91,6 +91,15 @@ describe("a source that counts thirteen and lists ten", () => {
     },
   );
 
+  it("by number: refused, and STATUS too: the number is told", async () => {
+    count("scripted cases");
+    const meanwhile = (text: string): string | undefined => (text.startsWith("STATUS") ? "NO not today" : undefined);
+    await using account = await hiding({ search: "refused", byNumber: "refused", meanwhile });
+    const { summary } = await once(intoMaildir(bench, account));
+    expect(summary).toMatchObject({ outcome: "partial", closes: false, balance: { copied: 11 } });
+    expect(summary?.folders.find(({ name }) => name === "INBOX")).toMatchObject(NOT_LISTED);
+  });
+
   it("and gives them by number: all arrive", async () => {
     await using account = await hiding({ search: "as listed", byNumber: "all" });
     await carry(intoMaildir(bench, account));
@@ -216,6 +225,7 @@ describe("what changes rightly while a folder is listed is no such thing", () =>
 
 it.each([
   ["says so again", 10, { outcome: "partial", closes: false, balance: { copied: 8 } }],
+  ["has fewer when it is asked again, and more than it shows", 9, { outcome: "partial", closes: false }],
   ["has fewer when it is asked again", 8, { outcome: "complete", closes: true, balance: { copied: 8 } }],
 ])("STATUS counts more than the folder shows, and %s", async (_, later, expected) => {
   count("scripted cases");
@@ -231,5 +241,5 @@ it.each([
   for (let n = 1; n <= 8; n++) account.add("INBOX", letter(n));
   const { summary } = await once(intoMaildir(bench, account));
   expect(summary).toMatchObject(expected);
-  if (later === 10) expect(summary?.folders[0]).toMatchObject({ unlisted: 2 });
+  if (later > 8) expect(summary?.folders[0]).toMatchObject({ unlisted: later - 8 });
 });

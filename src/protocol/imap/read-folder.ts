@@ -111,9 +111,9 @@ export class FolderReader {
     };
     yield* this.#read(name, place, counting);
     if (counted >= messages || reading.signal.aborted) return;
-    // Some of them may have gone since they were counted.
+    // Some of them may have gone since they were counted. Where others came as well, more are told than are missing.
     const now = await this.#count(name, reading.signal);
-    if (now >= messages) reading.unlisted(now - counted);
+    if (now > counted) reading.unlisted(now - counted);
     reading.listed();
   }
 
