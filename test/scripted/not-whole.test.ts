@@ -9,7 +9,7 @@ import { openMaildirSource } from "../../src/sources/maildir.ts";
 import { count } from "../kit/counts.ts";
 import { type Manners, type ScriptedAccount, startAccount } from "./imap-account.ts";
 import { type Bench, carry, intoMaildir, once, openBench, signal } from "./jobs.ts";
-import { inbox, ofType } from "./refusing.ts";
+import { between, inbox, ofType } from "./refusing.ts";
 
 let bench: Bench;
 beforeAll(async () => {
@@ -181,6 +181,14 @@ describe.each(["everything at once", "a listing first"])("content that is not th
     const { summary } = await once(intoMaildir(bench, account), { ...options, remove: {} });
     expect(summary).toMatchObject({ outcome: "partial", removed: 0, kept: 12, balance: { copied: 12 } });
     expect(inbox(account).length).toBe(12);
+    // Nor is one of them deleted to see whether two accounts are one place, where the copies were found there.
+    await using from = await start();
+    await using to = await startAccount();
+    const job = await between(bench, from, to);
+    await once(job, options);
+    const moved = await once({ ...job, state: bench.place("state") }, { ...options, remove: {} });
+    expect(moved.summary).toMatchObject({ outcome: "partial", removed: 0, kept: 12, balance: { adopted: 12 } });
+    expect(inbox(from).length).toBe(12);
   });
 
   it("where all sizes are wrong, nothing and next to nothing are no message all the same", async () => {

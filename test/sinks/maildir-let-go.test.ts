@@ -48,8 +48,11 @@ it("opened again it is no new folder, and holds what it held, keywords too", asy
   await using sink = await openMaildirSink({ path: join(root, "mail") }, signal);
   for (const name of ["INBOX", "Box"]) {
     await fill(sink, name, 1);
+    // The last one may still be on its way.
+    for (let n = 0; n < 3; n++) await fill(sink, `${name} and ${n}`, n);
     await new Promise((resolve) => setImmediate(resolve));
     collect();
+    expect((await sink.open({ path: [name], selectable: true }, signal)).created).toBe(false);
     await fill(sink, name, 2);
     collect();
     const folder = await sink.open({ path: [name], selectable: true }, signal);
