@@ -1,9 +1,10 @@
 // Reading a zip with yauzl: its entries under limits, and their bytes with the CRC checked.
 
 import { readlinkSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { openPromise, type Entry as YauzlEntry, type ZipFile } from "yauzl";
-import { openOwn } from "../../core/own-file.ts";
+import { kindOf } from "../../core/own-file.ts";
 import { errno, ioError, MailError } from "../../mail/errors.ts";
 import { damagedZip } from "./seal.ts";
 
@@ -49,8 +50,14 @@ export interface Zip extends AsyncDisposable {
 export async function openZip(path: string): Promise<Zip> {
   let file: ZipFile;
   try {
-    // Opened first as a file that it must be: a pipe would be waited for.
-    await (await openOwn(path)).close();
+    // A pipe would be waited for.
+    const stats = await stat(path);
+    if (!stats.isFile())
+      throw new MailError("malformed", `${path} is ${kindOf(stats)}, and no zip`, {
+        scope: "account",
+        remedy: "give-up",
+        hint: "Put the zip there.",
+      });
     // An entry's name is never decoded into another one: a backslash is an error, not a "/".
     file = await openPromise(path, { autoClose: false, strictFileNames: true });
   } catch (error) {
