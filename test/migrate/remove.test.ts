@@ -3,7 +3,7 @@
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { configError, MailError } from "../../src/mail/errors.ts";
 import type { MigrationEvent } from "../../src/migrate/events.ts";
 import { type RunOptions, run } from "../../src/migrate/run.ts";
@@ -359,4 +359,18 @@ describe("a FILE.zip", () => {
     expect(due.summary).toMatchObject({ removed: 1, outcome: "complete" });
     expect(folder.mail).toEqual([]);
   });
+});
+
+it("a clock that was set back since the copies were made keeps nothing at the source where no age is asked for", async () => {
+  const folder = folderOf("A", ["a", "b"]);
+  const sink = memorySink(newStore());
+  await go(memorySource([folder]), sink);
+  const now = Date.now();
+  const clock = vi.spyOn(Date, "now").mockImplementation(() => now - 3_600_000);
+  try {
+    const { summary } = await go(memorySource([folder]), sink, { remove: {} });
+    expect(summary).toMatchObject({ outcome: "complete", removed: 2, kept: 0 });
+  } finally {
+    clock.mockRestore();
+  }
 });

@@ -160,6 +160,15 @@ describe.each(SHARED)("into %s, which others use too", (target) => {
     },
   );
 
+  it("a folder was made again there, and holds as much other mail: it is filled again, and a dry run says so", async () => {
+    const made = await filled(target);
+    await deleteFolder(made, true);
+    for (let n = 0; n < 4; n++) await put(made, `foreign${n}`, WORK);
+    expect((await made.go({ dryRun: true })).balance).toMatchObject({ planned: 4, "already-copied": 4 });
+    expect((await made.go()).balance).toMatchObject({ copied: 4, "already-copied": 4 });
+    expect(keys(await made.content())).toHaveLength(12);
+  });
+
   it("a folder was renamed there: it is filled under its name, and the renamed one stays", async () => {
     const made = await filled(target);
     if (made.user === undefined) renameSync(join(made.path, ".Work.2024"), join(made.path, ".Old"));
