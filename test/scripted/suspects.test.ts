@@ -215,7 +215,7 @@ describe("a source that hangs up at one message", () => {
         return "done";
       },
     };
-    const source = () => openImapSource(account.server(), signal, { stallMs: 300 });
+    const source = () => openImapSource(account.server(), signal, { stallMs: 1000 });
     const job = { ...intoMaildir(bench, source), wanted: () => account.keys() };
     const { summary } = await once(job, impatient(attempts));
     expect(summary).toMatchObject({ outcome: "partial", balance: { copied: 19, failed: 1 } });
