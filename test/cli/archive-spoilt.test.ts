@@ -3,30 +3,10 @@
 import { execFileSync } from "node:child_process";
 import { cpSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { ArchiveRoom, filesBelow } from "../kit/archive-cli.ts";
+import { describe, expect, it } from "vitest";
+import { filesBelow, useArchive } from "../kit/archive-cli.ts";
 
-let room: ArchiveRoom;
-let pristine: string;
-let archive: string;
-let restored: string;
-
-beforeAll(async () => {
-  room = new ArchiveRoom();
-  pristine = join(room.root, "pristine");
-  archive = join(room.root, "archive");
-  restored = join(room.root, "restored");
-  room.fill(6);
-  expect((await room.cli("backup", `mbox:${room.source}`, `maildir:${pristine}`)).code).toBe(0);
-});
-afterAll(() => room[Symbol.dispose]());
-beforeEach(() => cpSync(pristine, archive, { recursive: true, preserveTimestamps: true }));
-afterEach(() => {
-  for (const path of [archive, restored]) rmSync(path, { recursive: true, force: true });
-});
-
-const backup = (...more: string[]) => room.cli("backup", `mbox:${room.source}`, `maildir:${archive}`, ...more);
-const restore = () => room.cli("restore", archive, `maildir:${restored}`);
+const { room, archive, restored, backup, restore } = useArchive("maildir", [[6, 0]]);
 const cur = (): string => join(archive, "cur");
 const message = (): string => join(cur(), readdirSync(cur()).sort()[2] ?? "");
 

@@ -1,36 +1,16 @@
 // What belongs to an archive is known to the archive: verify, restore and backup tell what of it is gone, cut or unfinished.
 
-import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { ArchiveRoom } from "../kit/archive-cli.ts";
+import { describe, expect, it } from "vitest";
+import { useArchive } from "../kit/archive-cli.ts";
 
-let room: ArchiveRoom;
-let pristine: string;
-let archive: string;
-let home: string;
+const { room, archive, verify, restore, backup } = useArchive("maildir", [
+  [24, 0],
+  [10, 30],
+]);
+const home = join(archive, "mailferry");
 
-beforeAll(async () => {
-  room = new ArchiveRoom();
-  pristine = join(room.root, "pristine");
-  room.fill(24);
-  expect((await room.cli("backup", `mbox:${room.source}`, `maildir:${pristine}`)).code).toBe(0);
-  room.fill(10, 30);
-  expect((await room.cli("backup", `mbox:${room.source}`, `maildir:${pristine}`)).code).toBe(0);
-});
-afterAll(() => room[Symbol.dispose]());
-beforeEach(() => {
-  archive = join(room.root, "archive");
-  home = join(archive, "mailferry");
-  cpSync(pristine, archive, { recursive: true, preserveTimestamps: true });
-});
-afterEach(() => {
-  for (const name of ["archive", "restored"]) rmSync(join(room.root, name), { recursive: true, force: true });
-});
-
-const verify = () => room.cli("verify", archive);
-const restore = () => room.cli("restore", archive, `maildir:${join(room.root, "restored")}`);
-const backup = (...more: string[]) => room.cli("backup", `mbox:${room.source}`, `maildir:${archive}`, ...more);
 const pair = (): string => join(home, "ledger", readdirSync(join(home, "ledger"))[0] ?? "");
 const journals = (): string[] =>
   readdirSync(pair())

@@ -1,45 +1,17 @@
 // One zip of a growing archive is damaged: the others are read and added to, it is named, and --recheck carries anew what it held.
 
-import { cpSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { ArchiveRoom } from "../kit/archive-cli.ts";
+import { beforeEach, describe, expect, it } from "vitest";
+import { useArchive } from "../kit/archive-cli.ts";
 
-let room: ArchiveRoom;
-let pristine: string;
-let archive: string;
-let restored: string;
+const { room, archive, restored, backup, restore, zips } = useArchive("mboxzip", [
+  [8, 0],
+  [4, 8],
+  [3, 12],
+]);
+beforeEach(() => room.fill(0, 15));
 
-beforeAll(async () => {
-  room = new ArchiveRoom();
-  pristine = join(room.root, "pristine");
-  archive = join(room.root, "archive");
-  restored = join(room.root, "restored");
-  for (const [count, from] of [
-    [8, 0],
-    [4, 8],
-    [3, 12],
-  ] as const) {
-    room.fill(count, from);
-    expect((await room.cli("backup", `mbox:${room.source}`, `mboxzip:${pristine}`)).code).toBe(0);
-  }
-});
-afterAll(() => room[Symbol.dispose]());
-beforeEach(() => {
-  cpSync(pristine, archive, { recursive: true, preserveTimestamps: true });
-  room.fill(0, 15);
-});
-afterEach(() => {
-  for (const path of [archive, restored]) rmSync(path, { recursive: true, force: true });
-});
-
-const zips = (): string[] =>
-  readdirSync(archive)
-    .filter((name) => name.endsWith(".zip"))
-    .sort()
-    .map((name) => join(archive, name));
-const backup = (...more: string[]) => room.cli("backup", `mbox:${room.source}`, `mboxzip:${archive}`, ...more);
-const restore = () => room.cli("restore", archive, `maildir:${restored}`);
 const cut = (path: string): void => writeFileSync(path, readFileSync(path).subarray(0, -40));
 
 function flip(path: string, part: number): void {

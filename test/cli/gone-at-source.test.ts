@@ -2,25 +2,13 @@
 
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import { ArchiveRoom } from "../kit/archive-cli.ts";
+import { beforeEach, expect, it } from "vitest";
+import { useArchive } from "../kit/archive-cli.ts";
 
-let room: ArchiveRoom;
-let pristine: string;
-let archive: string;
-
-beforeAll(async () => {
-  room = new ArchiveRoom();
-  pristine = join(room.root, "pristine");
-  archive = join(room.root, "archive");
-  room.fill(6);
-  cpSync(join(room.source, "Inbox"), join(room.source, "Old"));
-  expect((await room.cli("backup", `mbox:${room.source}`, `maildir:${pristine}`)).code).toBe(0);
-  rmSync(join(room.source, "Old"));
+const { room, archive } = useArchive("maildir", [[6, 0]], {
+  prepare: ({ source }) => cpSync(join(source, "Inbox"), join(source, "Old")),
 });
-afterAll(() => room[Symbol.dispose]());
-beforeEach(() => cpSync(pristine, archive, { recursive: true, preserveTimestamps: true }));
-afterEach(() => rmSync(archive, { recursive: true, force: true }));
+beforeEach(() => rmSync(join(room.source, "Old"), { force: true }));
 
 const pair = (): string =>
   join(archive, "mailferry", "ledger", readdirSync(join(archive, "mailferry", "ledger"))[0] ?? "");

@@ -2,52 +2,31 @@
 
 import { cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { MANIFEST_NAME } from "../../src/formats/manifest.ts";
 import { openArchiveState } from "../../src/formats/mboxzip/archive-state.ts";
 import { findArchive } from "../../src/formats/mboxzip/find.ts";
-import { ArchiveRoom, repack } from "../kit/archive-cli.ts";
+import { repack, useArchive } from "../kit/archive-cli.ts";
 
-let room: ArchiveRoom;
-let pristine: string;
-let archive: string;
-let single: string;
-let restored: string;
-const signal = new AbortController().signal;
-
-beforeAll(async () => {
-  room = new ArchiveRoom();
-  pristine = join(room.root, "pristine");
-  archive = join(room.root, "archive");
-  single = join(room.root, "single.zip");
-  restored = join(room.root, "restored");
-  for (const [count, from] of [
+const { room, pristine, archive, restored, backup, restore, zips, demand } = useArchive(
+  "mboxzip",
+  [
     [8, 0],
     [7, 8],
-  ] as const) {
-    room.fill(count, from);
-    expect((await room.cli("backup", `mbox:${room.source}`, `mboxzip:${pristine}?store=on`)).code).toBe(0);
-  }
-  expect((await room.cli("backup", `mbox:${room.source}`, `mboxzip:${pristine}.zip?store=on`)).code).toBe(0);
-}, 60_000);
-afterAll(() => room[Symbol.dispose]());
+  ],
+  { query: "?store=on" },
+);
+const single = join(room.root, "single.zip");
+const signal = new AbortController().signal;
+
+beforeAll(() => demand(`${pristine}.zip`));
 beforeEach(() => {
-  cpSync(pristine, archive, { recursive: true, preserveTimestamps: true });
   cpSync(`${pristine}.zip`, single);
   room.fill(0, 15);
 });
-afterEach(() => {
-  for (const path of [archive, single, restored]) rmSync(path, { recursive: true, force: true });
-});
+afterEach(() => rmSync(single, { force: true }));
 
-const zips = (): string[] =>
-  readdirSync(archive)
-    .filter((name) => name.endsWith(".zip"))
-    .sort()
-    .map((name) => join(archive, name));
 const first = (): string => zips()[0] ?? "";
-const backup = (...more: string[]) => room.cli("backup", `mbox:${room.source}`, `mboxzip:${archive}`, ...more);
-const restore = (from: string) => room.cli("restore", from, `maildir:${restored}`);
 const same = () => room.cli("verify", `mbox:${room.source}`, restored, "--both-ways", "--quick");
 
 /** Puts other octets in the place of the first text of that kind. */

@@ -1,29 +1,11 @@
 // Copies that their owner deleted from an archive: said once, missed by nobody from then on, and told from what was lost.
 
-import { cpSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { ArchiveRoom } from "../kit/archive-cli.ts";
+import { describe, expect, it } from "vitest";
+import { useArchive } from "../kit/archive-cli.ts";
 
-let room: ArchiveRoom;
-let pristine: string;
-let archive: string;
-
-beforeAll(async () => {
-  room = new ArchiveRoom();
-  pristine = join(room.root, "pristine");
-  room.fill(12);
-  expect((await room.cli("backup", `mbox:${room.source}`, `maildir:${pristine}`)).code).toBe(0);
-});
-afterAll(() => room[Symbol.dispose]());
-beforeEach(() => {
-  archive = join(room.root, "archive");
-  cpSync(pristine, archive, { recursive: true, preserveTimestamps: true });
-});
-afterEach(() => rmSync(archive, { recursive: true, force: true }));
-
-const verify = (...more: string[]) => room.cli("verify", archive, ...more);
-const backup = (...more: string[]) => room.cli("backup", `mbox:${room.source}`, `maildir:${archive}`, ...more);
+const { room, archive, verify, backup } = useArchive("maildir", [[12, 0]]);
 /** The INBOX in the archive. */
 const inbox = (): string => join(archive, "cur");
 /** By the number that counts up in its name: the oldest first. */

@@ -1,45 +1,19 @@
 // A zip that another program packed again without some of its mail: told by every verb, by its directory alone, until --recheck mended it.
 
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { frame, unframe } from "../../src/core/lines.ts";
 import { MANIFEST_NAME } from "../../src/formats/manifest.ts";
-import { ArchiveRoom, repack } from "../kit/archive-cli.ts";
+import { repack, useArchive } from "../kit/archive-cli.ts";
 
-let room: ArchiveRoom;
-let pristine: string;
-let archive: string;
-let restored: string;
+const { room, archive, restored, backup, restore, zips } = useArchive("mboxzip", [
+  [6, 0],
+  [4, 6],
+]);
+afterEach(() => rmSync(join(room.root, "one.zip"), { force: true }));
 
-beforeAll(async () => {
-  room = new ArchiveRoom();
-  pristine = join(room.root, "pristine");
-  archive = join(room.root, "archive");
-  restored = join(room.root, "restored");
-  for (const [count, from] of [
-    [6, 0],
-    [4, 6],
-  ] as const) {
-    room.fill(count, from);
-    expect((await room.cli("backup", `mbox:${room.source}`, `mboxzip:${pristine}`)).code).toBe(0);
-  }
-});
-afterAll(() => room[Symbol.dispose]());
-beforeEach(() => cpSync(pristine, archive, { recursive: true, preserveTimestamps: true }));
-afterEach(() => {
-  for (const path of [archive, restored, join(room.root, "one.zip")]) rmSync(path, { recursive: true, force: true });
-});
-
-const zipAt = (which: number): string =>
-  join(
-    archive,
-    readdirSync(archive)
-      .filter((name) => name.endsWith(".zip"))
-      .sort()[which] ?? "",
-  );
-const backup = (...more: string[]) => room.cli("backup", `mbox:${room.source}`, `mboxzip:${archive}`, ...more);
-const restore = () => room.cli("restore", archive, `maildir:${restored}`);
+const zipAt = (which: number): string => zips()[which] ?? "";
 
 const lastMessage = (bytes: Buffer): number => bytes.lastIndexOf("\nFrom ") + 1;
 

@@ -2,30 +2,17 @@
 
 import { cpSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
-import { ArchiveRoom } from "../kit/archive-cli.ts";
+import { expect, it } from "vitest";
+import { useArchive } from "../kit/archive-cli.ts";
 
-let room: ArchiveRoom;
-let pristine: string;
-beforeAll(async () => {
-  room = new ArchiveRoom();
-  pristine = join(room.root, "pristine");
-  room.fill(12);
-  expect((await room.cli("backup", `mbox:${room.source}`, `maildir:${pristine}`)).code).toBe(0);
-});
-afterAll(() => room[Symbol.dispose]());
+const { room, pristine, archive, restored: target } = useArchive("maildir", [[12, 0]]);
 
 /** Restores a copy of the archive that was spoilt in this way. */
 async function restored(spoil: (archive: string) => void, ...more: string[]) {
-  const archive = join(room.root, "archive");
-  const target = join(room.root, "restored");
+  for (const path of [archive, target]) rmSync(path, { recursive: true, force: true });
   cpSync(pristine, archive, { recursive: true, preserveTimestamps: true });
   spoil(archive);
-  try {
-    return await room.cli("restore", archive, `maildir:${target}`, ...more);
-  } finally {
-    for (const path of [archive, target]) rmSync(path, { recursive: true, force: true });
-  }
+  return await room.cli("restore", archive, `maildir:${target}`, ...more);
 }
 
 function removing(count: number): (archive: string) => void {

@@ -1,11 +1,21 @@
 // Command lines over archives in this process, and a source that fills each of an archive's own files.
 
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { createWriteStream, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  createWriteStream,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { ZipArchive } from "archiver";
-import { vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, vi } from "vitest";
 import { program } from "../../src/cli/program.ts";
 import { openZip } from "../../src/formats/zip/read.ts";
 
@@ -16,8 +26,13 @@ export interface Said {
 }
 
 export class ArchiveRoom implements Disposable {
-  readonly root = mkdtempSync(join(tmpdir(), "mailferry-archive-cli-"));
-  readonly source = join(this.root, "source");
+  readonly root: string;
+  readonly source: string;
+
+  constructor(root = mkdtempSync(join(tmpdir(), "mailferry-archive-cli-"))) {
+    this.root = root;
+    this.source = join(root, "source");
+  }
 
   /** Runs one command line. */
   async cli(...args: string[]): Promise<Said> {
@@ -69,6 +84,59 @@ export class ArchiveRoom implements Disposable {
   [Symbol.dispose](): void {
     rmSync(this.root, { recursive: true, force: true });
   }
+}
+
+/** Messages in each of the two folders, and of how many of them it is the first. */
+type Fill = readonly [count: number, from: number];
+
+/** To be called at the top of a suite: an archive into which each of these fills was backed up by itself; each test gets a copy. */
+export function useArchive(kind: "maildir" | "mboxzip", fills: readonly Fill[], { query = "", prepare }: Making = {}) {
+  // Made by its first test: a suite of which none is asked for leaves nothing.
+  const room = new ArchiveRoom(join(tmpdir(), `mailferry-archive-cli-${randomUUID()}`));
+  const pristine = join(room.root, "pristine");
+  const archive = join(room.root, "archive");
+  const restored = join(room.root, "restored");
+  const into = (target: string, ...more: string[]): Promise<Said> =>
+    room.cli("backup", `mbox:${room.source}`, `${kind}:${target}`, ...more);
+  const demand = async (target: string): Promise<void> => {
+    const { code, err } = await into(target + query);
+    if (code !== 0) throw new Error(err);
+  };
+  beforeAll(async () => {
+    for (const [count, from] of fills) {
+      room.fill(count, from);
+      prepare?.(room);
+      await demand(pristine);
+    }
+  }, 60_000);
+  afterAll(() => room[Symbol.dispose]());
+  beforeEach(() => cpSync(pristine, archive, { recursive: true, preserveTimestamps: true }));
+  afterEach(() => {
+    for (const path of [archive, restored]) rmSync(path, { recursive: true, force: true });
+  });
+  return {
+    room,
+    pristine,
+    archive,
+    restored,
+    demand,
+    backup: (...more: string[]): Promise<Said> => into(archive, ...more),
+    restore: (from = archive): Promise<Said> => room.cli("restore", from, `maildir:${restored}`),
+    verify: (...more: string[]): Promise<Said> => room.cli("verify", archive, ...more),
+    /** Its zips by their numbers. */
+    zips: (): string[] =>
+      readdirSync(archive)
+        .filter((name) => name.endsWith(".zip"))
+        .sort()
+        .map((name) => join(archive, name)),
+  };
+}
+
+interface Making {
+  /** Behind the target. */
+  readonly query?: string;
+  /** Called before each backup. */
+  prepare?(room: ArchiveRoom): void;
 }
 
 /** Every file below a folder, by its path there. */
