@@ -108,8 +108,9 @@ export function openWindow(file: RandomAccess, capacity: number): Window {
   async function view(position: number, length: number, keep = position): Promise<Buffer> {
     const there = peek(position, length);
     if (there !== undefined) return there;
-    const back = position - keep;
-    const from = back <= capacity / 4 && back + length <= capacity ? keep : position;
+    // Who looks at the line end before a message looks before what he keeps.
+    const back = Math.max(0, position - keep);
+    const from = back <= capacity / 4 && back + length <= capacity ? position - back : position;
     const goesOn = held > 0 && from > start && from <= start + held;
     if (!(await advance(from, Math.min(size, position + length)))) {
       held = 0;

@@ -309,3 +309,11 @@ describe("memory", () => {
     expect(most - before).toBeLessThan(128 * 1024 * 1024);
   });
 });
+
+test("without a first From_ line, behind blank lines, and with a header beyond the window: read to its end", async () => {
+  const header = `Subject: x\nFrom: a@b\nX-Long: ${"From the start ".repeat(300)}\nMessage-ID: <a@b>\n\n`;
+  const file = `\n\n${header}${"text\n".repeat(900)}\nFrom a@b Thu Jan  1 00:00:00 1970\nSubject: y\nFrom: a@b\n\ntext\n`;
+  for (const windowSize of [2_000, 2_100, 3_000])
+    for (const dialect of ["auto", "cl", "o"] as const)
+      expect((await split(file, { dialect, windowSize })).length, `${dialect} ${windowSize}`).toBe(2);
+});
