@@ -238,6 +238,7 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
         : alike(plan.name).some(({ name }) => made.has(name) && !isListed.has(keyOf(name))) ||
           [...made.keys()].some((name) => !isListed.has(keyOf(name)) && bones(name) === bones(plan.name));
     if (refusal === undefined && isOthers) unmake(plan.name);
+    else if (refusal === undefined && !hadAlike) return { ...plan, created: true };
     if (now !== undefined && isSelectable(now) && !isOthers) return { ...plan, created: refusal === undefined };
     // It is there, as an earlier run made it: under a name in which characters are replaced or missing.
     if (refusal !== undefined && now === undefined)
@@ -284,7 +285,9 @@ export async function loadTree(connection: Connection): Promise<MailboxTree> {
     if (isListed.has(keyOf(name))) return false;
     const like = (other: string): boolean => bones(other) === bones(name);
     const lost = [...made.keys()].filter((other) => like(other) && !isListed.has(keyOf(other)));
-    return all.filter((one) => like(one.name) && isNew(one)).length < lost.length;
+    const fresh = all.filter((one) => like(one.name) && isNew(one)).length;
+    // A server that lists none of them yet says nothing.
+    return fresh > 0 && fresh < lost.length;
   }
 
   /** Listed, and neither before this run nor by a name that it made. */
